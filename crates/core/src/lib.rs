@@ -1,1 +1,55 @@
-//! Under construction.
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod binding;
+mod call;
+mod callback;
+mod clock;
+mod configured;
+mod credentials;
+mod endpoints;
+mod error;
+mod flow;
+mod grant;
+mod http_client;
+mod manager;
+mod memory;
+mod pkce;
+mod provider;
+pub mod quirks;
+mod random;
+pub mod rfc;
+mod scopes;
+mod secret;
+mod state;
+mod template;
+mod text;
+mod token;
+
+pub use self::binding::{Binding, User};
+pub use self::call::{AuthorizationRequest, Call};
+pub use self::callback::{AuthorizationResponse, Callback};
+pub use self::clock::{Clock, SystemClock};
+pub use self::configured::ConfiguredProvider;
+pub use self::credentials::{ClientAuthentication, ClientCredentials};
+pub use self::endpoints::{EndpointUrls, Endpoints, Pattern, Variable, VariableSource, VariableSources};
+pub use self::error::{Error, ErrorKind, Operation, Recovery, Result, ServerError};
+pub use self::flow::{Authorization, Begin, Completed, Finish, Flow, FlowBuilder, Prepared, check_return_to};
+pub use self::grant::Grant;
+pub use self::http_client::{
+    Delivery, HttpClient, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Limits, is_secure,
+};
+pub use self::manager::FlowManager;
+pub use self::memory::MemoryStateStore;
+pub use self::pkce::CodeChallenge;
+pub use self::provider::{Provider, ProviderBuilder, ProviderDefinition};
+pub use self::quirks::Quirks;
+pub use self::rfc::Revocation;
+pub use self::scopes::Scopes;
+pub use self::secret::Secret;
+pub use self::state::{Bucket, PendingFlow, StateContext, StateKey, StateStore, StoreError, StoreErrorKind};
+pub use self::template::Template;
+pub use self::token::{Expiry, TokenSet};
+
+/// For the `impl` blocks of [`FlowManager`], [`StateStore`], [`HttpClient`] and [`Clock`].
+pub use async_trait::async_trait;

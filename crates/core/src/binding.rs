@@ -1,0 +1,147 @@
+//! What ties a flow to the one who began it.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::error::{Error, Result};
+use crate::random;
+use crate::secret::Secret;
+
+/// What ties a flow to the one who began it (RFC 9700 §2.1: bound to the user agent): the user who is signed in, a secret
+/// that only this browser holds, this process.
+///
+/// A callback is accepted only with the binding that `begin` was given: that is what keeps an attacker's callback, with the
+/// attacker's own valid state and code, out of a victim's browser. There is no conversion from a bare string.
+#[derive(Clone)]
+pub struct Binding {
+    user: Option<User>,
+    browser: Option<Secret>,
+    process: bool,
+}
+
+/// The user of the application on whose behalf a flow runs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
+pub struct User {
+    /// The tenant; empty where the application has only one.
+    pub tenant: Arc<str>,
+    /// The application's own, immutable id of the user; never an e-mail address.
+    pub id: Arc<str>,
+}
+
+impl User {
+    /// The user `id` of `tenant`.
+    pub fn new(tenant: impl Into<Arc<str>>, id: impl Into<Arc<str>>) -> Self {
+        Self { tenant: tenant.into(), id: id.into() }
+    }
+}
+
+/// The fewest characters of a browser's secret: 128 bits in base64url (RFC 6749 §10.10).
+const MIN_BROWSER_SECRET: usize = 22;
+
+impl Binding {
+    /// The user who is signed in to the application.
+    pub fn user(tenant: impl Into<Arc<str>>, id: impl Into<Arc<str>>) -> Self {
+        Self { user: Some(User::new(tenant, id)), browser: None, process: false }
+    }
+
+    /// A secret that only this browser holds, such as the value of a `__Host-` cookie.
+    #[must_use]
+    pub const fn browser(secret: Secret) -> Self {
+        Self { user: None, browser: Some(secret), process: false }
+    }
+
+    /// A new secret of 256 bits for this browser. Read it with [`browser_secret`](Self::browser_secret) and set the cookie.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Randomness`](crate::ErrorKind::Randomness).
+    pub fn new_browser() -> Result<Self> {
+        Ok(Self::browser(Secret::new(random::token()?)))
+    }
+
+    /// This process: for programs whose callback arrives in the process that began the flow.
+    #[must_use]
+    pub const fn process() -> Self {
+        Self { user: None, browser: None, process: true }
+    }
+
+    /// Both: each part has to be proved at the end. A part of `other` replaces the same part of this one.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            user: other.user.or(self.user),
+            browser: other.browser.or(self.browser),
+            process: other.process || self.process,
+        }
+    }
+
+    /// The user, if there is one.
+    #[must_use]
+    pub const fn as_user(&self) -> Option<&User> {
+        self.user.as_ref()
+    }
+
+    /// The browser's secret, if there is one.
+    #[must_use]
+    pub const fn browser_secret(&self) -> Option<&Secret> {
+        self.browser.as_ref()
+    }
+
+    /// Refuses what ties to nothing.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.browser.as_ref().is_some_and(|secret| secret.len() < MIN_BROWSER_SECRET) {
+            return Err(Error::usage(
+                "a browser's secret has fewer than 128 bits; make one with Binding::new_browser (RFC 6749 §10.10)",
+            ));
+        }
+        if self.user.as_ref().is_some_and(|user| user.id.is_empty()) {
+            return Err(Error::usage("a binding names a user without an id"));
+        }
+        Ok(())
+    }
+
+    /// Adds every part, with its kind and its length, so that no two bindings look alike.
+    pub(crate) fn hash_into(&self, hash: &mut Sha256) -> Result<()> {
+        if let Some(user) = &self.user {
+            hash_part(hash, b'u', user.tenant.as_bytes());
+            hash_part(hash, b'i', user.id.as_bytes());
+        }
+        if let Some(secret) = &self.browser {
+            hash_part(hash, b'b', secret.expose().as_bytes());
+        }
+        if self.process {
+            hash_part(hash, b'p', process_secret()?);
+        }
+        Ok(())
+    }
+}
+
+/// Adds one part: kind, length, bytes.
+pub(crate) fn hash_part(hash: &mut Sha256, kind: u8, bytes: &[u8]) {
+    hash.update([kind]);
+    hash.update((bytes.len() as u64).to_be_bytes());
+    hash.update(bytes);
+}
+
+fn process_secret() -> Result<&'static [u8; 32]> {
+    static SECRET: OnceLock<[u8; 32]> = OnceLock::new();
+    if let Some(secret) = SECRET.get() {
+        return Ok(secret);
+    }
+    let mut secret = [0; 32];
+    random::fill(&mut secret)?;
+    Ok(SECRET.get_or_init(|| secret))
+}
+
+impl fmt::Debug for Binding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Binding")
+            .field("user", &self.user)
+            .field("browser", &self.browser)
+            .field("process", &self.process)
+            .finish()
+    }
+}

@@ -1,0 +1,213 @@
+//! `begin`.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::steps::is_protocol_parameter;
+use super::{Flow, check_return_to};
+use crate::binding::Binding;
+use crate::error::{Error, Operation, Result};
+use crate::provider::Provider;
+use crate::scopes::Scopes;
+use crate::secret::Secret;
+use crate::state::Bucket;
+use crate::text;
+
+/// What a caller may ask of one flow.
+#[derive(Debug, Default)]
+pub(super) struct Options {
+    pub(super) scopes: Option<Scopes>,
+    pub(super) parameters: Vec<(String, String)>,
+    pub(super) redirect_uri: Option<String>,
+    pub(super) resources: Vec<Arc<str>>,
+    pub(super) return_to: Option<Arc<str>>,
+    pub(super) bucket: Option<Bucket>,
+}
+
+impl Options {
+    pub(super) fn check(&self, provider: &Provider) -> Result<()> {
+        if self.parameters.iter().any(|(name, _)| name.is_empty() || is_protocol_parameter(name, provider)) {
+            return Err(Error::usage(
+                "an extra parameter must not name a parameter of the protocol; use scope, redirect_uri or resource",
+            ));
+        }
+        for (at, (name, _)) in self.parameters.iter().enumerate() {
+            if self.parameters.iter().take(at).any(|(known, _)| known == name) {
+                return Err(Error::usage("an extra parameter is given twice (RFC 6749 §3.1)"));
+            }
+        }
+        if self
+            .scopes
+            .as_ref()
+            .is_some_and(|scopes| scopes.iter().any(|scope| !text::is_visible_ascii(scope)))
+        {
+            return Err(Error::usage("a scope is visible ASCII without spaces (RFC 6749 §3.3)"));
+        }
+        for resource in &self.resources {
+            let parsed = url::Url::parse(resource).map_err(|source| {
+                Error::usage("a resource is an absolute URI (RFC 8707 §2)").with_source(source)
+            })?;
+            if parsed.fragment().is_some() {
+                return Err(Error::usage("a resource has no fragment (RFC 8707 §2)"));
+            }
+        }
+        self.return_to.as_deref().map_or(Ok(()), check_return_to)
+    }
+}
+
+/// A flow that is about to begin. Await it.
+#[must_use = "nothing happens until it is awaited"]
+#[derive(Debug)]
+pub struct Begin<'f> {
+    flow: &'f Flow,
+    binding: Result<Binding>,
+    options: Options,
+    scopes: Vec<String>,
+    extensions: http::Extensions,
+}
+
+impl<'f> Begin<'f> {
+    pub(super) fn new(flow: &'f Flow, binding: Result<Binding>) -> Self {
+        Self {
+            flow,
+            binding,
+            options: Options::default(),
+            scopes: Vec::new(),
+            extensions: http::Extensions::new(),
+        }
+    }
+
+    /// Asks for a scope (RFC 6749 §3.3), instead of the provider's default scopes. Repeatable.
+    pub fn scope(mut self, scope: impl Into<String>) -> Self {
+        self.scopes.push(scope.into());
+        self
+    }
+
+    /// Asks for these scopes, instead of the provider's default scopes.
+    pub fn scopes<I>(mut self, scopes: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.scopes.extend(scopes.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds a parameter of the provider's own, such as `prompt` or `login_hint`. Not one of the protocol.
+    pub fn param(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.parameters.push((name.into(), value.into()));
+        self
+    }
+
+    /// Chooses one of the registered redirect URIs. Default: the first.
+    pub fn redirect_uri(mut self, redirect_uri: impl Into<String>) -> Self {
+        self.options.redirect_uri = Some(redirect_uri.into());
+        self
+    }
+
+    /// Asks for tokens for a resource (RFC 8707 §2.1). Repeatable.
+    pub fn resource(mut self, resource: impl Into<Arc<str>>) -> Self {
+        self.options.resources.push(resource.into());
+        self
+    }
+
+    /// Where the application goes on afterwards: a path of its own ([`check_return_to`]).
+    pub fn return_to(mut self, return_to: impl Into<Arc<str>>) -> Self {
+        self.options.return_to = Some(return_to.into());
+        self
+    }
+
+    /// Whom a store counts this flow for. Default: the user of the binding.
+    pub const fn bucket(mut self, bucket: Bucket) -> Self {
+        self.options.bucket = Some(bucket);
+        self
+    }
+
+    /// What the state store gets to see: the session, the request, a transaction.
+    pub fn extensions(mut self, extensions: http::Extensions) -> Self {
+        self.extensions = extensions;
+        self
+    }
+
+    async fn run(mut self) -> Result<Authorization> {
+        if !self.scopes.is_empty() {
+            self.options.scopes = Some(Scopes::new(&self.scopes));
+        }
+        let binding = self.binding?;
+        let mut tries = 0;
+        loop {
+            let prepared = self.flow.prepare_with(&self.options).await?;
+            let (created_at, expires_at) = (prepared.pending.created_at, prepared.pending.expires_at);
+            let stored =
+                self.flow.store_state(&self.extensions, &prepared.state, &binding, prepared.pending).await;
+            match stored {
+                Ok(()) => {
+                    let lifetime = Duration::from_secs(expires_at.saturating_sub(created_at));
+                    let expires_at = SystemTime::UNIX_EPOCH + Duration::from_secs(created_at) + lifetime;
+                    return Ok(Authorization { url: prepared.url, binding, expires_at });
+                }
+                // A store whose answer was lost may have the state already: another one is drawn.
+                Err(error) if error.kind() == crate::ErrorKind::StoreConflict && tries < 2 => tries += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl<'f> IntoFuture for Begin<'f> {
+    type Output = Result<Authorization>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<Authorization>> + Send + 'f>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let flow = self.flow;
+        Box::pin(async move { flow.at(Operation::Begin, self.run().await) })
+    }
+}
+
+/// A flow that has begun: the URL to send the user to, and what has to be proved at the end.
+#[derive(Clone)]
+pub struct Authorization {
+    url: String,
+    binding: Binding,
+    expires_at: SystemTime,
+}
+
+impl Authorization {
+    /// Where the user is sent. It holds the state: it belongs into a redirect, not into a log.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What has to be proved at [`Flow::finish`].
+    #[must_use]
+    pub const fn binding(&self) -> &Binding {
+        &self.binding
+    }
+
+    /// The secret of the browser, if the binding has one: the value of a `__Host-` cookie.
+    #[must_use]
+    pub const fn browser_secret(&self) -> Option<&Secret> {
+        self.binding.browser_secret()
+    }
+
+    /// Until when the callback is accepted.
+    #[must_use]
+    pub const fn expires_at(&self) -> SystemTime {
+        self.expires_at
+    }
+}
+
+impl fmt::Debug for Authorization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let endpoint = self.url.split(['?', '#']).next();
+        f.debug_struct("Authorization")
+            .field("endpoint", &endpoint)
+            .field("binding", &self.binding)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,124 @@
+//! `finish`.
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use super::Flow;
+use crate::binding::{Binding, User};
+use crate::callback::AuthorizationResponse;
+use crate::error::{Error, Operation, Result};
+use crate::state::PendingFlow;
+use crate::token::TokenSet;
+
+/// A finished flow.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Completed {
+    /// The tokens.
+    pub tokens: TokenSet,
+    /// On whose behalf the flow ran; unknown for a sign-in.
+    pub owner: Option<User>,
+    /// Where the application goes on: the path that was given to `begin`.
+    pub return_to: Option<Arc<str>>,
+    /// The nonce that was sent, for the validation of the id_token (OpenID Connect Core §3.1.3.7).
+    pub nonce: Option<Arc<str>>,
+    /// What failed after the exchange, such as the look-up of the account. The tokens are good all the same.
+    pub after_exchange: Option<Error>,
+}
+
+/// A flow that is about to be finished. Await it.
+#[must_use = "nothing happens until it is awaited"]
+#[derive(Debug)]
+pub struct Finish<'a> {
+    flow: &'a Flow,
+    response: &'a AuthorizationResponse<'a>,
+    binding: &'a Binding,
+    extensions: http::Extensions,
+}
+
+impl Finish<'_> {
+    /// What the state store gets to see: the session, the request, a transaction.
+    pub fn extensions(mut self, extensions: http::Extensions) -> Self {
+        self.extensions = extensions;
+        self
+    }
+
+    async fn run(self) -> Result<Completed> {
+        let flow = self.flow;
+        let pending = flow.check_state(&self.extensions, self.response, self.binding).await?;
+        let callback = flow.callback(&pending, self.response).await?;
+        let tokens = flow.exchange(&pending, callback).await?;
+        Ok(flow.completed(pending, tokens).await)
+    }
+}
+
+impl<'a> IntoFuture for Finish<'a> {
+    type Output = Result<Completed>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<Completed>> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let flow = self.flow;
+        Box::pin(async move { flow.at(Operation::Finish, self.run().await) })
+    }
+}
+
+impl Flow {
+    /// Finishes a flow: checks the callback, uses the state up, exchanges the code.
+    ///
+    /// `binding` is what the caller can prove *now*: the user who is signed in, the secret in this browser's cookie.
+    ///
+    /// The order is the protection: the state is looked up with the binding first, so that a callback from elsewhere finds
+    /// nothing and uses up nothing; then provider, owner, expiry, issuer and redirect URI are checked; only then is code or
+    /// error read, and the code is sent once.
+    pub fn finish<'a>(&'a self, response: &'a AuthorizationResponse<'a>, binding: &'a Binding) -> Finish<'a> {
+        Finish { flow: self, response, binding, extensions: http::Extensions::new() }
+    }
+
+    /// Finishes a flow that began at the provider, such as an install from its marketplace: **there is no state, so nothing
+    /// shows that this user asked for it**. An attacker can make a victim's browser finish the attacker's own installation.
+    ///
+    /// Accept the result only into an account that has nothing to lose, or ask the user first. The response must hold no
+    /// state: one with a state belongs to [`finish`](Self::finish).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`finish`](Self::finish), but for the state.
+    pub async fn finish_install_without_state(
+        &self,
+        response: &AuthorizationResponse<'_>,
+    ) -> Result<Completed> {
+        self.at(Operation::Finish, self.run_without_state(response).await)
+    }
+
+    async fn run_without_state(&self, response: &AuthorizationResponse<'_>) -> Result<Completed> {
+        let name =
+            self.provider().quirks().authorization_response.state_parameter.as_deref().unwrap_or("state");
+        if response.get(name)?.is_some() {
+            return Err(Error::usage("a callback with a state is finished with `finish`"));
+        }
+        let credentials = self.credentials();
+        let redirect_uri = credentials.choose_redirect_uri(None)?;
+        let mut pending = PendingFlow::new(
+            self.provider().shared_id(),
+            redirect_uri,
+            self.inner.clock.now(),
+            self.inner.state_ttl,
+        );
+        pending.scopes = self.provider().default_scopes().clone();
+        let callback = self.callback(&pending, response).await?;
+        let tokens = self.exchange_unasked(&pending, callback).await?;
+        Ok(self.completed(pending, tokens).await)
+    }
+
+    async fn completed(&self, pending: PendingFlow, mut tokens: TokenSet) -> Completed {
+        let after_exchange = self.after_exchange(&pending, &mut tokens).await.err();
+        Completed {
+            tokens,
+            owner: pending.owner,
+            return_to: pending.return_to,
+            nonce: pending.nonce,
+            after_exchange: after_exchange.map(|error| error.at(self.provider().id(), Operation::Finish)),
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! The steps of `begin` and `finish`, one by one.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Flow;
+use super::begin::Options;
+use super::render::authorization_url;
+use crate::binding::Binding;
+use crate::call::AuthorizationRequest;
+use crate::callback::{AuthorizationResponse, Callback, malformed};
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::grant::Grant;
+use crate::http_client::{HttpRequest, HttpResponse};
+use crate::pkce::CodeChallenge;
+use crate::quirks::{IssPolicy, ResponseMode};
+use crate::scopes::Scopes;
+use crate::secret::Secret;
+use crate::state::{Bucket, PendingFlow, StateContext, StateKey, epoch_seconds};
+use crate::token::TokenSet;
+use crate::{provider, random};
+
+/// A flow that is ready to be begun: the URL, the state, and what has to be remembered. Nothing is stored yet.
+#[non_exhaustive]
+pub struct Prepared {
+    /// Where the user is sent.
+    pub url: String,
+    /// The state.
+    pub state: String,
+    /// What has to be remembered until the callback.
+    pub pending: PendingFlow,
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").field("pending", &self.pending).finish_non_exhaustive()
+    }
+}
+
+impl Flow {
+    /// First step of [`begin`](Self::begin): makes state, verifier and nonce and writes the URL. Nothing is stored: that is
+    /// [`store_state`](Self::store_state).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`] and [`ErrorKind::Usage`].
+    pub async fn prepare(&self) -> Result<Prepared> {
+        self.at(Operation::Begin, self.prepare_with(&Options::default()).await)
+    }
+
+    pub(super) async fn prepare_with(&self, options: &Options) -> Result<Prepared> {
+        let provider = self.provider();
+        let credentials = self.credentials();
+        let urls = self.urls(None, None).await?;
+        options.check(provider)?;
+        let redirect_uri = credentials.choose_redirect_uri(options.redirect_uri.as_deref())?;
+        let scopes = options.scopes.as_ref().unwrap_or_else(|| provider.default_scopes());
+
+        // One read for state and verifier: each has 256 bits (RFC 6749 §10.10, RFC 7636 §7.1).
+        let mut bytes = [0; 64];
+        random::fill(&mut bytes)?;
+        let (state, verifier) = bytes.split_at(32);
+        let text = |half: &[u8]| half.try_into().map(random::base64url).unwrap_or_default();
+        let state = text(state);
+        let code_verifier = provider.uses_pkce(&credentials).then(|| Secret::new(text(verifier)));
+        let nonce: Option<Arc<str>> =
+            if scopes.contains("openid") { Some(random::token()?.into()) } else { None };
+
+        let policy = &provider.quirks().pkce;
+        let mut request = AuthorizationRequest::new(&state, &redirect_uri);
+        request.code_challenge =
+            code_verifier.as_ref().map(|verifier| CodeChallenge::new(verifier.expose(), policy));
+        request.nonce = nonce.as_deref();
+        request.resources = &options.resources;
+        request.parameters = &options.parameters;
+        let mut cx = self.call(Operation::Begin, &urls, &credentials);
+        cx.authorization = Some(&request);
+        cx.scopes = Some(scopes);
+        let made = self.inner.manager.authorization_parameters(&cx)?;
+        let own = urls.authorization_endpoint.as_ref().unwrap_or(&made.endpoint);
+        let url = authorization_url(&made, &request, own)?;
+
+        let created_at = epoch_seconds(cx.now);
+        let pending = PendingFlow {
+            provider_id: provider.shared_id(),
+            issuer: urls.issuer.clone(),
+            owner: None,
+            code_verifier,
+            nonce: nonce.clone(),
+            scopes: scopes.clone(),
+            redirect_uri: Arc::clone(&redirect_uri),
+            resources: options.resources.clone(),
+            return_to: options.return_to.clone(),
+            bucket: options.bucket,
+            created_at,
+            expires_at: created_at.saturating_add(self.inner.state_ttl.as_secs()),
+        };
+        Ok(Prepared { url, state, pending })
+    }
+
+    /// Second step of [`begin`](Self::begin): stores the flow for `binding`, in the manager's
+    /// [`StateStore`](crate::StateStore).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::StoreUnavailable`], [`ErrorKind::StoreConflict`]; [`ErrorKind::Usage`] for a binding that ties to nothing.
+    pub async fn store_state(
+        &self,
+        extensions: &http::Extensions,
+        state: &str,
+        binding: &Binding,
+        mut pending: PendingFlow,
+    ) -> Result<()> {
+        binding.check()?;
+        if let Some(user) = binding.as_user() {
+            pending.bucket = pending.bucket.or_else(|| Some(Bucket::of_user(user)));
+            pending.owner = Some(user.clone());
+        }
+        let now = self.inner.clock.now();
+        let key = StateKey::new(self.provider().id(), state, binding)?;
+        let ttl = Duration::from_secs(pending.expires_at.saturating_sub(pending.created_at));
+        let store = self.inner.manager.state_store();
+        Ok(store.store_state(&StateContext::new(extensions, now), &key, pending, ttl).await?)
+    }
+
+    /// First step of [`finish`](Self::finish): takes the flow that the response's state and this binding belong to. The state
+    /// is used up.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::StateNotFound`] whatever the reason; [`ErrorKind::StoreUnavailable`].
+    pub async fn check_state(
+        &self,
+        extensions: &http::Extensions,
+        response: &AuthorizationResponse<'_>,
+        binding: &Binding,
+    ) -> Result<PendingFlow> {
+        binding.check()?;
+        let shape = &self.provider().quirks().authorization_response;
+        if response.mode() != shape.response_mode {
+            return Err(malformed(match shape.response_mode {
+                ResponseMode::Query => "the callback arrived as a form; this flow asked for a query",
+                ResponseMode::FormPost => "the callback arrived in the query; this flow asked for a form",
+            }));
+        }
+        self.check_duplicates(response)?;
+        let not_found =
+            || Error::new(ErrorKind::StateNotFound, "no pending flow fits this callback; begin again");
+        let state = response.get(shape.state_parameter.as_deref().unwrap_or("state"))?;
+        let state = state.filter(|state| !state.is_empty()).ok_or_else(not_found)?;
+        let key = StateKey::new(self.provider().id(), state, binding)?;
+        let now = self.inner.clock.now();
+        let found =
+            self.inner.manager.state_store().check_state(&StateContext::new(extensions, now), &key).await?;
+        let pending = found.ok_or_else(not_found)?;
+        // The store is not trusted with these: it may ignore the time, or hold another manager's flows.
+        let own =
+            *pending.provider_id == *self.provider().id() && pending.owner.as_ref() == binding.as_user();
+        if !own || pending.is_expired(now) {
+            return Err(not_found());
+        }
+        Ok(pending)
+    }
+
+    /// Refuses a protocol parameter that occurs twice, before the store is asked (RFC 6749 §3.1).
+    fn check_duplicates(&self, response: &AuthorizationResponse<'_>) -> Result<()> {
+        let shape = &self.provider().quirks().authorization_response;
+        let configured = [&shape.code_parameter, &shape.state_parameter, &shape.error_parameters.error];
+        let standard = [
+            "code",
+            "state",
+            "iss",
+            "error",
+            "error_description",
+            "error_uri",
+            "id_token",
+            "access_token",
+            "response",
+        ];
+        let configured = configured.into_iter().flatten().map(String::as_str);
+        configured
+            .chain(standard)
+            .chain(shape.retain.iter().map(String::as_str))
+            .try_for_each(|name| response.get(name).map(drop))
+    }
+
+    /// Second step of [`finish`](Self::finish): checks the issuer and the redirect URI, and reads code or error by the
+    /// provider's rules.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::IssuerMismatch`], [`ErrorKind::CallbackMalformed`], [`ErrorKind::Configuration`].
+    pub async fn callback(
+        &self,
+        pending: &PendingFlow,
+        response: &AuthorizationResponse<'_>,
+    ) -> Result<Callback> {
+        check_issuer(pending, response, self.provider().quirks().authorization_response.iss)?;
+        let credentials = self.credentials();
+        if !credentials.redirect_uris().any(|uri| *uri == *pending.redirect_uri) {
+            return Err(Error::configuration(
+                "the flow's redirect URI is no longer one of the client credentials'",
+            ));
+        }
+        let urls = self.urls(None, None).await?;
+        let mut cx = self.call(Operation::Finish, &urls, &credentials);
+        cx.pending = Some(pending);
+        cx.scopes = Some(&pending.scopes);
+        self.inner.manager.callback(&cx, response)
+    }
+
+    /// Third step of [`finish`](Self::finish): sends the code, at most once, and returns the tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::AccessDenied`] and [`ErrorKind::AuthorizationFailed`] if the callback is the provider's no; else those of
+    /// the token request.
+    pub async fn exchange(&self, pending: &PendingFlow, callback: Callback) -> Result<TokenSet> {
+        if pending.code_verifier.is_none() && self.provider().uses_pkce(&self.credentials()) {
+            return Err(Error::new(ErrorKind::StateNotFound, "the flow was begun without PKCE; begin again"));
+        }
+        self.exchange_unasked(pending, callback).await
+    }
+
+    /// The exchange of a code that may have come without our asking, so without a verifier.
+    pub(super) async fn exchange_unasked(
+        &self,
+        pending: &PendingFlow,
+        callback: Callback,
+    ) -> Result<TokenSet> {
+        let Callback { outcome, retained } = callback;
+        let code = outcome.map_err(|server_error| {
+            let (kind, message) = match server_error.code() {
+                "access_denied" => (ErrorKind::AccessDenied, "access was denied"),
+                _ => (
+                    ErrorKind::AuthorizationFailed,
+                    "the provider answered the authorization request with an error",
+                ),
+            };
+            Error::new(kind, message).with_server_error(server_error)
+        })?;
+        let grant = Grant::AuthorizationCode {
+            code,
+            code_verifier: pending.code_verifier.clone(),
+            redirect_uri: Some(Arc::clone(&pending.redirect_uri)),
+        };
+        self.exchange_grant(
+            Operation::Exchange,
+            &grant,
+            Some(pending),
+            Some(&retained),
+            &pending.scopes,
+            None,
+        )
+        .await
+    }
+
+    /// The token request for a grant, as the manager makes it, without sending it: to look at, or to send by other means.
+    ///
+    /// # Errors
+    ///
+    /// Those of the hooks.
+    pub async fn token_request(&self, grant: &Grant, scopes: &Scopes) -> Result<HttpRequest> {
+        let credentials = self.credentials();
+        let urls = self.urls(None, None).await?;
+        let mut cx = self.call(Operation::Exchange, &urls, &credentials);
+        cx.grant = Some(grant);
+        cx.scopes = Some(scopes);
+        let http = self.guarded(&urls);
+        self.made_token_request(&cx, &http).await
+    }
+
+    /// Reads a token response by the manager's rules.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`rfc::token_response`](crate::rfc::token_response), or the hook's.
+    pub async fn token_response(
+        &self,
+        grant: &Grant,
+        scopes: &Scopes,
+        response: &HttpResponse,
+    ) -> Result<TokenSet> {
+        let credentials = self.credentials();
+        let urls = self.urls(None, None).await?;
+        let mut cx = self.call(Operation::Exchange, &urls, &credentials);
+        cx.grant = Some(grant);
+        cx.scopes = Some(scopes);
+        self.inner.manager.token_response(&cx, response)
+    }
+}
+
+/// RFC 9207 §2.4: byte by byte, before the token request, and without a word of the response in the error.
+fn check_issuer(
+    pending: &PendingFlow,
+    response: &AuthorizationResponse<'_>,
+    policy: IssPolicy,
+) -> Result<()> {
+    let Some(issuer) = &pending.issuer else { return Ok(()) };
+    match (response.get("iss")?, policy) {
+        (Some(iss), _) if *iss == **issuer => Ok(()),
+        (None, IssPolicy::IfPresent) => Ok(()),
+        (Some(_), _) => Err(Error::new(
+            ErrorKind::IssuerMismatch,
+            "the callback names another issuer (RFC 9207 §2.4); nothing was sent",
+        )),
+        (None, IssPolicy::Required) => Err(Error::new(
+            ErrorKind::IssuerMismatch,
+            "the callback names no issuer (RFC 9207 §2.4); if this provider never does, set the quirk iss = \"if_present\"",
+        )),
+    }
+}
+
+pub(super) fn is_protocol_parameter(name: &str, provider: &provider::Provider) -> bool {
+    let shape = &provider.quirks().authorization;
+    provider::is_guarded(name)
+        || matches!(name, "response_type" | "client_id" | "scope" | "resource")
+        || shape.rename.values().any(|renamed| renamed == name)
+}

@@ -1,0 +1,246 @@
+//! The token request (RFC 6749 §4.1.3, §6, §4.4.2).
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method};
+use url::Url;
+use url::form_urlencoded;
+
+use crate::call::Call;
+use crate::credentials::ClientAuthentication;
+use crate::error::{Error, ErrorKind, Result};
+use crate::grant::Grant;
+use crate::http_client::HttpRequest;
+use crate::quirks::{RequestFormat, RequestMethod, RequestOrder, RequestShape};
+use crate::secret::Secret;
+use crate::token::TokenSet;
+
+pub(super) type Parameters<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
+/// Builds the request for [`Call::grant`]: the grant's parameters, PKCE's verifier, the resources (RFC 8707 §2.2), the
+/// client authentication, all under the provider's names, then the provider's own parameters.
+///
+/// # Errors
+///
+/// [`ErrorKind::Configuration`] if the provider has no token endpoint; [`ErrorKind::Unsupported`] if it has no refresh.
+pub fn token_request(cx: &Call<'_>) -> Result<HttpRequest> {
+    let Some(grant) = cx.grant else { return Err(Error::usage("a token request needs a grant")) };
+    let quirks = cx.provider.quirks();
+    let (shape, endpoint) = match grant {
+        Grant::AuthorizationCode { .. } => (&quirks.token, &cx.endpoints.token_endpoint),
+        Grant::RefreshToken { .. } => {
+            if !cx.provider.supports_refresh() {
+                return Err(Error::new(ErrorKind::Unsupported, "this provider has no refresh"));
+            }
+            (quirks.refresh.as_ref().unwrap_or(&quirks.token), &cx.endpoints.refresh_endpoint)
+        }
+        Grant::ClientCredentials => {
+            (quirks.client_credentials.as_ref().unwrap_or(&quirks.token), &cx.endpoints.token_endpoint)
+        }
+    };
+    let Some(endpoint) = endpoint else {
+        return Err(Error::configuration("the provider has no token endpoint"));
+    };
+    let mut parameters = grant_parameters(cx, grant, shape);
+    let resources: Vec<&str> = match (cx.pending, cx.previous) {
+        (Some(pending), _) => pending.resources.iter().map(|resource| &**resource).collect(),
+        (None, Some(previous)) => previous.resources.iter().map(String::as_str).collect(),
+        (None, None) => Vec::new(),
+    };
+    for resource in resources {
+        push(&mut parameters, shape, "resource", resource.into());
+    }
+    build(cx, shape, endpoint.clone(), parameters, cx.previous)
+}
+
+fn grant_parameters<'a>(cx: &'a Call<'_>, grant: &'a Grant, shape: &'a RequestShape) -> Parameters<'a> {
+    let quirks = cx.provider.quirks();
+    let mut parameters = Vec::with_capacity(10);
+    let mut add = |name, value: Cow<'a, str>| push(&mut parameters, shape, name, value);
+    match grant {
+        Grant::AuthorizationCode { code, code_verifier, redirect_uri } => {
+            add("grant_type", shape.type_value.as_deref().unwrap_or(grant.grant_type()).into());
+            add("code", code.expose().into());
+            if let Some(redirect_uri) = redirect_uri {
+                add("redirect_uri", (&**redirect_uri).into());
+            }
+            if let Some(code_verifier) = code_verifier {
+                add("code_verifier", code_verifier.expose().into());
+            }
+        }
+        Grant::RefreshToken { refresh_token } => {
+            add(
+                "grant_type",
+                quirks.refresh_policy.grant_type.as_deref().unwrap_or(grant.grant_type()).into(),
+            );
+            add("refresh_token", refresh_token.expose().into());
+            if quirks.refresh_policy.send_scope {
+                add("scope", scope(cx, shape));
+            }
+        }
+        Grant::ClientCredentials => {
+            add("grant_type", grant.grant_type().into());
+            add("scope", scope(cx, shape));
+        }
+    }
+    parameters
+}
+
+fn scope<'a>(cx: &'a Call<'_>, shape: &RequestShape) -> Cow<'a, str> {
+    let delimiter =
+        shape.scope_delimiter.as_deref().unwrap_or(cx.provider.quirks().authorization.scope_delimiter());
+    cx.scopes.map(|scopes| scopes.join(delimiter)).unwrap_or_default().into()
+}
+
+pub(super) fn push<'a>(
+    parameters: &mut Parameters<'a>,
+    shape: &'a RequestShape,
+    standard: &'a str,
+    value: Cow<'a, str>,
+) {
+    if let Some(name) = shape.wire_name(standard).filter(|_| !value.is_empty()) {
+        parameters.push((name.into(), value));
+    }
+}
+
+/// Adds client authentication and the shape's own parameters and headers, and writes it all in the shape's format.
+pub(super) fn build<'a>(
+    cx: &'a Call<'_>,
+    shape: &'a RequestShape,
+    endpoint: Url,
+    mut parameters: Parameters<'a>,
+    tokens: Option<&TokenSet>,
+) -> Result<HttpRequest> {
+    let method = match shape.method {
+        RequestMethod::Post => Method::POST,
+        RequestMethod::Get => Method::GET,
+        RequestMethod::Delete => Method::DELETE,
+    };
+    let mut request = HttpRequest::new(method, endpoint);
+    client_authentication(cx, shape, &mut parameters, &mut request, tokens)?;
+    for (name, template) in shape.parameters.iter() {
+        if let Some(value) = cx.render_with(template, tokens)? {
+            parameters.push((name.into(), value.into()));
+        }
+    }
+    for (name, template) in shape.headers.iter() {
+        if let Some(value) = cx.render_with(template, tokens)? {
+            request.headers.insert(header_name(name)?, sensitive(&value)?);
+        }
+    }
+    if shape.order == RequestOrder::Sorted {
+        parameters.sort();
+    }
+    write(&mut request, shape.format, &parameters);
+    Ok(request)
+}
+
+fn client_authentication<'a>(
+    cx: &'a Call<'_>,
+    shape: &'a RequestShape,
+    parameters: &mut Parameters<'a>,
+    request: &mut HttpRequest,
+    tokens: Option<&TokenSet>,
+) -> Result<()> {
+    let credentials = cx.credentials;
+    let default = shape.client_authentication.or(cx.provider.quirks().token.client_authentication);
+    // A revocation that is authorized by the token itself has nothing to do with how the client is registered.
+    let authentication = match shape.client_authentication {
+        Some(fixed @ (ClientAuthentication::AccessTokenBearer | ClientAuthentication::Omitted)) => fixed,
+        _ => credentials.authentication_or(default),
+    };
+    let id = credentials.client_id();
+    let secret = || {
+        credentials
+            .client_secret()
+            .ok_or_else(|| Error::configuration("this client authentication needs a client secret"))
+    };
+    let authorization = match authentication {
+        ClientAuthentication::ClientSecretBasic => {
+            let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+            basic(&encode(id), &encode(secret()?.expose()))
+        }
+        ClientAuthentication::ClientSecretBasicUnencoded => basic(id, secret()?.expose()),
+        ClientAuthentication::SecretBasicUsername => basic(secret()?.expose(), ""),
+        ClientAuthentication::SecretBearer => format!("Bearer {}", secret()?.expose()),
+        ClientAuthentication::AccessTokenBearer => {
+            let tokens = tokens
+                .ok_or_else(|| Error::configuration("an access token authenticates a revocation only"))?;
+            format!("Bearer {}", tokens.access_token.expose())
+        }
+        ClientAuthentication::ClientSecretPost => {
+            push(parameters, shape, "client_id", id.into());
+            let secret = secret()?;
+            // Never in a URI (RFC 6749 §2.3.1), unless the provider knows no body at all.
+            push(parameters, shape, "client_secret", secret.expose().into());
+            return Ok(());
+        }
+        ClientAuthentication::None => {
+            push(parameters, shape, "client_id", id.into());
+            return Ok(());
+        }
+        ClientAuthentication::Omitted => return Ok(()),
+    };
+    request.headers.insert(AUTHORIZATION, sensitive(&authorization)?);
+    Ok(())
+}
+
+fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+fn write(request: &mut HttpRequest, format: RequestFormat, parameters: &Parameters<'_>) {
+    if parameters.is_empty() {
+        return;
+    }
+    let format = if request.method == Method::GET { RequestFormat::Query } else { format };
+    match format {
+        RequestFormat::Form => {
+            let mut body = form_urlencoded::Serializer::new(String::with_capacity(256));
+            for (name, value) in parameters {
+                body.append_pair(name, value);
+            }
+            request.body = body.finish().into_bytes();
+            request
+                .headers
+                .insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        }
+        RequestFormat::Json => {
+            let mut object = serde_json::Map::new();
+            for (name, value) in parameters {
+                object.insert(name.clone().into_owned(), value.clone().into_owned().into());
+            }
+            request.body = serde_json::Value::Object(object).to_string().into_bytes();
+            request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        RequestFormat::Query => {
+            let mut query = request.url.query_pairs_mut();
+            for (name, value) in parameters {
+                query.append_pair(name, value);
+            }
+        }
+    }
+}
+
+pub(super) fn header_name(name: &str) -> Result<HeaderName> {
+    HeaderName::from_bytes(name.as_bytes()).map_err(|source| {
+        Error::configuration("a quirk names a header that cannot be sent").with_source(source)
+    })
+}
+
+/// A header's value that no client may print.
+pub(super) fn sensitive(value: &str) -> Result<HeaderValue> {
+    let mut value = HeaderValue::from_str(value).map_err(|_| {
+        Error::usage("a value that has to go into a header holds a character that cannot be sent")
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The token that a grant or a revocation is about.
+pub(super) fn token_type_hint(tokens: &TokenSet, token: &Secret) -> &'static str {
+    if token.ct_eq(tokens.access_token.expose()) { "access_token" } else { "refresh_token" }
+}

@@ -1,0 +1,87 @@
+//! A string that must not be seen.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer};
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+/// A token, a client secret, a code, a verifier: text that no log, error or comparison may reveal.
+///
+/// `Debug` prints `[redacted]`. There is no `Display`, no `PartialEq` and no `Serialize`: what reads the value says so
+/// by calling [`expose`](Self::expose), and what compares it uses [`ct_eq`](Self::ct_eq). The memory is wiped on drop.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Wraps `value`. The caller's own copies are the caller's to wipe.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(Zeroizing::new(value.into()))
+    }
+
+    /// The value, for the one place that needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the value equals `other`, in a time that depends on the lengths only.
+    #[must_use]
+    pub fn ct_eq(&self, other: &str) -> bool {
+        self.0.as_bytes().ct_eq(other.as_bytes()).into()
+    }
+
+    /// The length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no byte in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl From<String> for Secret {
+    fn from(value: String) -> Self {
+        Self::new(value)
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(value: &str) -> Self {
+        Self::new(value)
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Secret;
+
+    #[test]
+    fn h1_debug_does_not_print_the_value() {
+        assert_eq!(format!("{:?}", Secret::new("hunter2")), "[redacted]");
+    }
+
+    #[test]
+    fn a11_comparison_is_a_named_method() {
+        let secret = Secret::new("hunter2");
+        assert!(secret.ct_eq("hunter2"));
+        assert!(!secret.ct_eq("hunter"));
+        assert!(!secret.ct_eq("hunter3"));
+    }
+}

@@ -1,0 +1,79 @@
+//! The steps that are one command of cargo.
+
+use crate::failure::Failure;
+use crate::workspace::Workspace;
+
+pub(crate) fn fmt(workspace: &Workspace) -> Result<(), Failure> {
+    workspace.cargo(&["fmt", "--all", "--check"]).run()
+}
+
+pub(crate) fn clippy(workspace: &Workspace) -> Result<(), Failure> {
+    workspace
+        .cargo(&[
+            "clippy",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--",
+            "-D",
+            "warnings",
+        ])
+        .run()
+}
+
+/// One failing test binary must not hide what the others say. Runs the documentation examples too.
+pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
+    workspace.cargo(&["test", "--locked", "--workspace", "--all-features", "--no-fail-fast"]).run()
+}
+
+/// Programs first: the program and the facade are both called authflow, and the page that stays must be the
+/// library's.
+pub(crate) fn doc(workspace: &Workspace) -> Result<(), Failure> {
+    for targets in ["--bins", "--lib"] {
+        workspace
+            .cargo(&[
+                "doc",
+                "--locked",
+                "--no-deps",
+                "--workspace",
+                "--all-features",
+                "--document-private-items",
+            ])
+            .arg(targets)
+            .env("RUSTDOCFLAGS", "-D warnings")
+            .run()?;
+    }
+    Ok(())
+}
+
+/// Advisories are a step of their own: their database is a repository on github.com, which a build machine need
+/// not reach, and a new advisory is news about the world, not about the change that is being tested.
+pub(crate) fn deny(workspace: &Workspace) -> Result<(), Failure> {
+    workspace
+        .cargo(&[
+            "deny",
+            "--locked",
+            "--all-features",
+            "check",
+            "--hide-inclusion-graph",
+            "bans",
+            "licenses",
+            "sources",
+        ])
+        .run()
+}
+
+pub(crate) fn advisories(workspace: &Workspace) -> Result<(), Failure> {
+    workspace.cargo(&["deny", "--locked", "--all-features", "check", "advisories"]).run()
+}
+
+/// The README's first command as it stands there, then with each personality by name.
+pub(crate) fn demo(workspace: &Workspace) -> Result<(), Failure> {
+    let command = ["run", "--locked", "-p", "authflow-cli", "--", "demo"];
+    workspace.cargo(&command).arg("--headless").run()?;
+    for personality in ["stackexchange", "contentstack", "rfc"] {
+        workspace.cargo(&command).args([personality, "--headless"]).run()?;
+    }
+    Ok(())
+}
