@@ -149,6 +149,14 @@ pub struct VariableSources<'a> {
     pub token_response: Option<&'a serde_json::Map<String, serde_json::Value>>,
 }
 
+impl<'a> VariableSources<'a> {
+    /// Values from the configuration only.
+    #[must_use]
+    pub const fn new(config: &'a BTreeMap<String, Secret>) -> Self {
+        Self { config, callback: None, token_response: None }
+    }
+}
+
 /// The endpoints of one call: every variable has its value, every URL is secure.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

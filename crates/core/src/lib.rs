@@ -22,6 +22,7 @@ pub mod rfc;
 mod scopes;
 mod secret;
 mod state;
+mod state_bytes;
 mod template;
 mod text;
 mod token;

@@ -19,9 +19,10 @@ impl Failure {
         Self { message: message.into(), exit_code: 2 }
     }
 
-    /// What several findings have in common, then the findings, one a line.
+    /// What several findings have in common, then the findings, which may be lists themselves.
     pub(crate) fn list(headline: &str, findings: &[String]) -> Self {
-        Self::new(format!("{headline}\n  - {}", findings.join("\n  - ")))
+        let indented: Vec<String> = findings.iter().map(|finding| finding.replace('\n', "\n  ")).collect();
+        Self::new(format!("{headline}\n  - {}", indented.join("\n  - ")))
     }
 
     pub(crate) fn exit_code(&self) -> u8 {
@@ -32,5 +33,16 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_in_a_list_is_indented() {
+        let inner = Failure::list("inner:", &["a".to_owned(), "b".to_owned()]).to_string();
+        assert_eq!(Failure::list("outer:", &[inner]).to_string(), "outer:\n  - inner:\n    - a\n    - b");
     }
 }

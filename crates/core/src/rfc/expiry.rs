@@ -130,14 +130,9 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - 719_468
 }
 
-/// Whether `name` is a top-level member that `pointer` goes through.
-pub(super) fn goes_through(pointer: &str, name: &str) -> bool {
-    pointer.strip_prefix('/').and_then(|rest| rest.split('/').next()) == Some(name)
-}
-
-/// The members of `object` that none of `pointers` goes through.
+/// The members of `object` that none of `pointers` names. A pointer that goes deeper leaves its member in place.
 pub(super) fn remaining(object: &Map<String, Value>, pointers: &[&str]) -> Map<String, Value> {
-    let left = object.iter().filter(|(name, _)| !pointers.iter().any(|pointer| goes_through(pointer, name)));
+    let left = object.iter().filter(|(name, _)| !pointers.iter().any(|pointer| pointer.strip_prefix('/') == Some(name)));
     left.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 

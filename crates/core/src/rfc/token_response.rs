@@ -255,7 +255,9 @@ fn extra(shape: &ResponseShape, root: &Value, previous: Option<&TokenSet>) -> Ma
         &fields.scope,
         &fields.id_token,
         &fields.refresh_token_expires_in,
+        &fields.account,
         &shape.expiry.pointer,
+        &shape.expiry.issued_at,
     ];
     pointers.extend(configured.into_iter().flatten().map(String::as_str));
     let mut extra = root.as_object().map(|object| remaining(object, &pointers)).unwrap_or_default();

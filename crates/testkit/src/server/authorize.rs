@@ -52,7 +52,7 @@ pub(super) fn authorize(cx: &mut Context<'_>, app_uid: Option<&str>) -> Reply {
     };
     let checked = request.map_err(Problem::Page).and_then(|params| check(cx, &params, app_uid));
     match checked {
-        Ok(request) => ask(cx, request),
+        Ok(request) => ask(cx, &request),
         Err(Problem::Page(refusal)) => {
             cx.note.outcome = Some(refusal.outcome());
             Style::Page.render(&refusal)
@@ -76,7 +76,7 @@ pub(super) fn install(cx: &mut Context<'_>, app_uid: &str) -> Reply {
         })
     });
     match request {
-        Some(request) => ask(cx, request),
+        Some(request) => ask(cx, &request),
         None => {
             let refusal = Refusal::request("the app uid is unknown, or no redirect URI is registered for it");
             cx.note.outcome = Some(refusal.outcome());
@@ -214,12 +214,12 @@ pub(super) fn split_scope(personality: Personality, scope: &str) -> Vec<String> 
     scopes
 }
 
-fn ask(cx: &mut Context<'_>, request: Request) -> Reply {
+fn ask(cx: &mut Context<'_>, request: &Request) -> Reply {
     cx.note.client = Some(request.client.clone());
     cx.note.subject = Some(cx.state.subject.clone());
     match cx.config.consent {
-        Consent::Approve => approve(cx, &request),
-        Consent::Deny => deny(cx, &request),
+        Consent::Approve => approve(cx, request),
+        Consent::Deny => deny(cx, request),
         Consent::Ask => {
             let Some(client) = cx.config.client(&request.client) else {
                 return Style::Page.render(&Refusal::request("client_id is unknown"));

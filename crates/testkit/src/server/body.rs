@@ -54,7 +54,7 @@ pub(super) fn sleep(pause: Duration) -> Sleep {
     tokio::time::sleep(pause)
 }
 
-const SPACES: [u8; 1 << 16] = [b' '; 1 << 16];
+static SPACES: [u8; 1 << 16] = [b' '; 1 << 16];
 
 impl hyper::body::Body for Body {
     type Data = Bytes;

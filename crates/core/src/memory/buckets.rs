@@ -1,0 +1,51 @@
+//! Who holds how many flows.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Mutex;
+
+use super::lock;
+use crate::state::{Bucket, StateKey};
+
+/// The keys of each bucket, oldest first.
+#[derive(Debug)]
+pub(super) struct Buckets {
+    shards: Box<[Mutex<HashMap<Bucket, VecDeque<StateKey>>>]>,
+    capacity: usize,
+}
+
+impl Buckets {
+    pub(super) fn new(shards: usize, capacity: usize) -> Self {
+        Self { shards: (0..shards.max(1)).map(|_| Mutex::default()).collect(), capacity }
+    }
+
+    /// Counts `key`, and returns the keys that no longer have a place.
+    pub(super) fn add(&self, bucket: Bucket, key: StateKey) -> Vec<StateKey> {
+        let Some(shard) = self.shard(&bucket) else { return Vec::new() };
+        let mut shard = lock(shard);
+        let keys = shard.entry(bucket).or_default();
+        keys.push_back(key);
+        let over = keys.len().saturating_sub(self.capacity);
+        keys.drain(..over).collect()
+    }
+
+    /// No longer counts `key`.
+    pub(super) fn remove(&self, bucket: &Bucket, key: &StateKey) {
+        let Some(shard) = self.shard(bucket) else { return };
+        let mut shard = lock(shard);
+        let Some(keys) = shard.get_mut(bucket) else { return };
+        if let Some(at) = keys.iter().position(|known| known == key) {
+            keys.remove(at);
+        }
+        if keys.is_empty() {
+            shard.remove(bucket);
+            if shard.capacity() > 256 && shard.len() < shard.capacity() / 4 {
+                let len = shard.len();
+                shard.shrink_to(len * 2);
+            }
+        }
+    }
+
+    fn shard(&self, bucket: &Bucket) -> Option<&Mutex<HashMap<Bucket, VecDeque<StateKey>>>> {
+        self.shards.get(usize::from(bucket.as_bytes()[0]) & (self.shards.len() - 1))
+    }
+}

@@ -1,0 +1,162 @@
+//! Pending flows in memory.
+
+mod buckets;
+mod shard;
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+
+use self::buckets::Buckets;
+use self::shard::{Evicted, Shard};
+use crate::state::{PendingFlow, StateContext, StateKey, StateStore, StoreError, StoreErrorKind};
+
+/// Keeps pending flows in this process: sharded, expiring, capped for each bucket and in total.
+///
+/// A flow takes about 250 bytes. What has expired is let go bit by bit, with the calls that come; no call waits for more
+/// than a few of them. [`purge_expired`](Self::purge_expired) lets go of all at once.
+///
+/// At its bucket's cap, a new flow takes the place of that bucket's oldest; at the store's cap, of the oldest near it. So
+/// whoever begins many flows pushes out their own.
+pub struct MemoryStateStore {
+    shards: Box<[Mutex<Shard>]>,
+    buckets: Buckets,
+    shard_capacity: usize,
+}
+
+/// The cap of the whole store where none is set.
+const DEFAULT_CAPACITY: usize = 1_000_000;
+/// The cap of one bucket where none is set.
+const DEFAULT_BUCKET_CAPACITY: usize = 256;
+/// More shards than processors that may call at once, so that two calls seldom meet.
+const MAX_SHARDS: usize = 64;
+/// A store so small that an exact cap matters more than concurrency has one shard.
+const MIN_SHARD_CAPACITY: usize = 1024;
+
+impl MemoryStateStore {
+    /// A store for a million flows, 256 of one bucket.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_capacity(DEFAULT_CAPACITY, DEFAULT_BUCKET_CAPACITY)
+    }
+
+    /// A store for `capacity` flows, `bucket_capacity` of one bucket. Each is at least one.
+    #[must_use]
+    pub fn with_capacity(capacity: usize, bucket_capacity: usize) -> Self {
+        let capacity = capacity.max(1);
+        let shards = (capacity / MIN_SHARD_CAPACITY).clamp(1, MAX_SHARDS).next_power_of_two().min(MAX_SHARDS);
+        Self {
+            shards: (0..shards).map(|_| Mutex::new(Shard::default())).collect(),
+            buckets: Buckets::new(shards, bucket_capacity.max(1)),
+            shard_capacity: capacity.div_ceil(shards),
+        }
+    }
+
+    /// How many flows are held, expired ones that are still there included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Lets go of everything that has expired at `now`. Calls of other threads get their turn in between.
+    pub fn purge_expired(&self, now: SystemTime) {
+        let now = milliseconds(now);
+        for shard in &self.shards {
+            loop {
+                let evicted = lock(shard).expire(now);
+                let more = !evicted.is_empty();
+                self.forget(evicted);
+                if !more {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn shard(&self, key: &StateKey) -> Option<&Mutex<Shard>> {
+        // The number of shards is a power of two; the byte is one that the shard's own map does not look at.
+        self.shards.get(usize::from(key.as_bytes()[31]) & (self.shards.len() - 1))
+    }
+
+    fn forget(&self, evicted: Evicted) {
+        for (key, bucket) in evicted.into_counted() {
+            self.buckets.remove(&bucket, &key);
+        }
+    }
+}
+
+impl Default for MemoryStateStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryStateStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStateStore").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl StateStore for MemoryStateStore {
+    async fn store_state(
+        &self,
+        cx: &StateContext<'_>,
+        key: &StateKey,
+        flow: PendingFlow,
+        ttl: Duration,
+    ) -> Result<(), StoreError> {
+        let now = milliseconds(cx.now);
+        let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        let Some(shard) = self.shard(key) else { return Err(StoreError::new(StoreErrorKind::Unavailable)) };
+        let (stored, evicted) =
+            lock(shard).store(key, flow.to_bytes().into_boxed_slice(), flow.bucket, now, now.saturating_add(ttl), self.shard_capacity);
+        self.forget(evicted);
+        if !stored {
+            return Err(StoreError::new(StoreErrorKind::Conflict));
+        }
+        if let Some(bucket) = flow.bucket {
+            // Counted after it is stored: at worst a bucket holds one flow too many for a moment.
+            for oldest in self.buckets.add(bucket, *key) {
+                if let Some(shard) = self.shard(&oldest) {
+                    drop(lock(shard).take(&oldest));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn check_state(&self, cx: &StateContext<'_>, key: &StateKey) -> Result<Option<PendingFlow>, StoreError> {
+        let now = milliseconds(cx.now);
+        let Some(shard) = self.shard(key) else { return Ok(None) };
+        let (found, evicted) = {
+            let mut shard = lock(shard);
+            (shard.take(key), shard.expire(now))
+        };
+        self.forget(evicted);
+        let Some(found) = found else { return Ok(None) };
+        let flow = PendingFlow::from_bytes(&found.bytes)?;
+        if let Some(bucket) = &flow.bucket {
+            self.buckets.remove(bucket, key);
+        }
+        Ok((now < found.expires_at).then_some(flow))
+    }
+}
+
+/// A panic elsewhere leaves a shard whole: none of its changes can be half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn milliseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,249 @@
+//! One shard: a map into a dense list of entries, linked in the order in which they expire.
+
+use std::collections::HashMap;
+use std::collections::hash_map;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use crate::state::{Bucket, StateKey};
+
+/// No entry.
+const NONE: u32 = u32::MAX;
+/// How many expired entries one call lets go of.
+const EXPIRE_AT_ONCE: usize = 16;
+/// How far a new entry looks for its place among those that expire later.
+const MAX_STEPS: usize = 32;
+/// How many entries are allocated together.
+const CHUNK: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct Shard {
+    /// From the first half of a key to the place of its entry.
+    index: HashMap<[u8; 16], u32, BuildHasherDefault<KeyHasher>>,
+    /// The entries without a gap, in chunks, so that growing copies nothing and shrinking gives memory back.
+    chunks: Vec<Vec<Entry>>,
+    /// The entry that expires first, and the last.
+    first: u32,
+    last: u32,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: [u8; 32],
+    bytes: Box<[u8]>,
+    expires_at: u64,
+    before: u32,
+    after: u32,
+    counted: Option<Box<Bucket>>,
+}
+
+/// What a call took out.
+pub(super) struct Taken {
+    pub(super) bytes: Box<[u8]>,
+    pub(super) expires_at: u64,
+}
+
+/// What a call let go of: the keys that a bucket counts.
+#[derive(Default)]
+pub(super) struct Evicted {
+    any: bool,
+    counted: Vec<(StateKey, Bucket)>,
+}
+
+impl Evicted {
+    pub(super) const fn is_empty(&self) -> bool {
+        !self.any
+    }
+
+    pub(super) fn into_counted(self) -> Vec<(StateKey, Bucket)> {
+        self.counted
+    }
+
+    fn push(&mut self, entry: Entry) {
+        self.any = true;
+        if let Some(bucket) = entry.counted {
+            self.counted.push((StateKey::from_bytes(entry.key), *bucket));
+        }
+    }
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        Self { index: HashMap::default(), chunks: Vec::new(), first: NONE, last: NONE }
+    }
+}
+
+impl Shard {
+    pub(super) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Stores under a key that is free, and lets go of what expired and of what is over `capacity`.
+    pub(super) fn store(
+        &mut self,
+        key: &StateKey,
+        bytes: Box<[u8]>,
+        bucket: Option<Bucket>,
+        now: u64,
+        expires_at: u64,
+        capacity: usize,
+    ) -> (bool, Evicted) {
+        let mut evicted = Evicted::default();
+        self.expire_into(now, &mut evicted);
+        while self.len() >= capacity {
+            match self.remove(self.first) {
+                Some(entry) => evicted.push(entry),
+                None => break,
+            }
+        }
+        let at = u32::try_from(self.len()).unwrap_or(NONE);
+        let vacant = match self.index.entry(half(key)) {
+            hash_map::Entry::Vacant(vacant) if at != NONE => vacant,
+            _ => return (false, evicted),
+        };
+        vacant.insert(at);
+        let counted = bucket.map(Box::new);
+        self.push(Entry { key: *key.as_bytes(), bytes, expires_at, before: NONE, after: NONE, counted });
+        self.link(at);
+        (true, evicted)
+    }
+
+    pub(super) fn take(&mut self, key: &StateKey) -> Option<Taken> {
+        let at = *self.index.get(&half(key))?;
+        if self.entry(at)?.key != *key.as_bytes() {
+            return None;
+        }
+        self.remove(at).map(|entry| Taken { bytes: entry.bytes, expires_at: entry.expires_at })
+    }
+
+    /// Lets go of a few entries that expired at `now`.
+    pub(super) fn expire(&mut self, now: u64) -> Evicted {
+        let mut evicted = Evicted::default();
+        self.expire_into(now, &mut evicted);
+        evicted
+    }
+
+    fn expire_into(&mut self, now: u64, evicted: &mut Evicted) {
+        for _ in 0..EXPIRE_AT_ONCE {
+            match self.entry(self.first) {
+                Some(entry) if entry.expires_at <= now => {}
+                _ => break,
+            }
+            if let Some(entry) = self.remove(self.first) {
+                evicted.push(entry);
+            }
+        }
+    }
+
+    fn entry(&self, at: u32) -> Option<&Entry> {
+        let at = usize::try_from(at).ok()?;
+        self.chunks.get(at / CHUNK)?.get(at % CHUNK)
+    }
+
+    fn entry_mut(&mut self, at: u32) -> Option<&mut Entry> {
+        let at = usize::try_from(at).ok()?;
+        self.chunks.get_mut(at / CHUNK)?.get_mut(at % CHUNK)
+    }
+
+    fn push(&mut self, entry: Entry) {
+        match self.chunks.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK => chunk.push(entry),
+            _ => {
+                let mut chunk = Vec::with_capacity(CHUNK);
+                chunk.push(entry);
+                self.chunks.push(chunk);
+            }
+        }
+    }
+
+    /// Puts the last entry into its place among those that expire later. They come in order where all have the same
+    /// lifetime; where one belongs far ahead it is put as far as the steps reach, and is let go of a little late.
+    fn link(&mut self, at: u32) {
+        let Some(expires_at) = self.entry(at).map(|entry| entry.expires_at) else { return };
+        let mut before = self.last;
+        for _ in 0..MAX_STEPS {
+            match self.entry(before) {
+                Some(entry) if entry.expires_at > expires_at => before = entry.before,
+                _ => break,
+            }
+        }
+        let after = match self.entry(before) {
+            Some(entry) => entry.after,
+            None => self.first,
+        };
+        if let Some(entry) = self.entry_mut(at) {
+            (entry.before, entry.after) = (before, after);
+        }
+        self.join(before, at);
+        self.join(at, after);
+    }
+
+    /// Makes `after` follow `before`; either may be the end of the list.
+    fn join(&mut self, before: u32, after: u32) {
+        match self.entry_mut(before) {
+            Some(entry) => entry.after = after,
+            None => self.first = after,
+        }
+        match self.entry_mut(after) {
+            Some(entry) => entry.before = before,
+            None => self.last = before,
+        }
+    }
+
+    /// Removes an entry and moves the last one into the gap.
+    fn remove(&mut self, at: u32) -> Option<Entry> {
+        let (before, after, key) = self.entry(at).map(|entry| (entry.before, entry.after, entry.key))?;
+        self.join(before, after);
+        let last = u32::try_from(self.len().checked_sub(1)?).ok()?;
+        self.index.remove(&half(&StateKey::from_bytes(key)));
+        let moved = self.chunks.last_mut()?.pop()?;
+        if self.chunks.last().is_some_and(Vec::is_empty) {
+            self.chunks.pop();
+        }
+        let removed = if at == last {
+            moved
+        } else {
+            let (before, after) = (moved.before, moved.after);
+            self.index.insert(half(&StateKey::from_bytes(moved.key)), at);
+            let removed = std::mem::replace(self.entry_mut(at)?, moved);
+            self.join(before, at);
+            self.join(at, after);
+            removed
+        };
+        self.shrink();
+        Some(removed)
+    }
+
+    /// Gives memory back once most of it is unused. A shard is small enough to do so within a call.
+    fn shrink(&mut self) {
+        let len = self.len();
+        if self.index.capacity() > 256 && len < self.index.capacity() / 4 {
+            self.index.shrink_to(len * 2);
+            self.chunks.shrink_to(len / CHUNK * 2);
+        }
+    }
+}
+
+fn half(key: &StateKey) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&key.as_bytes()[..16]);
+    half
+}
+
+/// Takes eight bytes of the key as its hash: a key is a hash already, over a state that we drew.
+#[derive(Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(eight) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*eight);
+        }
+    }
+
+    // The length of the array, which is always the same.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
