@@ -65,7 +65,9 @@ pub enum ErrorKind {
     StoreConflict,
     /// A store holds something that cannot be read.
     StoreCorrupt,
-    /// A store does not answer.
+    /// A store was asked and its answer was lost, so that a state may be used up.
+    StoreOutcomeUnknown,
+    /// A store does not answer, or refuses. What was asked was not done.
     StoreUnavailable,
     /// The provider is down (HTTP 5xx).
     Unavailable,
@@ -279,9 +281,10 @@ impl Error {
             | ErrorKind::StoreConflict
             | ErrorKind::StoreUnavailable
             | ErrorKind::Unavailable => Recovery::Retry { after: self.0.retry_after },
-            ErrorKind::CallbackMalformed | ErrorKind::InvalidGrant | ErrorKind::StateNotFound => {
-                Recovery::Reconnect
-            }
+            ErrorKind::CallbackMalformed
+            | ErrorKind::InvalidGrant
+            | ErrorKind::StateNotFound
+            | ErrorKind::StoreOutcomeUnknown => Recovery::Reconnect,
             ErrorKind::Configuration
             | ErrorKind::ForeignOrigin
             | ErrorKind::Unsupported

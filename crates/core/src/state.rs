@@ -214,6 +214,7 @@ pub trait StateStore: fmt::Debug + Send + Sync + 'static {
     /// - Of any number of concurrent calls with one key, one stores.
     /// - After `ttl` the flow is absent. A store may let it go earlier when the flow's bucket, or the store, is at its cap:
     ///   at a bucket's cap that bucket's own oldest flow goes.
+    /// - A call whose answer was lost is not repeated: it is [`StoreErrorKind::OutcomeUnknown`], and `begin` draws another state.
     /// - An error holds neither key nor flow.
     async fn store_state(
         &self,
@@ -226,9 +227,10 @@ pub trait StateStore: fmt::Debug + Send + Sync + 'static {
     /// Removes and returns the flow under `key`, in one step.
     ///
     /// - Of any number of concurrent calls, one gets the flow.
-    /// - Absent and expired are `Ok(None)`; [`StoreErrorKind::Unavailable`] means that it is not known.
+    /// - Absent and expired are `Ok(None)`; [`StoreErrorKind::Unavailable`] means that it is not known and that nothing was
+    ///   removed.
     /// - What cannot be read is [`StoreErrorKind::Corrupt`], and is gone.
-    /// - A call whose answer was lost is not repeated.
+    /// - A call whose answer was lost is not repeated: it is [`StoreErrorKind::OutcomeUnknown`], for the flow may be gone.
     async fn check_state(
         &self,
         cx: &StateContext<'_>,
@@ -272,7 +274,9 @@ pub enum StoreErrorKind {
     Conflict,
     /// What is stored cannot be read.
     Corrupt,
-    /// The store does not answer, or may not have done what was asked.
+    /// The store was asked, and its answer was lost: it may have done what was asked, or not.
+    OutcomeUnknown,
+    /// The store does not answer, or refuses; what was asked was not done.
     Unavailable,
 }
 
@@ -281,6 +285,7 @@ pub enum StoreErrorKind {
 #[error("{}", match .kind {
     StoreErrorKind::Conflict => "the store holds another value already",
     StoreErrorKind::Corrupt => "the store holds something that cannot be read",
+    StoreErrorKind::OutcomeUnknown => "the store's answer was lost",
     StoreErrorKind::Unavailable => "the store does not answer",
 })]
 pub struct StoreError {
@@ -319,6 +324,10 @@ impl From<StoreError> for Error {
             StoreErrorKind::Corrupt => {
                 (ErrorKind::StoreCorrupt, "the store holds something that cannot be read")
             }
+            StoreErrorKind::OutcomeUnknown => (
+                ErrorKind::StoreOutcomeUnknown,
+                "the store's answer was lost, and the state may be used up; begin again",
+            ),
             StoreErrorKind::Unavailable => {
                 (ErrorKind::StoreUnavailable, "the store does not answer; nothing was sent")
             }

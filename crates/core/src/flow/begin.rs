@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use super::steps::is_protocol_parameter;
 use super::{Flow, check_return_to};
 use crate::binding::Binding;
-use crate::error::{Error, Operation, Result};
+use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::provider::Provider;
 use crate::scopes::Scopes;
 use crate::secret::Secret;
@@ -149,9 +149,12 @@ impl<'f> Begin<'f> {
                     let expires_at = SystemTime::UNIX_EPOCH + Duration::from_secs(created_at) + lifetime;
                     return Ok(Authorization { url: prepared.url, binding, expires_at });
                 }
-                // A store whose answer was lost may have the state already: another one is drawn.
-                Err(error) if error.kind() == crate::ErrorKind::StoreConflict && tries < 2 => tries += 1,
-                Err(error) => return Err(error),
+                // Where the answer was lost the store may have this state: it is given up, and another one is drawn.
+                Err(error) => match error.kind() {
+                    ErrorKind::StoreConflict if tries < 2 => tries += 1,
+                    ErrorKind::StoreOutcomeUnknown if tries < 1 => tries += 1,
+                    _ => return Err(error),
+                },
             }
         }
     }

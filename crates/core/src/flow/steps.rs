@@ -104,7 +104,8 @@ impl Flow {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::StoreUnavailable`], [`ErrorKind::StoreConflict`]; [`ErrorKind::Usage`] for a binding that ties to nothing.
+    /// [`ErrorKind::StoreUnavailable`], [`ErrorKind::StoreConflict`], [`ErrorKind::StoreOutcomeUnknown`];
+    /// [`ErrorKind::Usage`] for a binding that ties to nothing.
     pub async fn store_state(
         &self,
         extensions: &http::Extensions,
@@ -129,7 +130,8 @@ impl Flow {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::StateNotFound`] whatever the reason; [`ErrorKind::StoreUnavailable`].
+    /// [`ErrorKind::StateNotFound`] whatever the reason; [`ErrorKind::StoreUnavailable`]; [`ErrorKind::StoreOutcomeUnknown`]
+    /// where the state may be used up.
     pub async fn check_state(
         &self,
         extensions: &http::Extensions,

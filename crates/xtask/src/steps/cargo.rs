@@ -73,7 +73,13 @@ pub(crate) fn demo(workspace: &Workspace) -> Result<(), Failure> {
     let command = ["run", "--locked", "-p", "authflow-cli", "--", "demo"];
     workspace.cargo(&command).arg("--headless").run()?;
     for personality in ["stackexchange", "contentstack", "rfc"] {
-        workspace.cargo(&command).args([personality, "--headless"]).run()?;
+        let journey = workspace.cargo(&command).args([personality, "--headless"]).output()?;
+        println!("{journey}");
+        if journey.trim().is_empty() {
+            return Err(Failure::new(format!(
+                "`demo {personality} --headless` ended well and showed nothing"
+            )));
+        }
     }
     Ok(())
 }
