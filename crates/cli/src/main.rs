@@ -1,2 +1,7 @@
-//! Under construction.
-fn main() {}
+//! The program `authflow`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    authflow_cli::main()
+}

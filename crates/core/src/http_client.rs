@@ -198,6 +198,8 @@ pub enum HttpErrorKind {
     ForeignOrigin,
     /// The URL is neither https nor http to a loopback address.
     Insecure,
+    /// The HTTP client followed a redirect, and the answer is not that of the URL that was asked.
+    Redirected,
     /// A deadline passed.
     Timeout,
     /// TLS: the certificate is not trusted, or the handshake failed.
@@ -214,6 +216,7 @@ pub enum HttpErrorKind {
     HttpErrorKind::Decode => "the answer could not be decoded",
     HttpErrorKind::ForeignOrigin => "the provider does not list this origin",
     HttpErrorKind::Insecure => "only https is spoken, and http to loopback addresses",
+    HttpErrorKind::Redirected => "the HTTP client followed a redirect",
     HttpErrorKind::Timeout => "the deadline passed",
     HttpErrorKind::Tls => "TLS failed: the server's certificate is not trusted, or the handshake broke off",
     HttpErrorKind::TooLarge => "the answer is larger than the limit",
@@ -265,6 +268,10 @@ impl From<HttpError> for Error {
             HttpErrorKind::Insecure => {
                 (ErrorKind::Configuration, "only https is spoken, and http to loopback addresses")
             }
+            HttpErrorKind::Redirected => (
+                ErrorKind::Configuration,
+                "the HTTP client follows redirects, so that secrets may have gone astray: build it without",
+            ),
             HttpErrorKind::TooLarge => {
                 (ErrorKind::InvalidResponse, "the provider's answer is larger than the limit")
             }

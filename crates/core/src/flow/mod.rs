@@ -64,7 +64,7 @@ struct Inner {
 #[must_use]
 pub struct FlowBuilder {
     manager: Box<dyn FlowManager>,
-    http: Option<Arc<dyn HttpClient>>,
+    http: Option<Result<Arc<dyn HttpClient>>>,
     clock: Arc<dyn Clock>,
     limits: Limits,
     state_ttl: Duration,
@@ -76,7 +76,13 @@ const MAX_STATE_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 impl FlowBuilder {
     /// The HTTP client. Required here; the facade crate presets one.
     pub fn http_client(mut self, http: impl HttpClient) -> Self {
-        self.http = Some(Arc::new(http));
+        self.http = Some(Ok(Arc::new(http)));
+        self
+    }
+
+    /// The HTTP client, or why there is none: [`build`](Self::build) reports it. For those who preset a client.
+    pub fn try_http_client(mut self, http: Result<impl HttpClient>) -> Self {
+        self.http = Some(http.map(|http| Arc::new(http) as Arc<dyn HttpClient>));
         self
     }
 
@@ -109,7 +115,7 @@ impl FlowBuilder {
     }
 
     fn build_checked(self) -> Result<Flow> {
-        let http = self.http.ok_or_else(|| Error::configuration("a flow needs an HTTP client"))?;
+        let http = self.http.ok_or_else(|| Error::configuration("a flow needs an HTTP client"))??;
         if self.state_ttl < Duration::from_secs(1) || self.state_ttl > MAX_STATE_TTL {
             return Err(Error::configuration("state_ttl is one second to one day"));
         }

@@ -1,14 +1,21 @@
 //! What core's tests share: a client that answers from a script, and a clock that is moved by hand.
 
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, reason = "each test uses a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "each test uses a part"
+)]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use authflow_core::{
-    AuthorizationResponse, Binding, ClientCredentials, Clock, ConfiguredProvider, Flow, HttpClient, HttpError,
-    HttpRequest, HttpResponse, Limits, MemoryStateStore, Provider, ProviderBuilder, Quirks, StateStore, async_trait,
+    AuthorizationResponse, Binding, ClientCredentials, Clock, ConfiguredProvider, Flow, HttpClient,
+    HttpError, HttpRequest, HttpResponse, Limits, MemoryStateStore, Provider, ProviderBuilder, Quirks,
+    StateStore, async_trait,
 };
 
 pub const REDIRECT_URI: &str = "https://app.example/callback";
@@ -147,7 +154,11 @@ impl Rig {
         callback(authorization.url())
     }
 
-    pub async fn finish(&self, query: &str, binding: &Binding) -> authflow_core::Result<authflow_core::Completed> {
+    pub async fn finish(
+        &self,
+        query: &str,
+        binding: &Binding,
+    ) -> authflow_core::Result<authflow_core::Completed> {
         self.flow.finish(&AuthorizationResponse::from_query(query)?, binding).await
     }
 
@@ -162,7 +173,9 @@ pub fn user() -> Binding {
 
 pub fn query_value(url: &str, name: &str) -> Option<String> {
     let query = url.split_once('?')?.1;
-    url::form_urlencoded::parse(query.as_bytes()).find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| value.into_owned())
 }
 
 pub fn callback(url: &str) -> String {
