@@ -183,7 +183,6 @@ fn check_redirect_uri(redirect_uri: &str) -> Result<()> {
         return Err(Error::configuration("a redirect URI must have no fragment (RFC 6749 §3.1.2)"));
     }
     let allowed = match parsed.scheme() {
-        "https" => true,
         "http" => crate::http_client::is_secure(&parsed) || parsed.host_str() == Some("localhost"),
         "javascript" | "data" | "file" | "blob" | "about" | "vbscript" => false,
         _ => true,

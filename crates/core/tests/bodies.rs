@@ -18,7 +18,11 @@ fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(NOW)
 }
 
-fn read(shape: ResponseShape, response: &HttpResponse, previous: Option<&TokenSet>) -> authflow_core::Result<TokenSet> {
+fn read(
+    shape: ResponseShape,
+    response: &HttpResponse,
+    previous: Option<&TokenSet>,
+) -> authflow_core::Result<TokenSet> {
     let mut quirks = Quirks::default();
     quirks.token_response = shape;
     let provider = Provider::builder("sample")
@@ -30,7 +34,8 @@ fn read(shape: ResponseShape, response: &HttpResponse, previous: Option<&TokenSe
     let config = std::collections::BTreeMap::new();
     let none = sources(&config);
     let urls = provider.endpoints().resolve(&none).unwrap();
-    let credentials = ClientCredentials::confidential("client", "client-secret").redirect_uri("https://app.example/cb");
+    let credentials =
+        ClientCredentials::confidential("client", "client-secret").redirect_uri("https://app.example/cb");
     let grant = Grant::AuthorizationCode { code: "CODE".into(), code_verifier: None, redirect_uri: None };
     let asked = Scopes::new(["asked"]);
     let mut cx = Call::new(Operation::Exchange, &provider, &urls, &credentials, now());
@@ -65,7 +70,8 @@ fn check(id: &str, expect: &Value, got: authflow_core::Result<TokenSet>, body: &
         }
         "error" => {
             let error = got.expect_err(id);
-            let server_error = error.server_error().unwrap_or_else(|| panic!("{id}: no server error in {error:?}"));
+            let server_error =
+                error.server_error().unwrap_or_else(|| panic!("{id}: no server error in {error:?}"));
             assert_eq!(server_error.code(), text(&expect["code"]).unwrap(), "{id}");
             assert_eq!(server_error.description(), text(&expect["description"]), "{id}");
         }
@@ -74,7 +80,10 @@ fn check(id: &str, expect: &Value, got: authflow_core::Result<TokenSet>, body: &
             assert!(error.server_error().is_none(), "{id}: {error}");
             let kinds = [ErrorKind::InvalidResponse, ErrorKind::Refused, ErrorKind::Unavailable];
             assert!(kinds.contains(&error.kind()), "{id}: {error:?}");
-            assert!(body.is_empty() || !format!("{error} {error:?}").contains(body), "{id}: the body is in the error");
+            assert!(
+                body.is_empty() || !format!("{error} {error:?}").contains(body),
+                "{id}: the body is in the error"
+            );
         }
         other => panic!("{id}: {other}"),
     }
@@ -82,15 +91,25 @@ fn check(id: &str, expect: &Value, got: authflow_core::Result<TokenSet>, body: &
 
 fn check_tokens(id: &str, expect: &Value, tokens: &TokenSet) {
     assert!(tokens.access_token.ct_eq(text(&expect["access_token"]).unwrap()), "{id}: access_token");
-    assert_eq!(tokens.refresh_token.as_ref().map(|token| token.expose()), text(&expect["refresh_token"]), "{id}");
+    assert_eq!(
+        tokens.refresh_token.as_ref().map(|token| token.expose()),
+        text(&expect["refresh_token"]),
+        "{id}"
+    );
     assert_eq!(tokens.token_type.as_deref(), text(&expect["token_type"]), "{id}: token_type");
-    assert_eq!(tokens.id_token.as_ref().map(|token| token.expose()), text(&expect["id_token"]), "{id}: id_token");
+    assert_eq!(
+        tokens.id_token.as_ref().map(|token| token.expose()),
+        text(&expect["id_token"]),
+        "{id}: id_token"
+    );
     let expected = match &expect["expiry"] {
         Value::String(word) if word == "never" => Expiry::Never,
         Value::String(_) => Expiry::Unknown,
         Value::Object(at) => match (at.get("in"), at.get("at")) {
             (Some(seconds), None) => Expiry::At(now() + Duration::from_secs(seconds.as_u64().unwrap())),
-            (None, Some(at)) => Expiry::At(SystemTime::UNIX_EPOCH + Duration::from_secs(at.as_u64().unwrap())),
+            (None, Some(at)) => {
+                Expiry::At(SystemTime::UNIX_EPOCH + Duration::from_secs(at.as_u64().unwrap()))
+            }
             _ => panic!("{id}: expiry"),
         },
         other => panic!("{id}: {other}"),
@@ -103,7 +122,8 @@ fn check_tokens(id: &str, expect: &Value, tokens: &TokenSet) {
         }
         scopes => {
             assert!(!tokens.scopes_assumed, "{id}: scope");
-            let scopes: Vec<_> = scopes.as_array().unwrap().iter().map(|scope| scope.as_str().unwrap()).collect();
+            let scopes: Vec<_> =
+                scopes.as_array().unwrap().iter().map(|scope| scope.as_str().unwrap()).collect();
             assert_eq!(tokens.scopes.iter().collect::<Vec<_>>(), scopes, "{id}: scope");
         }
     }
@@ -114,7 +134,8 @@ fn check_tokens(id: &str, expect: &Value, tokens: &TokenSet) {
     assert_eq!(whole_seconds(tokens.refresh_expiry), refresh_expiry, "{id}: refresh_token_expires_in");
     let mut extra: Vec<_> = tokens.extra.keys().map(String::as_str).collect();
     extra.sort_unstable();
-    let expected: Vec<_> = expect["extra"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    let expected: Vec<_> =
+        expect["extra"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
     assert_eq!(extra, expected, "{id}: extra");
     if let Some(account) = expect.get("account") {
         assert_eq!(tokens.account.as_deref(), account.as_str(), "{id}: account");

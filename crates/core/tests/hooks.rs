@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use authflow_core::quirks::{QueryPlacement, Quirks};
 use authflow_core::rfc::{self, AuthorizationParameters};
 use authflow_core::{
-    AuthorizationResponse, Call, Callback, ClientCredentials, EndpointUrls, Endpoints, ErrorKind, Flow, FlowManager, HttpClient,
-    HttpRequest, HttpResponse, Limits, MemoryStateStore, Pattern, Provider, Result, Revocation, Secret, StateStore, TokenSet,
-    Variable, VariableSource, async_trait,
+    AuthorizationResponse, Call, Callback, ClientCredentials, EndpointUrls, Endpoints, ErrorKind, Flow,
+    FlowManager, HttpClient, HttpRequest, HttpResponse, Limits, MemoryStateStore, Pattern, Provider, Result,
+    Revocation, Secret, StateStore, TokenSet, Variable, VariableSource, async_trait,
 };
 use common::{Script, callback, credentials, provider, query_value, user};
 
@@ -81,7 +81,9 @@ impl FlowManager for Manager {
             Evil::AuthorizationOrigin => made.endpoint.to_mut().set_host(Some("evil.example")).unwrap(),
             Evil::DropsState => made.remove("state"),
             Evil::DropsChallenge => made.remove("code_challenge"),
-            Evil::DoublesScope => made.parameters.extend(rfc::authorization_parameters(cx)?.parameters.into_iter().skip(3).take(1)),
+            Evil::DoublesScope => made
+                .parameters
+                .extend(rfc::authorization_parameters(cx)?.parameters.into_iter().skip(3).take(1)),
             _ => made.set("hooked", "yes"),
         }
         Ok(made)
@@ -113,7 +115,12 @@ impl FlowManager for Manager {
         Ok(request)
     }
 
-    async fn prepare_token_request(&self, _: &Call<'_>, http: &dyn HttpClient, request: &mut HttpRequest) -> Result<()> {
+    async fn prepare_token_request(
+        &self,
+        _: &Call<'_>,
+        http: &dyn HttpClient,
+        request: &mut HttpRequest,
+    ) -> Result<()> {
         self.saw("prepare_token_request");
         if self.evil == Evil::PreparesElsewhere {
             http.send(elsewhere(), &Limits::default()).await?;
@@ -214,8 +221,12 @@ async fn tokens_go_to_listed_origins_only() {
     let flow = Flow::builder(manager(Evil::Nothing)).http_client(Arc::clone(&http)).build().unwrap();
     let tokens = TokenSet::new("planted-access-1", std::time::SystemTime::UNIX_EPOCH);
     for foreign in [
-        "https://evil.example/", "http://api.example/", "https://api.example.evil.example/", "https://api.example:8443/",
-        "https://u@api.example/", "https://u:p@api.example/",
+        "https://evil.example/",
+        "http://api.example/",
+        "https://api.example.evil.example/",
+        "https://api.example:8443/",
+        "https://u@api.example/",
+        "https://u:p@api.example/",
     ] {
         let mut request = HttpRequest::get(foreign.parse().unwrap());
         let error = flow.authenticate(&tokens, &mut request).await.unwrap_err();
@@ -259,19 +270,29 @@ async fn pointers_forward_every_hook() {
         let authorization = flow.begin(&user()).await.unwrap();
         assert_eq!(query_value(authorization.url(), "hooked").as_deref(), Some("yes"));
         let query = callback(authorization.url());
-        let completed = flow.finish(&AuthorizationResponse::from_query(&query).unwrap(), &user()).await.unwrap();
+        let completed =
+            flow.finish(&AuthorizationResponse::from_query(&query).unwrap(), &user()).await.unwrap();
         assert_eq!(http.requests()[0].headers["x-signed"], "yes");
         http.answer(200, "text/plain", "");
         flow.revoke(&completed.tokens).await.unwrap();
-        flow.authenticate(&completed.tokens, &mut HttpRequest::get("https://api.example/".parse().unwrap())).await.unwrap();
+        flow.authenticate(&completed.tokens, &mut HttpRequest::get("https://api.example/".parse().unwrap()))
+            .await
+            .unwrap();
         let mut seen = plain.seen.lock().unwrap().clone();
         seen.sort_unstable();
         seen.dedup();
         assert_eq!(
             seen,
             [
-                "after_exchange", "authenticate", "authorization_parameters", "callback", "prepare_token_request", "resolve",
-                "revoke", "token_request", "token_response"
+                "after_exchange",
+                "authenticate",
+                "authorization_parameters",
+                "callback",
+                "prepare_token_request",
+                "resolve",
+                "revoke",
+                "token_request",
+                "token_response"
             ]
         );
     }
@@ -295,22 +316,46 @@ fn a_callback_cannot_choose_the_host() {
             .build()
             .unwrap()
     };
-    let mut closed = Variable::closed([VariableSource::Callback], [("EU", "eu.as.example"), ("NA", "as.example")]);
+    let mut closed =
+        Variable::closed([VariableSource::Callback], [("EU", "eu.as.example"), ("NA", "as.example")]);
     closed = closed.with_default("NA");
     let mut under = Variable::config(Pattern::HostUnder(vec!["as.example".to_owned()]));
     under.sources = vec![VariableSource::Callback];
     let evil = [
-        "evil.example", "as.example.evil.example", "evilas.example", "as.example/@evil.example", "as.example:80", "EVIL", "",
-        "as.example#", "as.example?", "as.example\\@evil.example", "a@as.example", "eu.as.example.", ".as.example", "-.as.example",
+        "evil.example",
+        "as.example.evil.example",
+        "evilas.example",
+        "as.example/@evil.example",
+        "as.example:80",
+        "EVIL",
+        "",
+        "as.example#",
+        "as.example?",
+        "as.example\\@evil.example",
+        "a@as.example",
+        "eu.as.example.",
+        ".as.example",
+        "-.as.example",
     ];
     for value in evil {
-        assert_eq!(urls(&with(closed.clone()), "host", value).unwrap_err().kind(), ErrorKind::Configuration, "{value}");
-        assert_eq!(urls(&with(under.clone()), "host", value).unwrap_err().kind(), ErrorKind::Configuration, "{value}");
+        assert_eq!(
+            urls(&with(closed.clone()), "host", value).unwrap_err().kind(),
+            ErrorKind::Configuration,
+            "{value}"
+        );
+        assert_eq!(
+            urls(&with(under.clone()), "host", value).unwrap_err().kind(),
+            ErrorKind::Configuration,
+            "{value}"
+        );
     }
     let token = |urls: EndpointUrls| urls.token_endpoint.unwrap().to_string();
     assert_eq!(token(urls(&with(closed.clone()), "host", "EU").unwrap()), "https://eu.as.example/token");
     assert_eq!(token(urls(&with(closed), "other", "x").unwrap()), "https://as.example/token");
-    assert_eq!(token(urls(&with(under.clone()), "host", "shop.as.example").unwrap()), "https://shop.as.example/token");
+    assert_eq!(
+        token(urls(&with(under.clone()), "host", "shop.as.example").unwrap()),
+        "https://shop.as.example/token"
+    );
     assert_eq!(token(urls(&with(under), "host", "as.example").unwrap()), "https://as.example/token");
 }
 
@@ -325,12 +370,18 @@ fn an_origin_from_a_token_reply_must_be_under_a_listed_root() {
         .variable("instance", variable)
         .build()
         .unwrap();
-    let api = |value: &str, url: &str| urls(&provider, "instance", value).map(|urls| urls.is_api(&url.parse().unwrap()));
+    let api = |value: &str, url: &str| {
+        urls(&provider, "instance", value).map(|urls| urls.is_api(&url.parse().unwrap()))
+    };
     assert!(api("https://na1.salesforce.example/path?x", "https://na1.salesforce.example/data").unwrap());
     assert!(!api("https://na1.salesforce.example", "https://na2.salesforce.example/").unwrap());
     for value in [
-        "http://na1.salesforce.example", "https://evil.example", "https://u@na1.salesforce.example",
-        "https://na1.salesforce.example:8443", "https://evilsalesforce.example", "na1.salesforce.example",
+        "http://na1.salesforce.example",
+        "https://evil.example",
+        "https://u@na1.salesforce.example",
+        "https://na1.salesforce.example:8443",
+        "https://evilsalesforce.example",
+        "na1.salesforce.example",
     ] {
         assert!(api(value, "https://x.example/").is_err(), "{value}");
     }
@@ -359,7 +410,8 @@ fn mistakes_are_found_when_the_provider_is_built() {
         assert_eq!(error.kind(), ErrorKind::Configuration, "{authorization} {token}");
         assert_eq!(error.provider(), Some("p"));
     }
-    build("http://127.0.0.1:1234/authorize", "http://[::1]:1234/token").expect("loopback addresses may be plain");
+    build("http://127.0.0.1:1234/authorize", "http://[::1]:1234/token")
+        .expect("loopback addresses may be plain");
     for id in ["", "a b", "é", &"x".repeat(129)] {
         assert!(Provider::builder(id).token_endpoint("https://as.example/token").build().is_err(), "{id}");
     }
@@ -377,7 +429,8 @@ fn mistakes_are_found_when_the_provider_is_built() {
     ];
     for quirks in bad_quirks {
         let quirks: Quirks = serde_json::from_str(quirks).unwrap();
-        let built = Provider::builder("p").token_endpoint("https://as.example/token").quirks(quirks.clone()).build();
+        let built =
+            Provider::builder("p").token_endpoint("https://as.example/token").quirks(quirks.clone()).build();
         assert_eq!(built.expect_err("a mistake").kind(), ErrorKind::Configuration, "{quirks:?}");
     }
     assert!(serde_json::from_str::<Quirks>(r#"{"tokens": {}}"#).is_err(), "a misspelt knob is an error");
@@ -390,19 +443,27 @@ fn mistakes_are_found_when_the_provider_is_built() {
         ClientCredentials::public("c").redirect_uri("https://app.example/#f"),
         ClientCredentials::public("c").redirect_uri("http://app.example/"),
         ClientCredentials::public("c").redirect_uri("javascript:alert(1)"),
-        ClientCredentials::public("c").authenticated_by(authflow_core::ClientAuthentication::ClientSecretBasic),
+        ClientCredentials::public("c")
+            .authenticated_by(authflow_core::ClientAuthentication::ClientSecretBasic),
     ] {
         let provider = provider("p").build().unwrap();
-        assert_eq!(provider.check_credentials(&credentials).unwrap_err().kind(), ErrorKind::Configuration, "{credentials:?}");
+        assert_eq!(
+            provider.check_credentials(&credentials).unwrap_err().kind(),
+            ErrorKind::Configuration,
+            "{credentials:?}"
+        );
     }
-    for good in ["http://127.0.0.1:8080/cb", "http://[::1]/cb", "http://localhost:3000/cb", "com.example.app:/cb"] {
+    for good in
+        ["http://127.0.0.1:8080/cb", "http://[::1]/cb", "http://localhost:3000/cb", "com.example.app:/cb"]
+    {
         let credentials = ClientCredentials::public("c").redirect_uri(good);
         provider("p").build().unwrap().check_credentials(&credentials).expect(good);
     }
     let no_client = Flow::builder(manager(Evil::Nothing)).build().unwrap_err();
     assert_eq!(no_client.kind(), ErrorKind::Configuration);
     let ttl = std::time::Duration::ZERO;
-    let no_time = Flow::builder(manager(Evil::Nothing)).http_client(Script::new()).state_ttl(ttl).build().unwrap_err();
+    let no_time =
+        Flow::builder(manager(Evil::Nothing)).http_client(Script::new()).state_ttl(ttl).build().unwrap_err();
     assert_eq!(no_time.kind(), ErrorKind::Configuration);
 }
 
@@ -410,7 +471,10 @@ fn mistakes_are_found_when_the_provider_is_built() {
 async fn a_query_goes_before_or_inside_a_fragment() {
     for (placement, expected) in [
         (QueryPlacement::BeforeFragment, "https://as.example/?response_type=code&client_id=client-1"),
-        (QueryPlacement::InsideFragment, "https://as.example/#!/apps/A/authorize?response_type=code&client_id=client-1"),
+        (
+            QueryPlacement::InsideFragment,
+            "https://as.example/#!/apps/A/authorize?response_type=code&client_id=client-1",
+        ),
     ] {
         let mut quirks = Quirks::default();
         quirks.authorization.query_placement = Some(placement);
@@ -430,8 +494,11 @@ async fn a_query_goes_before_or_inside_a_fragment() {
 #[tokio::test]
 async fn an_endpoint_keeps_its_own_query_and_no_parameter_is_doubled() {
     let with = |endpoint: &str| {
-        let provider =
-            Provider::builder("p").authorization_endpoint(endpoint).token_endpoint("https://as.example/token").build().unwrap();
+        let provider = Provider::builder("p")
+            .authorization_endpoint(endpoint)
+            .token_endpoint("https://as.example/token")
+            .build()
+            .unwrap();
         common::Rig::with(provider, credentials())
     };
     let url = with("https://as.example/authorize?tenant=a%20b").flow.prepare().await.unwrap().url;
@@ -443,7 +510,8 @@ async fn an_endpoint_keeps_its_own_query_and_no_parameter_is_doubled() {
 #[test]
 fn h1_no_debug_shows_a_secret() {
     let planted = "planted-secret-value-0123456789";
-    let credentials = ClientCredentials::confidential("client-1", planted).redirect_uri("https://app.example/cb");
+    let credentials =
+        ClientCredentials::confidential("client-1", planted).redirect_uri("https://app.example/cb");
     let mut tokens = TokenSet::new(planted, std::time::SystemTime::UNIX_EPOCH);
     tokens.refresh_token = Some(Secret::new(planted));
     tokens.id_token = Some(Secret::new(planted));
@@ -452,12 +520,16 @@ fn h1_no_debug_shows_a_secret() {
     let mut request = HttpRequest::get(format!("https://as.example/{planted}?t={planted}").parse().unwrap());
     request.body = planted.as_bytes().to_vec();
     request.headers.insert("authorization", planted.parse().unwrap());
-    let response = HttpResponse::new(http::StatusCode::OK, planted).with_header(http::header::SET_COOKIE, planted.parse().unwrap());
+    let response = HttpResponse::new(http::StatusCode::OK, planted)
+        .with_header(http::header::SET_COOKIE, planted.parse().unwrap());
     let query = format!("code={planted}&state={planted}");
     let answer = AuthorizationResponse::from_query(&query).unwrap();
     let binding = authflow_core::Binding::browser(Secret::new(planted));
     let grant = authflow_core::Grant::RefreshToken { refresh_token: Secret::new(planted) };
-    let provider = Provider::builder("p").token_endpoint("https://as.example/t").config("key", planted).build().unwrap();
-    let shown = format!("{credentials:?} {tokens:?} {request:?} {response:?} {answer:?} {binding:?} {grant:?} {provider:?}");
+    let provider =
+        Provider::builder("p").token_endpoint("https://as.example/t").config("key", planted).build().unwrap();
+    let shown = format!(
+        "{credentials:?} {tokens:?} {request:?} {response:?} {answer:?} {binding:?} {grant:?} {provider:?}"
+    );
     assert!(!shown.contains(planted), "{shown}");
 }

@@ -32,7 +32,9 @@ async fn a1_state_is_bound_to_the_browser() {
 #[tokio::test]
 async fn a1_an_empty_or_weak_binding_is_refused() {
     let rig = Rig::new();
-    for weak in [Binding::browser(Secret::new("")), Binding::browser(Secret::new("short")), Binding::user("t", "")] {
+    for weak in
+        [Binding::browser(Secret::new("")), Binding::browser(Secret::new("short")), Binding::user("t", "")]
+    {
         let error = rig.flow.begin(&weak).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Usage);
         assert_eq!(rig.finish("code=c&state=s", &weak).await.unwrap_err().kind(), ErrorKind::Usage);
@@ -69,7 +71,9 @@ async fn a3_of_fifty_callbacks_at_once_one_exchanges() {
     let tasks: Vec<_> = (0..50)
         .map(|_| {
             let (rig, query) = (Arc::clone(&rig), query.clone());
-            tokio::spawn(async move { rig.finish(&query, &user()).await.map(drop).map_err(|error| error.kind()) })
+            tokio::spawn(
+                async move { rig.finish(&query, &user()).await.map(drop).map_err(|error| error.kind()) },
+            )
         })
         .collect();
     let mut finished = 0;
@@ -109,7 +113,11 @@ impl StateStore for Careless {
         Ok(())
     }
 
-    async fn check_state(&self, _: &StateContext<'_>, _: &StateKey) -> Result<Option<PendingFlow>, StoreError> {
+    async fn check_state(
+        &self,
+        _: &StateContext<'_>,
+        _: &StateKey,
+    ) -> Result<Option<PendingFlow>, StoreError> {
         Ok(self.0.lock().unwrap().take())
     }
 }
@@ -167,7 +175,9 @@ async fn a5_the_engine_checks_the_owner_itself() {
 #[tokio::test]
 async fn a6_state_is_of_one_provider() {
     let store = Arc::new(MemoryStateStore::default());
-    let rig = |id: &str| Rig::with_store(provider(id).build().unwrap(), credentials(), Arc::clone(&store), Arc::clone(&store));
+    let rig = |id: &str| {
+        Rig::with_store(provider(id).build().unwrap(), credentials(), Arc::clone(&store), Arc::clone(&store))
+    };
     let (one, two) = (rig("one"), rig("two"));
     let query = one.begin(&user()).await;
     assert_eq!(two.finish(&query, &user()).await.unwrap_err().kind(), ErrorKind::StateNotFound);
@@ -195,7 +205,8 @@ async fn a7_state_is_of_one_tenant() {
 
 #[test]
 fn a7_no_two_bindings_look_alike() {
-    let key = |provider: &str, state: &str, binding: Binding| StateKey::new(provider, state, &binding).unwrap();
+    let key =
+        |provider: &str, state: &str, binding: Binding| StateKey::new(provider, state, &binding).unwrap();
     let keys = [
         key("p", "s", Binding::user("a", "bc")),
         key("p", "s", Binding::user("ab", "c")),
@@ -243,7 +254,8 @@ async fn a10_states_and_verifiers_have_256_bits_and_never_come_again() {
     }
     // Every position takes many values: none of the 43 characters is fixed.
     for position in 0..42 {
-        let values: std::collections::HashSet<_> = seen.iter().map(|value| value.as_bytes()[position]).collect();
+        let values: std::collections::HashSet<_> =
+            seen.iter().map(|value| value.as_bytes()[position]).collect();
         assert!(values.len() > 40, "position {position} takes {} values", values.len());
     }
 }
@@ -284,7 +296,11 @@ impl StateStore for Failing {
         Err(StoreError::new(self.0))
     }
 
-    async fn check_state(&self, _: &StateContext<'_>, _: &StateKey) -> Result<Option<PendingFlow>, StoreError> {
+    async fn check_state(
+        &self,
+        _: &StateContext<'_>,
+        _: &StateKey,
+    ) -> Result<Option<PendingFlow>, StoreError> {
         Err(StoreError::new(self.0))
     }
 }
@@ -320,7 +336,11 @@ impl StateStore for Crowded {
         if keys.len() < 3 { Err(StoreError::new(StoreErrorKind::Conflict)) } else { Ok(()) }
     }
 
-    async fn check_state(&self, _: &StateContext<'_>, _: &StateKey) -> Result<Option<PendingFlow>, StoreError> {
+    async fn check_state(
+        &self,
+        _: &StateContext<'_>,
+        _: &StateKey,
+    ) -> Result<Option<PendingFlow>, StoreError> {
         Ok(None)
     }
 }

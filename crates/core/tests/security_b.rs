@@ -17,8 +17,14 @@ fn with_issuer(policy: IssPolicy) -> Rig {
 #[tokio::test]
 async fn b1_b4_the_issuer_is_compared_byte_by_byte() {
     for wrong in [
-        "https://as.example/", "HTTPS://as.example", "https://as.example:443", "https://%61s.example", "https://evil.example",
-        "https://as.example1", "", "https://as.exampl",
+        "https://as.example/",
+        "HTTPS://as.example",
+        "https://as.example:443",
+        "https://%61s.example",
+        "https://evil.example",
+        "https://as.example1",
+        "",
+        "https://as.exampl",
     ] {
         let rig = with_issuer(IssPolicy::Required);
         let encoded: String = url::form_urlencoded::byte_serialize(wrong.as_bytes()).collect();
@@ -63,7 +69,8 @@ async fn b1_an_error_with_the_wrong_issuer_is_not_shown() {
     let rig = with_issuer(IssPolicy::Required);
     let url = rig.flow.begin(&user()).await.unwrap();
     let state = query_value(url.url(), "state").unwrap();
-    let query = format!("error=access_denied&error_description=mark&state={state}&iss=https%3A%2F%2Fevil.example");
+    let query =
+        format!("error=access_denied&error_description=mark&state={state}&iss=https%3A%2F%2Fevil.example");
     let error = rig.finish(&query, &user()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::IssuerMismatch);
     assert!(error.server_error().is_none());
@@ -113,7 +120,8 @@ async fn b6_plain_is_a_choice_and_never_a_fallback() {
 
 #[tokio::test]
 async fn b7_no_parameter_occurs_twice() {
-    for name in ["code", "state", "iss", "error", "error_description", "id_token", "response", "access_token"] {
+    for name in ["code", "state", "iss", "error", "error_description", "id_token", "response", "access_token"]
+    {
         let rig = Rig::new();
         let good = rig.begin(&user()).await;
         let query = match name {
@@ -152,7 +160,8 @@ async fn b9_an_error_with_a_good_state_is_typed_and_uses_the_state_up() {
     ] {
         let rig = Rig::new();
         let url = rig.flow.begin(&user()).await.unwrap();
-        let query = format!("error={code}&error_description=why&state={}", query_value(url.url(), "state").unwrap());
+        let query =
+            format!("error={code}&error_description=why&state={}", query_value(url.url(), "state").unwrap());
         let error = rig.finish(&query, &user()).await.unwrap_err();
         assert_eq!((error.kind(), error.recovery()), (kind, recovery), "{code}");
         let server_error = error.server_error().unwrap();
@@ -166,7 +175,8 @@ async fn b9_an_error_with_a_good_state_is_typed_and_uses_the_state_up() {
 async fn b10_an_error_without_a_good_state_is_not_read() {
     let rig = Rig::new();
     rig.begin(&user()).await;
-    for query in ["error=access_denied&error_description=mark", "error=mark&state=wrong", "error=mark&state="] {
+    for query in ["error=access_denied&error_description=mark", "error=mark&state=wrong", "error=mark&state="]
+    {
         let error = rig.finish(query, &user()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::StateNotFound, "{query}");
         assert!(error.server_error().is_none());
@@ -181,7 +191,8 @@ async fn b11_the_providers_words_are_cleaned_and_capped() {
     let nasty = "\u{1b}[31m\r\nSet-Cookie: x=1\u{202e}</script>\"\\".to_owned() + &"y".repeat(5000);
     let encoded: String = url::form_urlencoded::byte_serialize(nasty.as_bytes()).collect();
     let state = query_value(url.url(), "state").unwrap();
-    let query = format!("error=server_error&error_description={encoded}&error_uri=javascript:alert(1)&state={state}");
+    let query =
+        format!("error=server_error&error_description={encoded}&error_uri=javascript:alert(1)&state={state}");
     let error = rig.finish(&query, &user()).await.unwrap_err();
     let description = error.server_error().unwrap().description().unwrap();
     assert!(description.len() <= 1024);
@@ -194,7 +205,15 @@ async fn b12_what_is_no_text_is_refused_without_a_panic() {
     let rig = Rig::new();
     rig.begin(&user()).await;
     let huge = format!("state={}", "x".repeat(1 << 20));
-    for query in ["code=%ff&state=x", "code=%zz&state=x", "code=%", "code=%4", "code=a%00b&state=x", "state=%0d%0a", &huge] {
+    for query in [
+        "code=%ff&state=x",
+        "code=%zz&state=x",
+        "code=%",
+        "code=%4",
+        "code=a%00b&state=x",
+        "state=%0d%0a",
+        &huge,
+    ] {
         let error = rig.finish(query, &user()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::CallbackMalformed);
     }
@@ -266,15 +285,55 @@ fn b17_return_to_stays_on_the_site() {
     };
     let (tab1, tab2) = (tab(1), tab(0));
     for bad in [
-        "", "a", "evil.example", "//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example", "\\/evil.example",
-        "https:evil.example", "https://evil.example", "HtTpS://evil.example", "javascript:alert(1)", "data:text/html,x", "/\r/evil",
-        "/\t/evil.example", "/ /evil.example", " //evil.example", "/\u{0}", "/\u{2028}", "/é", "/%0d%0a\n", "/./\\evil.example",
-        "/.//evil.example", "/x/..//evil.example", "/%2e//evil.example", "http:/\\evil.example", "?//evil.example", "#x", "@evil.example",
-        "/\u{ff0f}evil.example", "\u{feff}//evil.example", &long, &tab1, &tab2,
+        "",
+        "a",
+        "evil.example",
+        "//evil.example",
+        "///evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "\\/evil.example",
+        "https:evil.example",
+        "https://evil.example",
+        "HtTpS://evil.example",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "/\r/evil",
+        "/\t/evil.example",
+        "/ /evil.example",
+        " //evil.example",
+        "/\u{0}",
+        "/\u{2028}",
+        "/é",
+        "/%0d%0a\n",
+        "/./\\evil.example",
+        "/.//evil.example",
+        "/x/..//evil.example",
+        "/%2e//evil.example",
+        "http:/\\evil.example",
+        "?//evil.example",
+        "#x",
+        "@evil.example",
+        "/\u{ff0f}evil.example",
+        "\u{feff}//evil.example",
+        &long,
+        &tab1,
+        &tab2,
     ] {
         assert!(check_return_to(bad).is_err(), "{bad:?}");
     }
-    for good in ["/", "/settings", "/a/b?c=d&e=https://x.example#f", "/%2f/evil", "/a//b", "/?next=//x", "/@x", "/a:b", "/..", "/~u/"] {
+    for good in [
+        "/",
+        "/settings",
+        "/a/b?c=d&e=https://x.example#f",
+        "/%2f/evil",
+        "/a//b",
+        "/?next=//x",
+        "/@x",
+        "/a:b",
+        "/..",
+        "/~u/",
+    ] {
         assert!(check_return_to(good).is_ok(), "{good:?}");
     }
 }
@@ -282,7 +341,25 @@ fn b17_return_to_stays_on_the_site() {
 /// Accepted means that a browser stays on the origin: the corpus is made here, prefix by prefix.
 #[test]
 fn b17_whatever_is_accepted_resolves_to_the_same_origin() {
-    let pieces = ["/", "\\", ".", "..", "%2f", "%5c", "\t", "\n", "@", ":", "https:", "evil.example", "?", "#", ";", "%09", " "];
+    let pieces = [
+        "/",
+        "\\",
+        ".",
+        "..",
+        "%2f",
+        "%5c",
+        "\t",
+        "\n",
+        "@",
+        ":",
+        "https:",
+        "evil.example",
+        "?",
+        "#",
+        ";",
+        "%09",
+        " ",
+    ];
     let base = url::Url::parse("https://app.example/here").unwrap();
     let (mut tried, mut accepted) = (0, 0);
     for a in pieces {
@@ -310,7 +387,8 @@ fn b17_whatever_is_accepted_resolves_to_the_same_origin() {
 #[tokio::test]
 async fn b17_return_to_comes_back_from_the_store_and_is_not_in_the_url() {
     let rig = Rig::new();
-    let authorization = rig.flow.begin(&user()).return_to("/settings?scope=admin&redirect_uri=x").await.unwrap();
+    let authorization =
+        rig.flow.begin(&user()).return_to("/settings?scope=admin&redirect_uri=x").await.unwrap();
     assert!(!authorization.url().contains("settings"));
     assert_eq!(query_value(authorization.url(), "scope").as_deref(), Some("read write"));
     rig.tokens();
@@ -324,8 +402,20 @@ async fn b17_return_to_comes_back_from_the_store_and_is_not_in_the_url() {
 async fn b19_extra_parameters_cannot_touch_the_protocol() {
     let rig = Rig::new();
     for name in [
-        "scope", "redirect_uri", "state", "code_challenge", "code_challenge_method", "request_uri", "request", "client_id",
-        "response_type", "nonce", "response_mode", "code_verifier", "resource", "",
+        "scope",
+        "redirect_uri",
+        "state",
+        "code_challenge",
+        "code_challenge_method",
+        "request_uri",
+        "request",
+        "client_id",
+        "response_type",
+        "nonce",
+        "response_mode",
+        "code_verifier",
+        "resource",
+        "",
     ] {
         let error = rig.flow.begin(&user()).param(name, "x").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Usage, "{name}");
@@ -366,7 +456,8 @@ async fn r8707_01_resources_go_into_both_requests_and_into_the_refresh() {
     let (one, two) = ("https://api.example/one", "https://api.example/two");
     let authorization = rig.flow.begin(&user()).resource(one).resource(two).await.unwrap();
     let query = authorization.url().split_once('?').unwrap().1;
-    let sent: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "resource").collect();
+    let sent: Vec<_> =
+        url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "resource").collect();
     assert_eq!(sent.len(), 2);
     rig.http.json(r#"{"access_token":"a","refresh_token":"r"}"#);
     let completed = rig.finish(&callback(authorization.url()), &user()).await.unwrap();

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use authflow_core::quirks::{ExpiryKind, Quirks, RefreshInput, RequestFormat, RequestMethod, ZeroExpiry};
 use authflow_core::{
-    ClientAuthentication, ClientCredentials, Clock as _, Delivery, ErrorKind, Expiry, HttpError, HttpErrorKind, HttpResponse,
-    Recovery, Revocation, Scopes, Secret, TokenSet, rfc,
+    ClientAuthentication, ClientCredentials, Clock as _, Delivery, ErrorKind, Expiry, HttpError,
+    HttpErrorKind, HttpResponse, Recovery, Revocation, Scopes, Secret, TokenSet, rfc,
 };
 use common::{REDIRECT_URI, Rig, SECRET, credentials, provider, user};
 
@@ -55,7 +55,9 @@ async fn c4_a_redirect_is_not_followed() {
 #[tokio::test]
 async fn c6_a_page_is_no_token_response() {
     let page = "<html><form action=\"/login?access_token=leak\">planted-page-token-0123456789</form></html>";
-    for (status, content_type) in [(200, "text/html"), (400, "text/html"), (200, "application/json"), (403, "text/plain")] {
+    for (status, content_type) in
+        [(200, "text/html"), (400, "text/html"), (200, "application/json"), (403, "text/plain")]
+    {
         let rig = Rig::new();
         rig.http.answer(status, content_type, page);
         let error = finish(&rig).await.unwrap_err();
@@ -68,7 +70,9 @@ async fn c6_a_page_is_no_token_response() {
 
 #[tokio::test]
 async fn c6_content_types_do_not_matter_where_the_body_is_clear() {
-    for content_type in ["application/json; charset=utf-8", "text/javascript", "text/plain", "application/jwt+json"] {
+    for content_type in
+        ["application/json; charset=utf-8", "text/javascript", "text/plain", "application/jwt+json"]
+    {
         let rig = Rig::new();
         rig.http.answer(200, content_type, r#"{"access_token":"a"}"#);
         finish(&rig).await.unwrap();
@@ -90,7 +94,13 @@ async fn c7_an_error_on_200_is_an_error() {
 
 #[tokio::test]
 async fn c8_without_an_access_token_there_is_no_success() {
-    for body in ["{}", r#"{"access_token":null}"#, r#"{"access_token":""}"#, r#"{"access_token":7}"#, r#"{"token_type":"x"}"#] {
+    for body in [
+        "{}",
+        r#"{"access_token":null}"#,
+        r#"{"access_token":""}"#,
+        r#"{"access_token":7}"#,
+        r#"{"token_type":"x"}"#,
+    ] {
         let error = reply(body).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{body}");
     }
@@ -134,7 +144,9 @@ async fn c9_c10_a_bad_expires_in_never_fails_the_reply() {
     ] {
         assert_eq!(expiry_of(value, Quirks::default()).await, expected, "{value}");
     }
-    for huge in ["9223372036854775807", "18446744073709551615", "18446744073709551616", "1e300", "1e999", "\"1e999\""] {
+    for huge in
+        ["9223372036854775807", "18446744073709551615", "18446744073709551616", "1e300", "1e999", "\"1e999\""]
+    {
         match expiry_of(huge, Quirks::default()).await {
             Expiry::At(at) => assert!(at > SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 32), "{huge}"),
             other => panic!("{huge}: {other:?}"),
@@ -197,8 +209,17 @@ async fn c15_names_are_exact() {
 async fn c16_strange_bodies_are_errors_and_no_panic() {
     let deep = format!("{{\"access_token\":\"a\",\"x\":{}", "[".repeat(100_000));
     let bodies: [&[u8]; 11] = [
-        b"", b"[]", b"null", b"\"access_token\"", b"[{\"access_token\":\"a\"}]", b"\xef\xbb\xbf{\"access_token\":\"a\"}",
-        b"{\"access_token\":\"a\"}x", b"{\"access_token\":\"a\xff\"}", b"{\"access_token\":\"a\"", b"{", deep.as_bytes(),
+        b"",
+        b"[]",
+        b"null",
+        b"\"access_token\"",
+        b"[{\"access_token\":\"a\"}]",
+        b"\xef\xbb\xbf{\"access_token\":\"a\"}",
+        b"{\"access_token\":\"a\"}x",
+        b"{\"access_token\":\"a\xff\"}",
+        b"{\"access_token\":\"a\"",
+        b"{",
+        deep.as_bytes(),
     ];
     for body in bodies {
         let rig = Rig::new();
@@ -240,7 +261,8 @@ async fn c19_the_granted_scopes_are_the_replys() {
 async fn c23_the_servers_text_is_capped_and_free_of_what_we_sent() {
     let rig = Rig::new();
     let long = "d".repeat(1 << 19);
-    let body = format!(r#"{{"error":"invalid_request","error_description":"planted-code-1 {SECRET} {long}"}}"#);
+    let body =
+        format!(r#"{{"error":"invalid_request","error_description":"planted-code-1 {SECRET} {long}"}}"#);
     rig.http.answer(400, "application/json", &body);
     let error = finish(&rig).await.unwrap_err();
     let description = error.server_error().unwrap().description().unwrap();
@@ -264,8 +286,10 @@ async fn x13_rate_limits_and_outages_are_retryable_and_their_codes_are_not_belie
     ] {
         for status in [429, 500, 502, 503] {
             let rig = Rig::new();
-            let mut response =
-                HttpResponse::new(http::StatusCode::from_u16(status).unwrap(), r#"{"error":"invalid_grant"}"#);
+            let mut response = HttpResponse::new(
+                http::StatusCode::from_u16(status).unwrap(),
+                r#"{"error":"invalid_grant"}"#,
+            );
             if let Some(value) = value {
                 response = response.with_header(http::header::RETRY_AFTER, value.parse().unwrap());
             }
@@ -298,8 +322,18 @@ async fn c2_failures_of_the_network_are_typed_and_retryable() {
 #[tokio::test]
 async fn r6749_01_02_09_each_way_to_authenticate_is_used_alone() {
     let cases = [
-        (ClientAuthentication::ClientSecretBasic, Some("Basic Y2xpZW50LTE6YSUzQWIlMkJjKyVDMyVBOSUyNQ=="), false, false),
-        (ClientAuthentication::ClientSecretBasicUnencoded, Some("Basic Y2xpZW50LTE6YTpiK2Mgw6kl"), false, false),
+        (
+            ClientAuthentication::ClientSecretBasic,
+            Some("Basic Y2xpZW50LTE6YSUzQWIlMkJjKyVDMyVBOSUyNQ=="),
+            false,
+            false,
+        ),
+        (
+            ClientAuthentication::ClientSecretBasicUnencoded,
+            Some("Basic Y2xpZW50LTE6YTpiK2Mgw6kl"),
+            false,
+            false,
+        ),
         (ClientAuthentication::ClientSecretPost, None, true, true),
         (ClientAuthentication::None, None, true, false),
         (ClientAuthentication::Omitted, None, false, false),
@@ -316,13 +350,18 @@ async fn r6749_01_02_09_each_way_to_authenticate_is_used_alone() {
         assert_eq!(sent.as_deref(), header, "{authentication:?}");
         let form = rig.http.last_form();
         let has = |name: &str| form.iter().any(|(known, _)| known == name);
-        assert_eq!((has("client_id"), has("client_secret")), (id_in_body, secret_in_body), "{authentication:?}");
+        assert_eq!(
+            (has("client_id"), has("client_secret")),
+            (id_in_body, secret_in_body),
+            "{authentication:?}"
+        );
         assert!(request.url.query().is_none());
         assert_eq!(request.method, "POST");
     }
-    for (authentication, header) in
-        [(ClientAuthentication::SecretBearer, "Bearer s3cret"), (ClientAuthentication::SecretBasicUsername, "Basic czNjcmV0Og==")]
-    {
+    for (authentication, header) in [
+        (ClientAuthentication::SecretBearer, "Bearer s3cret"),
+        (ClientAuthentication::SecretBasicUsername, "Basic czNjcmV0Og=="),
+    ] {
         let credentials = ClientCredentials::confidential("client-1", "s3cret")
             .redirect_uri(REDIRECT_URI)
             .authenticated_by(authentication);
@@ -336,7 +375,10 @@ async fn r6749_01_02_09_each_way_to_authenticate_is_used_alone() {
 
 #[tokio::test]
 async fn r6749_09_a_public_client_sends_its_id() {
-    let rig = Rig::with(provider("p").build().unwrap(), ClientCredentials::public("pub").redirect_uri(REDIRECT_URI));
+    let rig = Rig::with(
+        provider("p").build().unwrap(),
+        ClientCredentials::public("pub").redirect_uri(REDIRECT_URI),
+    );
     rig.tokens();
     finish(&rig).await.unwrap();
     assert!(rig.http.last_form().contains(&("client_id".to_owned(), "pub".to_owned())));
@@ -480,7 +522,11 @@ async fn revocation_in_other_shapes() {
             "request": {"method": "DELETE", "client_authentication": "access_token_bearer"}}}"#,
     )
     .unwrap();
-    let provider = provider("p").revocation_endpoint("https://as.example/tokens/{token}/revoke").quirks(quirks).build().unwrap();
+    let provider = provider("p")
+        .revocation_endpoint("https://as.example/tokens/{token}/revoke")
+        .quirks(quirks)
+        .build()
+        .unwrap();
     let rig = Rig::with(provider, credentials());
     rig.http.answer(204, "text/plain", "");
     let mut odd = tokens();

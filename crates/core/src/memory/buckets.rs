@@ -7,9 +7,11 @@ use super::lock;
 use crate::state::{Bucket, StateKey};
 
 /// The keys of each bucket, oldest first.
+type Keys = HashMap<Bucket, VecDeque<StateKey>>;
+
 #[derive(Debug)]
 pub(super) struct Buckets {
-    shards: Box<[Mutex<HashMap<Bucket, VecDeque<StateKey>>>]>,
+    shards: Box<[Mutex<Keys>]>,
     capacity: usize,
 }
 
@@ -45,7 +47,7 @@ impl Buckets {
         }
     }
 
-    fn shard(&self, bucket: &Bucket) -> Option<&Mutex<HashMap<Bucket, VecDeque<StateKey>>>> {
+    fn shard(&self, bucket: &Bucket) -> Option<&Mutex<Keys>> {
         self.shards.get(usize::from(bucket.as_bytes()[0]) & (self.shards.len() - 1))
     }
 }

@@ -117,8 +117,14 @@ impl StateStore for MemoryStateStore {
         let now = milliseconds(cx.now);
         let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
         let Some(shard) = self.shard(key) else { return Err(StoreError::new(StoreErrorKind::Unavailable)) };
-        let (stored, evicted) =
-            lock(shard).store(key, flow.to_bytes().into_boxed_slice(), flow.bucket, now, now.saturating_add(ttl), self.shard_capacity);
+        let (stored, evicted) = lock(shard).store(
+            key,
+            flow.to_bytes().into_boxed_slice(),
+            flow.bucket,
+            now,
+            now.saturating_add(ttl),
+            self.shard_capacity,
+        );
         self.forget(evicted);
         if !stored {
             return Err(StoreError::new(StoreErrorKind::Conflict));
@@ -134,7 +140,11 @@ impl StateStore for MemoryStateStore {
         Ok(())
     }
 
-    async fn check_state(&self, cx: &StateContext<'_>, key: &StateKey) -> Result<Option<PendingFlow>, StoreError> {
+    async fn check_state(
+        &self,
+        cx: &StateContext<'_>,
+        key: &StateKey,
+    ) -> Result<Option<PendingFlow>, StoreError> {
         let now = milliseconds(cx.now);
         let Some(shard) = self.shard(key) else { return Ok(None) };
         let (found, evicted) = {

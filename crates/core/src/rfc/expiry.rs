@@ -132,7 +132,9 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
 
 /// The members of `object` that none of `pointers` names. A pointer that goes deeper leaves its member in place.
 pub(super) fn remaining(object: &Map<String, Value>, pointers: &[&str]) -> Map<String, Value> {
-    let left = object.iter().filter(|(name, _)| !pointers.iter().any(|pointer| pointer.strip_prefix('/') == Some(name)));
+    let left = object
+        .iter()
+        .filter(|(name, _)| !pointers.iter().any(|pointer| pointer.strip_prefix('/') == Some(name)));
     left.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 

@@ -107,8 +107,9 @@ fn error_in(
 fn holds(condition: &Condition, document: &Value) -> bool {
     let value = document.pointer(&condition.pointer).filter(|value| !value.is_null());
     let equal = |value: &Value| match (value, &condition.value) {
-        (Value::Number(number), Value::String(text)) => number.to_string() == *text,
-        (Value::String(text), Value::Number(number)) => number.to_string() == *text,
+        (Value::Number(number), Value::String(text)) | (Value::String(text), Value::Number(number)) => {
+            number.to_string() == *text
+        }
         (value, wanted) => value == wanted,
     };
     match condition.op {

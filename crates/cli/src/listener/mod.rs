@@ -1,0 +1,218 @@
+//! The loopback listener that the callback arrives at (RFC 8252 §7.3 and §8.3).
+//!
+//! It is bound before the authorization URL is built, answers nothing but the one callback, and closes afterwards.
+
+mod address;
+mod connection;
+mod page;
+mod request;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use authflow::{Clock as _, SystemClock};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+
+pub(crate) use self::address::{Place, place};
+pub(crate) use self::page::Page;
+pub use self::request::{Head, Site, read_head};
+use crate::failure::Failure;
+
+/// What a callback was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The flow is finished: there are tokens.
+    Done,
+    /// The user denied.
+    Denied,
+    /// It was the callback, and the flow failed.
+    Failed,
+    /// The callback came before.
+    AlreadyDone,
+    /// It was not the callback. The message is for the terminal, never for the page.
+    Stray(String),
+}
+
+/// Says what a callback is. The listener has checked host, method and path.
+#[async_trait]
+pub(crate) trait Judge: Send + Sync + 'static {
+    async fn judge(self: Arc<Self>, query: String) -> Verdict;
+}
+
+/// What the listener bears.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// For the head of a request to arrive, and again for the answer to leave.
+    pub(crate) time: Duration,
+    /// Connections at once. Beyond it the one that has been silent the longest is closed.
+    pub(crate) connections: usize,
+    /// Connections in all, after which the wait is given up.
+    pub(crate) hits: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { time: Duration::from_secs(10), connections: 64, hits: 20_000 }
+    }
+}
+
+/// A listener that is bound and does not answer yet.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    sockets: Vec<TcpListener>,
+    site: Site,
+    redirect_uri: String,
+}
+
+/// A listener that answers until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    loops: Vec<AbortHandle>,
+    answering: mpsc::Receiver<()>,
+    exhausted: watch::Receiver<bool>,
+}
+
+impl Listener {
+    /// Binds the address of a redirect URI. Port 0 stands for a free one.
+    pub(crate) async fn bind(place: &Place) -> Result<Self, Failure> {
+        let sockets = place.bind().await?;
+        let port = match sockets.first().map(TcpListener::local_addr) {
+            Some(Ok(address)) => address.port(),
+            Some(Err(error)) => return Err(Failure::io("the listener has no address", error)),
+            None => return Err(Failure::local("there is no address to listen at")),
+        };
+        let (site, redirect_uri) = place.at_port(port);
+        Ok(Self { sockets, site, redirect_uri })
+    }
+
+    /// The redirect URI, with the port that was bound.
+    pub(crate) fn redirect_uri(&self) -> &str {
+        &self.redirect_uri
+    }
+
+    /// Begins to answer.
+    pub(crate) fn serve(self, judge: Arc<dyn Judge>, limits: Limits) -> Serving {
+        let (answer_guard, answering) = mpsc::channel(1);
+        let (give_up, exhausted) = watch::channel(false);
+        let shared = Arc::new(Shared {
+            site: self.site,
+            judge,
+            limits,
+            hits: AtomicUsize::new(0),
+            give_up,
+        });
+        let loops = self
+            .sockets
+            .into_iter()
+            .map(|socket| tokio::spawn(accept(socket, Arc::clone(&shared), answer_guard.clone())).abort_handle())
+            .collect();
+        Serving { loops, answering, exhausted }
+    }
+}
+
+impl Serving {
+    /// Returns once more requests came than any accident explains.
+    pub(crate) async fn exhausted(&self) {
+        let mut exhausted = self.exhausted.clone();
+        if exhausted.wait_for(|over| *over).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Stops accepting, lets the answers that are under way leave, and closes.
+    pub(crate) async fn close(mut self) {
+        const PATIENCE: Duration = Duration::from_secs(2);
+        for accepting in &self.loops {
+            accepting.abort();
+        }
+        // Ends when the last connection that has an answer to give drops its guard.
+        let _ = tokio::time::timeout(PATIENCE, self.answering.recv()).await;
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        for accepting in &self.loops {
+            accepting.abort();
+        }
+    }
+}
+
+struct Shared {
+    site: Site,
+    judge: Arc<dyn Judge>,
+    limits: Limits,
+    hits: AtomicUsize,
+    give_up: watch::Sender<bool>,
+}
+
+/// A connection that may still be closed to make room.
+struct Open {
+    handle: AbortHandle,
+    is_answering: Arc<AtomicBool>,
+}
+
+async fn accept(socket: TcpListener, shared: Arc<Shared>, answer_guard: mpsc::Sender<()>) {
+    // Tasks in the set end with it; those that answer are detached, so that an answer outlives the listener.
+    let mut reading = JoinSet::new();
+    let mut open: VecDeque<Open> = VecDeque::new();
+    loop {
+        let stream = tokio::select! {
+            accepted = socket.accept() => accepted,
+            Some(_) = reading.join_next() => continue,
+        };
+        let stream = match stream {
+            Ok((stream, _)) => stream,
+            Err(_) => {
+                // Out of file descriptors, or the peer is gone: not this listener's end.
+                SystemClock::new().sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        if shared.hits.fetch_add(1, Ordering::Relaxed) >= shared.limits.hits {
+            shared.give_up.send_replace(true);
+            return;
+        }
+        open.retain(|connection| !connection.handle.is_finished());
+        if open.len() >= shared.limits.connections {
+            let silent = open.iter().position(|connection| !connection.is_answering.load(Ordering::SeqCst));
+            if let Some(oldest) = silent.and_then(|at| open.remove(at)) {
+                oldest.handle.abort();
+            }
+        }
+        let is_answering = Arc::new(AtomicBool::new(false));
+        let task = handle(stream, Arc::clone(&shared), Arc::clone(&is_answering), answer_guard.clone());
+        open.push_back(Open { handle: reading.spawn(task), is_answering });
+    }
+}
+
+/// Reads the head here, where it can be cut off, and answers in a task of its own, which cannot.
+async fn handle(
+    mut stream: TcpStream,
+    shared: Arc<Shared>,
+    is_answering: Arc<AtomicBool>,
+    answer_guard: mpsc::Sender<()>,
+) {
+    let Some(head) = connection::read(&mut stream, &shared.site, shared.limits.time).await else { return };
+    is_answering.store(true, Ordering::SeqCst);
+    let answer = tokio::spawn(async move {
+        let page = match head {
+            Head::Callback(query) => {
+                let judge = Arc::clone(&shared.judge);
+                Page::of(&judge.judge(query).await)
+            }
+            Head::Refused(refusal) => Page::from(refusal),
+        };
+        connection::write(&mut stream, page, shared.limits.time).await;
+        drop(answer_guard);
+    });
+    let _ = answer.await;
+}
+
+#[cfg(test)]
+mod tests;
