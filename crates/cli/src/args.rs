@@ -17,7 +17,7 @@ Examples:
   authflow demo --headless
   authflow demo contentstack --fault invalid-grant --headless
   authflow providers
-  authflow login stackexchange --client-id 12345 --key 'abc((' --scope read_inbox
+  authflow login stackexchange --client-id 12345 --key 'abc((' --site stackoverflow
   authflow login ./gitea.toml --client-id my-app --json > tokens.json
   authflow refresh ./gitea.toml --client-id my-app < tokens.json > new.json
   authflow revoke ./gitea.toml --client-id my-app < new.json
@@ -114,7 +114,8 @@ fields, and as \"callback.NAME\" what the callback said and later requests need.
 
 const LOGIN_EXAMPLES: &str = "\
 Examples:
-  authflow login stackexchange --client-id 12345 --key 'abc((' --scope read_inbox --scope private_info
+  authflow login stackexchange --client-id 12345 --key 'abc((' --site stackoverflow \\
+      --scope read_inbox --scope private_info
   CS_SECRET=... authflow login contentstack --client-id my-id --client-secret-env CS_SECRET \\
       --app-uid 64f0... --region eu --redirect-uri http://localhost:8184/callback
   authflow login ./gitea.toml --client-id my-app --no-browser --json > tokens.json
@@ -177,7 +178,7 @@ fails if the provider has no revocation: the tokens then end by themselves, or o
 const REVOKE_EXAMPLES: &str = "\
 Examples:
   authflow revoke ./gitea.toml --client-id my-app < tokens.json
-  authflow revoke stackexchange --client-id 12345 --key 'abc((' --json < tokens.json";
+  authflow revoke stackexchange --client-id 12345 --key 'abc((' --site stackoverflow < tokens.json";
 
 #[derive(Debug, Args)]
 pub(crate) struct TokenArgs {
@@ -242,7 +243,7 @@ pub(crate) struct ProviderArgs {
     #[arg(long, value_name = "KEY", help_heading = "What only some providers have")]
     pub(crate) key: Option<String>,
 
-    /// Stack Exchange: the site that API requests are about
+    /// Stack Exchange: the site that API requests are about, such as stackoverflow
     #[arg(long, value_name = "SITE", help_heading = "What only some providers have")]
     pub(crate) site: Option<String>,
 }

@@ -25,6 +25,7 @@ struct Inner {
     server_error: Option<ServerError>,
     status: Option<http::StatusCode>,
     retry_after: Option<Duration>,
+    state_used_up: bool,
     body_prefix: Option<Box<str>>,
     source: Option<Source>,
 }
@@ -185,6 +186,7 @@ impl Error {
             server_error: None,
             status: None,
             retry_after: None,
+            state_used_up: false,
             body_prefix: None,
             source: None,
         }))
@@ -257,6 +259,12 @@ impl Error {
         self
     }
 
+    /// Says that the state is used up: the same call cannot work later, only a new flow can.
+    pub(crate) fn state_used_up(mut self) -> Self {
+        self.0.state_used_up = true;
+        self
+    }
+
     /// Names the provider and the operation, where they are not named yet.
     #[must_use]
     pub fn at(mut self, provider: &str, operation: Operation) -> Self {
@@ -274,6 +282,13 @@ impl Error {
     /// What can be done.
     #[must_use]
     pub fn recovery(&self) -> Recovery {
+        match self.recovery_of_kind() {
+            Recovery::Retry { .. } if self.0.state_used_up => Recovery::Reconnect,
+            recovery => recovery,
+        }
+    }
+
+    fn recovery_of_kind(&self) -> Recovery {
         match self.0.kind {
             ErrorKind::Network
             | ErrorKind::Randomness

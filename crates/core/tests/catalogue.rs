@@ -18,13 +18,18 @@ fn definition(entry: &Value) -> Option<ProviderDefinition> {
     let endpoints = &mut definition.endpoints;
     endpoints.authorization_endpoint = template("authorization_endpoint");
     endpoints.token_endpoint = template("token_endpoint");
-    endpoints.revocation_endpoint = template("revocation_endpoint").filter(|t| t.variables().all(|v| !v.contains("token")));
+    endpoints.revocation_endpoint =
+        template("revocation_endpoint").filter(|t| t.variables().all(|v| !v.contains("token")));
     let used = [&endpoints.authorization_endpoint, &endpoints.token_endpoint, &endpoints.revocation_endpoint];
-    let names: Vec<String> = used.into_iter().flatten().flat_map(Template::variables).map(str::to_owned).collect();
-    let is_origin = |name: &str| entry["token_endpoint"].as_str().unwrap_or_default().starts_with(&format!("{{{name}}}"));
+    let names: Vec<String> =
+        used.into_iter().flatten().flat_map(Template::variables).map(str::to_owned).collect();
+    let is_origin =
+        |name: &str| entry["token_endpoint"].as_str().unwrap_or_default().starts_with(&format!("{{{name}}}"));
     for name in names {
         let (value, pattern) = match is_origin(&name) {
-            true => ("https://eu.provider.example", Pattern::OriginUnder(vec!["provider.example".to_owned()])),
+            true => {
+                ("https://eu.provider.example", Pattern::OriginUnder(vec!["provider.example".to_owned()]))
+            }
             false => ("example", Pattern::Segment),
         };
         definition.config.insert(name.clone(), value.to_owned());
@@ -32,7 +37,11 @@ fn definition(entry: &Value) -> Option<ProviderDefinition> {
     }
     let quirks = &mut definition.quirks;
     quirks.authorization.scope_delimiter = entry["scope_delimiter"].as_str().map(str::to_owned);
-    if endpoints.authorization_endpoint.as_ref().is_some_and(|t| serde_json::to_string(t).unwrap().contains('#')) {
+    if endpoints
+        .authorization_endpoint
+        .as_ref()
+        .is_some_and(|t| serde_json::to_string(t).unwrap().contains('#'))
+    {
         quirks.authorization.query_placement = Some(authflow_core::quirks::QueryPlacement::BeforeFragment);
     }
     let words = |name: &str| entry[name].as_str().unwrap_or_default().to_lowercase();
@@ -62,7 +71,8 @@ async fn every_provider_that_is_data_is_built_from_data() {
         let definition = definition(entry).unwrap();
         // The same definition survives being written to a file and read again.
         let written = serde_json::to_string(&definition).unwrap();
-        let read: ProviderDefinition = serde_json::from_str(&written).unwrap_or_else(|error| panic!("{id}: {error}"));
+        let read: ProviderDefinition =
+            serde_json::from_str(&written).unwrap_or_else(|error| panic!("{id}: {error}"));
         assert_eq!(read, definition, "{id}");
         let has_authorization = definition.endpoints.authorization_endpoint.is_some();
         let provider: Provider = definition.build().unwrap_or_else(|error| panic!("{id}: {error}: {entry}"));
@@ -72,7 +82,8 @@ async fn every_provider_that_is_data_is_built_from_data() {
         }
         let credentials = ClientCredentials::confidential("client-1", "secret").redirect_uri(REDIRECT_URI);
         let rig = Rig::with(provider, credentials);
-        let authorization = rig.flow.begin(&user()).scope("one").scope("two").await.unwrap_or_else(|error| panic!("{error}"));
+        let authorization =
+            rig.flow.begin(&user()).scope("one").scope("two").await.unwrap_or_else(|error| panic!("{error}"));
         let scope = query_value(authorization.url(), "scope").unwrap();
         let delimiter = entry["scope_delimiter"].as_str().unwrap_or(" ");
         assert_eq!(scope, format!("one{delimiter}two"), "{id}");

@@ -153,8 +153,9 @@ async fn b9_an_error_with_a_good_state_is_typed_and_uses_the_state_up() {
     for (code, kind, recovery) in [
         ("access_denied", ErrorKind::AccessDenied, Recovery::GiveUp),
         ("invalid_scope", ErrorKind::AuthorizationFailed, Recovery::FixConfiguration),
-        ("server_error", ErrorKind::AuthorizationFailed, Recovery::Retry { after: None }),
-        ("temporarily_unavailable", ErrorKind::AuthorizationFailed, Recovery::Retry { after: None }),
+        // The same callback cannot work later: its state is used up.
+        ("server_error", ErrorKind::AuthorizationFailed, Recovery::Reconnect),
+        ("temporarily_unavailable", ErrorKind::AuthorizationFailed, Recovery::Reconnect),
         ("login_required", ErrorKind::AuthorizationFailed, Recovery::Reconnect),
         ("weird_code", ErrorKind::AuthorizationFailed, Recovery::Reconnect),
     ] {

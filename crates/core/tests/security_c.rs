@@ -294,7 +294,7 @@ async fn x13_rate_limits_and_outages_are_retryable_and_their_codes_are_not_belie
                 response = response.with_header(http::header::RETRY_AFTER, value.parse().unwrap());
             }
             rig.http.push(Ok(response));
-            let error = finish(&rig).await.unwrap_err();
+            let error = rig.flow.refresh(&tokens()).await.unwrap_err();
             let kind = if status == 429 { ErrorKind::RateLimited } else { ErrorKind::Unavailable };
             assert_eq!(error.kind(), kind);
             assert_eq!(error.recovery(), Recovery::Retry { after: expected }, "{value:?}");
@@ -316,6 +316,9 @@ async fn c2_failures_of_the_network_are_typed_and_retryable() {
         let error = finish(&rig).await.unwrap_err();
         assert_eq!(error.kind(), expected);
         assert_eq!(rig.http.count(), 1, "a code is never sent twice");
+        if expected == ErrorKind::Network {
+            assert_eq!(error.recovery(), Recovery::Reconnect, "the state is used up: begin again");
+        }
     }
 }
 

@@ -1,1 +1,17 @@
-//! Under construction.
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod body;
+mod builder;
+mod client;
+mod connecting;
+mod decode;
+mod encoding;
+mod failure;
+mod resend;
+
+pub use self::builder::ReqwestClientBuilder;
+pub use self::client::ReqwestClient;
+
+/// The version of reqwest whose types this crate's functions take.
+pub use reqwest;

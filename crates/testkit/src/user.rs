@@ -89,12 +89,14 @@ impl ScriptedUser {
     async fn decide(&self, authorization_url: &str, decision: Decision) -> Result<String, UserError> {
         let start = parse(authorization_url)?;
         let home = start.origin();
-        let redirect_uri = start.query_pairs().find(|(name, _)| name == "redirect_uri").map(|(_, uri)| uri.into_owned());
+        let redirect_uri =
+            start.query_pairs().find(|(name, _)| name == "redirect_uri").map(|(_, uri)| uri.into_owned());
         let is_callback = |target: &Url| {
             target.origin() != home
-                || redirect_uri.as_deref().and_then(|uri| Url::parse(uri).ok()).is_some_and(|uri| {
-                    uri.origin() == target.origin() && uri.path() == target.path()
-                })
+                || redirect_uri
+                    .as_deref()
+                    .and_then(|uri| Url::parse(uri).ok())
+                    .is_some_and(|uri| uri.origin() == target.origin() && uri.path() == target.path())
         };
         let mut errand = Errand::get(start.clone());
         for _ in 0..MOST_STEPS {

@@ -12,6 +12,9 @@ use super::request::{Head, MAX_HEAD, Refusal, Site, read_head};
 /// What is read and thrown away after the answer, so that closing does not tear the answer down.
 const MAX_REST: usize = 64 * 1024;
 
+/// How long that is waited for.
+const MAX_LINGER: Duration = Duration::from_secs(1);
+
 /// Reads the head. `None` if the peer went away, or never said anything.
 pub(super) async fn read(stream: &mut TcpStream, site: &Site, time: Duration) -> Option<Head> {
     let mut bytes = Vec::with_capacity(2048);
@@ -39,17 +42,21 @@ pub(super) async fn read(stream: &mut TcpStream, site: &Site, time: Duration) ->
 pub(super) async fn write(stream: &mut TcpStream, page: Page, time: Duration) {
     let writing = async {
         stream.write_all(page.response().as_bytes()).await?;
-        stream.shutdown().await?;
+        stream.shutdown().await
+    };
+    // Whoever does not take the answer has no need of it.
+    if !matches!(timeout(time, writing).await, Ok(Ok(()))) {
+        return;
+    }
+    let draining = async {
         let mut rest = 0;
         let mut piece = [0; 2048];
         while rest < MAX_REST {
-            match stream.read(&mut piece).await? {
-                0 => break,
-                length => rest += length,
+            match stream.read(&mut piece).await {
+                Ok(0) | Err(_) => break,
+                Ok(length) => rest += length,
             }
         }
-        std::io::Result::Ok(())
     };
-    // Whoever does not take the answer has no need of it.
-    let _ = timeout(time, writing).await;
+    let _ = timeout(time.min(MAX_LINGER), draining).await;
 }

@@ -44,6 +44,9 @@ pub(crate) trait Judge: Send + Sync + 'static {
     async fn judge(self: Arc<Self>, query: String) -> Verdict;
 }
 
+/// So many times [`Limits::connections`] may be open where all are being answered.
+const ANSWERING: usize = 8;
+
 /// What the listener bears.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -179,6 +182,9 @@ async fn accept(socket: TcpListener, shared: Arc<Shared>, answer_guard: mpsc::Se
             return;
         }
         open.retain(|connection| !connection.handle.is_finished());
+        if open.len() >= shared.limits.connections.saturating_mul(ANSWERING) {
+            continue;
+        }
         if open.len() >= shared.limits.connections {
             let silent = open.iter().position(|connection| !connection.is_answering.load(Ordering::SeqCst));
             if let Some(oldest) = silent.and_then(|at| open.remove(at)) {

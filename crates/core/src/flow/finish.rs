@@ -47,8 +47,8 @@ impl Finish<'_> {
     async fn run(self) -> Result<Completed> {
         let flow = self.flow;
         let pending = flow.check_state(&self.extensions, self.response, self.binding).await?;
-        let callback = flow.callback(&pending, self.response).await?;
-        let tokens = flow.exchange(&pending, callback).await?;
+        let callback = flow.callback(&pending, self.response).await.map_err(Error::state_used_up)?;
+        let tokens = flow.exchange(&pending, callback).await.map_err(Error::state_used_up)?;
         Ok(flow.completed(pending, tokens).await)
     }
 }

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use authflow_core::quirks::ResponseFormat;
 use authflow_core::{
-    Error, ErrorKind, Expiry, HttpClient, HttpRequest, HttpResponse, Limits, Result, Scopes, Secret, TokenSet,
-    is_secure, rfc,
+    Error, ErrorKind, Expiry, HttpClient, HttpRequest, HttpResponse, Limits, Result, Scopes, Secret,
+    TokenSet, is_secure, rfc,
 };
 use http::header::ACCEPT;
 use http::{HeaderValue, StatusCode};

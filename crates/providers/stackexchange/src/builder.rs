@@ -223,7 +223,8 @@ fn quirks() -> Result<Quirks> {
     error.code = ["/error/type", "/error", "/error_name"].map(str::to_owned).into();
     error.description = ["/error/message", "/error_description", "/error_message"].map(str::to_owned).into();
     quirks.refresh_policy.input = RefreshInput::None;
-    let key = || -> Result<Templates> { Ok(Templates::default().with("key", Template::parse("{config.key}")?)) };
+    let key =
+        || -> Result<Templates> { Ok(Templates::default().with("key", Template::parse("{config.key}")?)) };
     quirks.access_token_usage.placement = TokenPlacement::Query { name: "access_token".to_owned() };
     quirks.access_token_usage.request_parameters = key()?;
     quirks.revocation.token = RevokedToken::AccessToken;

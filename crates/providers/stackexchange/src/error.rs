@@ -100,10 +100,19 @@ pub struct ApiError {
 impl ApiError {
     /// An error in the API's words. They are cleaned and capped; `backoff` is what the wrapper asks to wait.
     #[must_use]
-    pub fn new(error_id: u32, error_name: &str, error_message: Option<&str>, backoff: Option<Duration>) -> Self {
+    pub fn new(
+        error_id: u32,
+        error_name: &str,
+        error_message: Option<&str>,
+        backoff: Option<Duration>,
+    ) -> Self {
         let wait = backoff.or_else(|| error_message.and_then(named_wait));
         let wait = wait.map(|wait| wait.min(rfc::MAX_RETRY_AFTER));
-        Self { id: ApiErrorId::from_id(error_id), words: ServerError::new(error_name, error_message, None), wait }
+        Self {
+            id: ApiErrorId::from_id(error_id),
+            words: ServerError::new(error_name, error_message, None),
+            wait,
+        }
     }
 
     /// The API's error behind `error`, if there is one.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use authflow_core::quirks::ResponseFormat;
 use authflow_core::rfc::{self, Revocation};
 use authflow_core::{
-    Call, ClientCredentials, Error, Expiry, FlowManager, HttpClient, HttpRequest, HttpResponse, Limits, Provider,
-    Result, StateStore, TokenSet, async_trait,
+    Call, ClientCredentials, Error, Expiry, FlowManager, HttpClient, HttpRequest, HttpResponse, Limits,
+    Provider, Result, StateStore, TokenSet, async_trait,
 };
 
 use crate::api::{Api, TokenList, User, Wrapper};
 use crate::builder::StackExchangeBuilder;
-use crate::error::{ApiError, ApiErrorId};
+use crate::error::ApiError;
 
 /// The scopes. Without any, a token only tells who the user is.
 pub mod scope {
@@ -105,7 +105,12 @@ impl FlowManager for StackExchange {
     }
 
     /// Asks `/me` whose token it is.
-    async fn after_exchange(&self, cx: &Call<'_>, http: &dyn HttpClient, tokens: &mut TokenSet) -> Result<()> {
+    async fn after_exchange(
+        &self,
+        cx: &Call<'_>,
+        http: &dyn HttpClient,
+        tokens: &mut TokenSet,
+    ) -> Result<()> {
         let Some(url) = cx.endpoints.userinfo_endpoint.clone().filter(|_| self.account_lookup) else {
             return Ok(());
         };
@@ -143,7 +148,7 @@ impl FlowManager for StackExchange {
         match self.api.invalidate(http, &TokenList::of(tokens)?).await {
             Ok(_) => Ok(Revocation::Revoked),
             Err(error) => match ApiError::of(&error).map(ApiError::id) {
-                Some(ApiErrorId::InvalidAccessToken) => Ok(Revocation::Revoked),
+                Some(id) if id.ends_the_token() => Ok(Revocation::Revoked),
                 _ => Err(error),
             },
         }

@@ -1,1 +1,18 @@
-//! Under construction.
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod address;
+mod cluster;
+mod config;
+mod connector;
+mod error;
+mod link;
+mod sentinel;
+mod slot;
+mod store;
+#[cfg(feature = "tls")]
+mod tls;
+
+pub use self::config::RedisConfig;
+pub use self::error::ConnectError;
+pub use self::store::RedisStateStore;

@@ -281,8 +281,7 @@ fn deny(cx: &mut Context<'_>, request: &Request) -> Reply {
 fn refuse(cx: &mut Context<'_>, refused: &Refused) -> Reply {
     cx.note.outcome =
         Some(Outcome::Refused { error: refused.error.to_owned(), reason: refused.reason.to_owned() });
-    let pairs =
-        vec![("error", refused.error.to_owned()), ("error_description", refused.reason.to_owned())];
+    let pairs = vec![("error", refused.error.to_owned()), ("error_description", refused.reason.to_owned())];
     respond(cx, &refused.redirect_uri, refused.state.as_deref(), pairs, None)
 }
 

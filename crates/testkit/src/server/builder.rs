@@ -13,8 +13,7 @@ use super::{
     AuthorizationServer,
     client::Client,
     config::{Config, Consent, IssuerParameter, Now, Personality, Rotation},
-    redirect_uri,
-    wire,
+    redirect_uri, wire,
 };
 
 /// Settings for an [`AuthorizationServer`]; made by [`AuthorizationServer::builder`].

@@ -44,7 +44,8 @@ pub(super) fn authenticate<'c>(
     });
     let unencoded = || {
         let client = registered(&raw_id)?;
-        (client.authentication() == ClientAuthentication::BasicUnencoded).then_some((client, raw_secret.clone()))
+        (client.authentication() == ClientAuthentication::BasicUnencoded)
+            .then_some((client, raw_secret.clone()))
     };
     let Some((client, secret)) = by_decoding.or_else(unencoded) else {
         return Err(Refusal::client("the client is unknown, or must not use client_secret_basic"));

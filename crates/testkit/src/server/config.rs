@@ -118,7 +118,9 @@ impl Config {
     pub(super) fn default_scope(&self) -> Vec<String> {
         match self.personality {
             Personality::StackExchange => Vec::new(),
-            Personality::Rfc | Personality::Contentstack => self.scopes.first().cloned().into_iter().collect(),
+            Personality::Rfc | Personality::Contentstack => {
+                self.scopes.first().cloned().into_iter().collect()
+            }
         }
     }
 

@@ -77,8 +77,7 @@ fn exchange(cx: &mut Context<'_>) -> Result<Reply, Refusal> {
         cx.state.note_secret(tokens.grant);
     }
     let grant = cx.state.grant(tokens.grant);
-    let (is_app, subject) =
-        grant.map(|grant| (grant.is_app, grant.subject.clone())).unwrap_or_default();
+    let (is_app, subject) = grant.map(|grant| (grant.is_app, grant.subject.clone())).unwrap_or_default();
     let config = cx.config;
     let mut fields = vec![("access_token", json!(tokens.access_token))];
     fields.extend(tokens.refresh_token.map(|token| ("refresh_token", Value::from(token))));
@@ -103,16 +102,16 @@ fn authenticate(cx: &Context<'_>, client: &Client, form: &Params) -> Result<bool
     }
     match form.get("grant_type") {
         Some("authorization_code") => match (secret, form.get("code_verifier")) {
-            (Some(_), Some(_)) => {
-                Err(Refusal::request("client_secret and code_verifier exclude each other"))
-            }
+            (Some(_), Some(_)) => Err(Refusal::request("client_secret and code_verifier exclude each other")),
             (None, None) => Err(Refusal::client("client_secret or code_verifier is needed")),
             (secret, _) => Ok(secret.is_some()),
         },
         // A refresh needs the secret where the exchange had it.
         Some("refresh_token") if secret.is_none() => {
-            let grant = form.get("refresh_token").and_then(|token| cx.state.grant_of_refresh_token(client, token));
-            let needs_secret = grant.and_then(|index| cx.state.grant(index)).is_some_and(|grant| grant.with_secret);
+            let grant =
+                form.get("refresh_token").and_then(|token| cx.state.grant_of_refresh_token(client, token));
+            let needs_secret =
+                grant.and_then(|index| cx.state.grant(index)).is_some_and(|grant| grant.with_secret);
             if needs_secret { Err(Refusal::client("the client secret is missing")) } else { Ok(false) }
         }
         Some("client_credentials") if secret.is_none() => {
@@ -124,7 +123,10 @@ fn authenticate(cx: &Context<'_>, client: &Client, form: &Params) -> Result<bool
 
 /// The grant behind the bearer token of an API request.
 fn bearer(cx: &mut Context<'_>) -> Result<usize, Refusal> {
-    let token = cx.request.bearer()?.ok_or_else(|| Refusal::token("You're not allowed in here unless you're logged in."))?;
+    let token = cx
+        .request
+        .bearer()?
+        .ok_or_else(|| Refusal::token("You're not allowed in here unless you're logged in."))?;
     let (access, _) = cx.state.access(cx.now, token)?;
     let index = access.grant;
     cx.note_grant(index);
@@ -209,8 +211,11 @@ fn stacks(cx: &mut Context<'_>) -> Result<Reply, Refusal> {
     let known = organization == Some(cx.config.organization_uid.as_str())
         || (stack.is_some() && stack == Some(cx.config.stack_api_key.as_str()));
     if !known {
-        return Err(Refusal::new("organization_uid", "the header organization_uid or api_key is missing or wrong")
-            .with_status(StatusCode::UNPROCESSABLE_ENTITY));
+        return Err(Refusal::new(
+            "organization_uid",
+            "the header organization_uid or api_key is missing or wrong",
+        )
+        .with_status(StatusCode::UNPROCESSABLE_ENTITY));
     }
     cx.note.outcome = Some(Outcome::Served);
     let stack = json!({ "name": "Example stack", "org_uid": cx.config.organization_uid });

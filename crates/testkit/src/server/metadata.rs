@@ -4,11 +4,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::{
-    client::ClientAuthentication,
-    config::IssuerParameter,
-    context::Context,
-    fault::Fault,
-    ledger::Outcome,
+    client::ClientAuthentication, config::IssuerParameter, context::Context, fault::Fault, ledger::Outcome,
     reply::Reply,
 };
 
@@ -29,8 +25,7 @@ pub(super) fn document(cx: &mut Context<'_>) -> Reply {
     } else {
         config.base_url.as_str()
     };
-    let advertised =
-        matches!(config.issuer_parameter, IssuerParameter::Advertised | IssuerParameter::Wrong);
+    let advertised = matches!(config.issuer_parameter, IssuerParameter::Advertised | IssuerParameter::Wrong);
     cx.note.outcome = Some(Outcome::Served);
     let document = json!({
         "issuer": issuer,

@@ -105,7 +105,9 @@ impl AuthorizationServer {
         match config.personality {
             Personality::Rfc => config.url("/authorize"),
             Personality::StackExchange => config.url("/oauth"),
-            Personality::Contentstack => config.url(&format!("/apps/{}/authorize", client.registered_app_uid())),
+            Personality::Contentstack => {
+                config.url(&format!("/apps/{}/authorize", client.registered_app_uid()))
+            }
         }
     }
 
@@ -125,9 +127,8 @@ impl AuthorizationServer {
         match config.personality {
             Personality::Rfc => config.url("/revoke"),
             Personality::StackExchange => config.url("/2.3/access-tokens"),
-            Personality::Contentstack => {
-                config.url(&format!("/manifests/{}/authorizations", self.public_client().registered_app_uid()))
-            }
+            Personality::Contentstack => config
+                .url(&format!("/manifests/{}/authorizations", self.public_client().registered_app_uid())),
         }
     }
 

@@ -34,7 +34,9 @@ pub(super) fn under_domain(registered: &str, presented: &str) -> bool {
     if matches(registered, presented) {
         return true;
     }
-    let (Ok(registered), Ok(presented)) = (Url::parse(registered), Url::parse(presented)) else { return false };
+    let (Ok(registered), Ok(presented)) = (Url::parse(registered), Url::parse(presented)) else {
+        return false;
+    };
     match (registered.host(), presented.host()) {
         (Some(Host::Domain(domain)), Some(Host::Domain(host))) => {
             registered.scheme() == presented.scheme()
@@ -53,8 +55,8 @@ fn loopback_without_port(uri: &str) -> Option<(&str, &str)> {
     let host = ["127.0.0.1", "[::1]"].into_iter().find(|host| authority.starts_with(host))?;
     let port = authority.strip_prefix(host)?;
     let valid = port.is_empty()
-        || port.strip_prefix(':').is_some_and(|digits| {
-            !digits.starts_with('+') && digits.parse::<u16>().is_ok()
-        });
+        || port
+            .strip_prefix(':')
+            .is_some_and(|digits| !digits.starts_with('+') && digits.parse::<u16>().is_ok());
     valid.then_some((host, tail))
 }

@@ -60,10 +60,9 @@ impl Refusal {
     }
 
     pub(super) fn outcome(&self) -> Outcome {
-        self.outcome.clone().unwrap_or_else(|| Outcome::Refused {
-            error: self.error.clone(),
-            reason: self.reason.clone(),
-        })
+        self.outcome
+            .clone()
+            .unwrap_or_else(|| Outcome::Refused { error: self.error.clone(), reason: self.reason.clone() })
     }
 }
 

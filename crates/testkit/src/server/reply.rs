@@ -153,8 +153,10 @@ impl Reply {
 fn write_fields(fields: &[(String, Value)], format: Format) -> String {
     match format {
         Format::Json => {
-            let members: Vec<String> =
-                fields.iter().map(|(name, value)| format!("{}:{value}", Value::from(name.as_str()))).collect();
+            let members: Vec<String> = fields
+                .iter()
+                .map(|(name, value)| format!("{}:{value}", Value::from(name.as_str())))
+                .collect();
             format!("{{{}}}", members.join(","))
         }
         Format::Form => {

@@ -3,8 +3,9 @@
 use http::{Method, StatusCode};
 
 use super::{
-    authorize, contentstack,
+    authorize,
     config::Personality,
+    contentstack,
     context::Context,
     ledger::{Endpoint, Outcome},
     metadata,

@@ -164,7 +164,12 @@ impl State {
         revoked
     }
 
-    pub(super) fn issue_code(&mut self, config: &Config, now: SystemTime, request: &Request) -> (usize, String) {
+    pub(super) fn issue_code(
+        &mut self,
+        config: &Config,
+        now: SystemTime,
+        request: &Request,
+    ) -> (usize, String) {
         let grant = self.add_grant(Grant {
             client: request.client.clone(),
             subject: if request.is_install { String::new() } else { self.subject.clone() },
@@ -207,8 +212,10 @@ impl State {
             None => {}
             Some(Spent::Redeemed) => {
                 grant.revoked = true;
-                return Err(Refusal::grant("the code was used before; the tokens issued from it are revoked")
-                    .with_outcome(Outcome::CodeReused));
+                return Err(Refusal::grant(
+                    "the code was used before; the tokens issued from it are revoked",
+                )
+                .with_outcome(Outcome::CodeReused));
             }
             Some(Spent::Failed) => return Err(Refusal::grant("the code was used up by a faulty attempt")),
         }
@@ -231,7 +238,9 @@ impl State {
         match (&code.challenge, request.verifier) {
             (None, None) => {}
             (None, Some(_)) => {
-                return Err(Refusal::grant("code_verifier was sent, but the authorization request had no challenge"));
+                return Err(Refusal::grant(
+                    "code_verifier was sent, but the authorization request had no challenge",
+                ));
             }
             (Some(_), None) => return Err(Refusal::grant("code_verifier is missing")),
             (Some(challenge), Some(verifier)) => {
@@ -307,10 +316,9 @@ impl State {
         let used = match (config.rotation, record.first_used) {
             (Rotation::Rotate { grace }, Some(first_used)) => {
                 let within = grace.is_some_and(|grace| now < later(first_used, grace));
-                let successor_used = record
-                    .successors
-                    .iter()
-                    .any(|successor| self.refresh_tokens.get(successor).is_some_and(|next| next.first_used.is_some()));
+                let successor_used = record.successors.iter().any(|successor| {
+                    self.refresh_tokens.get(successor).is_some_and(|next| next.first_used.is_some())
+                });
                 outcome = Outcome::RefreshGrace;
                 !within || successor_used
             }
@@ -318,8 +326,10 @@ impl State {
         };
         if used || count_as_reused {
             grant.revoked = true;
-            return Err(Refusal::grant("the refresh token was used before; all tokens of the grant are revoked")
-                .with_outcome(Outcome::RefreshReused));
+            return Err(Refusal::grant(
+                "the refresh token was used before; all tokens of the grant are revoked",
+            )
+            .with_outcome(Outcome::RefreshReused));
         }
         let scope = match scope {
             None => grant.scope.clone(),

@@ -173,7 +173,9 @@ pub(super) fn resource(cx: &mut Context<'_>) -> Result<Reply, Refusal> {
         || cx.request.form_pairs().iter().any(|(name, _)| name == "access_token");
     let token = cx.request.bearer()?;
     if elsewhere {
-        return Err(Refusal::request("the access token belongs in the Authorization header and nowhere else"));
+        return Err(Refusal::request(
+            "the access token belongs in the Authorization header and nowhere else",
+        ));
     }
     let Some(token) = token else {
         let mut refusal = Refusal::token("an access token is needed");

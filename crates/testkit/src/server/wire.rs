@@ -82,7 +82,13 @@ async fn answer(
     end: Arc<End>,
 ) -> Result<Response<Body>, io::Error> {
     let (parts, body) = request.into_parts();
-    let Ok(body) = Limited::new(body, LARGEST_REQUEST).collect().await else {
+    // A length that is announced need not be waited for.
+    let announced = usize::try_from(hyper::body::Body::size_hint(&body).lower()).unwrap_or(usize::MAX);
+    let body = match announced {
+        0..=LARGEST_REQUEST => Limited::new(body, LARGEST_REQUEST).collect().await.ok(),
+        _ => None,
+    };
+    let Some(body) = body else {
         let mut response = Response::new(Body::whole(Bytes::from_static(b"the request is too large")));
         *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

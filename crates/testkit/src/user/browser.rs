@@ -100,7 +100,8 @@ pub(super) struct Browser {
 impl Browser {
     pub(super) async fn send(&self, errand: Errand) -> Result<Page, UserError> {
         let url = errand.url.clone();
-        let page = tokio::time::timeout(DEADLINE, self.exchange(errand)).await.map_err(|_| UserError::Timeout)??;
+        let page =
+            tokio::time::timeout(DEADLINE, self.exchange(errand)).await.map_err(|_| UserError::Timeout)??;
         let mut jar = self.jar.lock().unwrap_or_else(PoisonError::into_inner);
         for cookie in page.headers.get_all(SET_COOKIE) {
             if let Ok(cookie) = cookie.to_str() {
@@ -116,16 +117,17 @@ impl Browser {
         // Brackets belong to the URL, not to the address.
         let address = host.trim_start_matches('[').trim_end_matches(']');
         let stream = TcpStream::connect((address, port)).await.map_err(UserError::Io)?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(UserError::Http)?;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(UserError::Http)?;
         let received = async {
             let response = sender.send_request(request).await.map_err(UserError::Http)?;
             let (parts, body) = response.into_parts();
-            let body = Limited::new(body, LARGEST_PAGE).collect().await.map_err(|error| {
-                match error.downcast::<hyper::Error>() {
-                    Ok(error) => UserError::Http(*error),
-                    Err(error) if error.is::<LengthLimitError>() => UserError::TooLarge,
-                    Err(error) => UserError::Io(std::io::Error::other(error)),
-                }
+            let body = Limited::new(body, LARGEST_PAGE).collect().await.map_err(|error| match error
+                .downcast::<hyper::Error>(
+            ) {
+                Ok(error) => UserError::Http(*error),
+                Err(error) if error.is::<LengthLimitError>() => UserError::TooLarge,
+                Err(error) => UserError::Io(std::io::Error::other(error)),
             })?;
             let body = String::from_utf8_lossy(&body.to_bytes()).into_owned();
             Ok(Page { status: parts.status.as_u16(), headers: parts.headers, body })

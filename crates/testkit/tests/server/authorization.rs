@@ -4,7 +4,8 @@ use authflow_testkit::{Client, Consent, Endpoint, IssuerParameter, Outcome, Pkce
 use url::Url;
 
 use crate::support::{
-    approving, authorization_query, challenge, encode, exchange, get, post_raw, send, server, verifier, FORM, REDIRECT,
+    FORM, REDIRECT, approving, authorization_query, challenge, encode, exchange, get, post_raw, send, server,
+    verifier,
 };
 
 fn query(changes: &[(&str, &str)]) -> String {
@@ -107,7 +108,11 @@ async fn errors_with_a_safe_place_to_go_are_told_to_the_client() {
         assert_eq!(callback["state"], "state-1");
         assert_eq!(callback["iss"], server.issuer());
         assert!(!callback.contains_key("code"));
-        assert!(callback["error_description"].bytes().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\')));
+        assert!(
+            callback["error_description"]
+                .bytes()
+                .all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\'))
+        );
     }
 }
 

@@ -5,8 +5,8 @@ use http::{Method, Request};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, REDIRECT, approving, authorization_query, challenge, get, get_with, post, post_raw, resource, send,
-    text, verifier, FORM,
+    Answer, FORM, REDIRECT, approving, authorization_query, challenge, get, get_with, post, post_raw,
+    resource, send, text, verifier,
 };
 
 const APP: &str = "apppublic-client";
@@ -55,7 +55,13 @@ fn names(value: &Value) -> Vec<&str> {
     names
 }
 
-async fn hub(server: &AuthorizationServer, method: Method, path: &str, token: &str, organization: &str) -> Answer {
+async fn hub(
+    server: &AuthorizationServer,
+    method: Method,
+    path: &str,
+    token: &str,
+    organization: &str,
+) -> Answer {
     let request = Request::builder()
         .method(method)
         .uri(path)
@@ -122,7 +128,8 @@ async fn either_the_secret_or_the_verifier_and_never_both() {
     ] {
         let verifier = verifier();
         let challenge = if with_challenge { challenge(&verifier) } else { String::new() };
-        let changes: &[(&str, &str)] = if with_challenge { &[] } else { &[("code_challenge", ""), ("code_challenge_method", "")] };
+        let changes: &[(&str, &str)] =
+            if with_challenge { &[] } else { &[("code_challenge", ""), ("code_challenge_method", "")] };
         let query = query("post-client", &challenge, changes);
         let answer = get(&server, &format!("/apps/apppost-client/authorize?{query}")).await;
         let code = answer.callback().remove("code").unwrap();
@@ -181,7 +188,8 @@ async fn a_refresh_needs_the_secret_where_the_exchange_had_it() {
         ("code", &code),
     ];
     let token = text(&post(&server, "/token", &form).await.json(), "refresh_token");
-    let mut form = vec![("grant_type", "refresh_token"), ("client_id", "post-client"), ("refresh_token", &token)];
+    let mut form =
+        vec![("grant_type", "refresh_token"), ("client_id", "post-client"), ("refresh_token", &token)];
     assert_eq!(post(&server, "/token", &form).await.error(), "invalid_client");
     form.push(("client_secret", "wrong"));
     assert_eq!(post(&server, "/token", &form).await.error(), "invalid_client");
@@ -194,7 +202,8 @@ async fn a_refresh_needs_the_secret_where_the_exchange_had_it() {
 async fn token_requests_carry_no_authorization_header() {
     let server = server();
     let headers = [FORM, ("authorization", "Bearer expired")];
-    let reply = post_raw(&server, "/token", &headers, "grant_type=refresh_token&client_id=public-client").await;
+    let reply =
+        post_raw(&server, "/token", &headers, "grant_type=refresh_token&client_id=public-client").await;
     assert_eq!(reply.error(), "invalid_request");
     let form = [("grant_type", "refresh_token"), ("client_id", "public-client"), ("app_id", "other")];
     assert_eq!(post(&server, "/token", &form).await.error(), "invalid_request");
@@ -204,7 +213,8 @@ async fn token_requests_carry_no_authorization_header() {
 async fn client_credentials_give_an_app_token() {
     let server = server();
     let secret = server.post_client().secret().unwrap();
-    let form = [("grant_type", "client_credentials"), ("client_id", "post-client"), ("client_secret", secret)];
+    let form =
+        [("grant_type", "client_credentials"), ("client_id", "post-client"), ("client_secret", secret)];
     let reply = post(&server, "/token", &form).await.json();
     assert_eq!(reply["authorization_type"], "app");
     assert_eq!(reply["user_uid"], "");
@@ -216,7 +226,8 @@ async fn client_credentials_give_an_app_token() {
 
 #[tokio::test]
 async fn an_installation_comes_back_without_state() {
-    let client = Client::post("installed", "secret").redirect_uri("http://127.0.0.1:7002/install").app_uid("appX");
+    let client =
+        Client::post("installed", "secret").redirect_uri("http://127.0.0.1:7002/install").app_uid("appX");
     let server = builder().client(client).build().unwrap();
     let (url, pairs) = get(&server, "/apps/appX/install").await.redirect();
     assert_eq!(url.as_str(), "http://127.0.0.1:7002/install");
@@ -237,7 +248,8 @@ async fn an_installation_comes_back_without_state() {
 
 #[tokio::test]
 async fn the_first_registered_redirect_uri_is_the_default() {
-    let client = Client::post("d", "s").redirect_uri("https://a.example/1").redirect_uri("https://a.example/2");
+    let client =
+        Client::post("d", "s").redirect_uri("https://a.example/1").redirect_uri("https://a.example/2");
     let server = builder().client(client).build().unwrap();
     let query = query("d", &challenge(&verifier()), &[("redirect_uri", "")]);
     let answer = get(&server, &format!("/apps/appd/authorize?{query}")).await;
@@ -271,7 +283,11 @@ async fn stacks_want_to_know_the_organization_or_the_stack() {
         (("organization_uid", "other"), 422),
         (("x-nothing", "x"), 422),
     ] {
-        assert_eq!(get_with(&server, "/v3/stacks", &[authorization, header]).await.status, status, "{header:?}");
+        assert_eq!(
+            get_with(&server, "/v3/stacks", &[authorization, header]).await.status,
+            status,
+            "{header:?}"
+        );
     }
 }
 
@@ -292,7 +308,10 @@ async fn revocation_takes_three_steps() {
     let own = data.iter().find(|one| one["user"]["uid"] == first["user_uid"]).unwrap();
     let own = format!("{list}/{}", text(own, "authorization_uid"));
 
-    assert_eq!(hub(&server, Method::DELETE, &format!("{list}/unknown"), &token, ORGANIZATION).await.status, 404);
+    assert_eq!(
+        hub(&server, Method::DELETE, &format!("{list}/unknown"), &token, ORGANIZATION).await.status,
+        404
+    );
     assert_eq!(hub(&server, Method::DELETE, &own, &token, "other").await.status, 422);
     assert_eq!(hub(&server, Method::DELETE, &own, "unknown", ORGANIZATION).await.status, 401);
     let foreign = own.replace(APP, "apppost-client");

@@ -85,7 +85,11 @@ async fn faults_that_come_instead_change_nothing() {
         let entry = server.ledger().last().unwrap();
         assert_eq!((entry.outcome(), entry.fault()), (&Outcome::Faulted, Some(&fault)));
         assert!(entry.issued().is_empty());
-        assert_eq!(exchange(&server, &code, &verifier, &[]).await.status, 200, "{fault}: the code is still good");
+        assert_eq!(
+            exchange(&server, &code, &verifier, &[]).await.status,
+            200,
+            "{fault}: the code is still good"
+        );
     }
 }
 
@@ -183,9 +187,7 @@ async fn c6_types_and_bodies_can_be_wrong() {
     assert_eq!(bare.header("content-type"), "");
     assert!(bare.json()["access_token"].is_string());
     assert_eq!(under(&server, Fault::EmptyBody).await.body.len(), 0);
-    for fault in
-        [Fault::InvalidJson, Fault::DeepJson, Fault::TrailingGarbage, Fault::InvalidUtf8]
-    {
+    for fault in [Fault::InvalidJson, Fault::DeepJson, Fault::TrailingGarbage, Fault::InvalidUtf8] {
         let reply = under(&server, fault.clone()).await;
         assert_eq!(reply.status, 200);
         assert!(serde_json::from_slice::<serde_json::Value>(&reply.body).is_err(), "{fault}");
@@ -338,7 +340,10 @@ async fn b1_to_b14_callbacks_can_be_wrong() {
     let state = |pairs: &[(String, String)]| pairs[1].1.clone();
     assert_ne!(state(&callback_under(&server, Fault::WrongState).await), "state-1");
     assert_eq!(names(&callback_under(&server, Fault::MissingState).await), ["code", "iss"]);
-    assert_eq!(names(&callback_under(&server, Fault::DuplicateState).await), [&right[..], &["state"]].concat());
+    assert_eq!(
+        names(&callback_under(&server, Fault::DuplicateState).await),
+        [&right[..], &["state"]].concat()
+    );
     assert_eq!(names(&callback_under(&server, Fault::DuplicateCode).await), [&right[..], &["code"]].concat());
     assert_eq!(names(&callback_under(&server, Fault::MissingCode).await), ["state", "iss"]);
     assert_eq!(callback_under(&server, Fault::WrongIss).await[2].1, "https://attacker.example");

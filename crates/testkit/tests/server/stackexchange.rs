@@ -127,7 +127,8 @@ async fn either_the_secret_or_the_verifier_authenticates() {
     let query = authorization_query(SECRET, "", &changes);
     let mut callback = get(&server, &format!("/oauth?{}", query.replace("read+write", ""))).await.callback();
     let code = callback.remove("code").unwrap();
-    let form = [("client_id", SECRET), ("redirect_uri", REDIRECT), ("code", &code), ("client_secret", &secret)];
+    let form =
+        [("client_id", SECRET), ("redirect_uri", REDIRECT), ("code", &code), ("client_secret", &secret)];
     assert_eq!(post(&server, "/oauth/access_token/json", &form).await.status, 200, "no PKCE at all");
 }
 
@@ -138,14 +139,18 @@ async fn token_errors_are_objects() {
     let missing = post(&server, "/oauth/access_token/json", &[("code", "x")]).await;
     assert_eq!((missing.status, missing.json()), (400, sample.clone()));
     let json_body = [("content-type", "application/json")];
-    let json_body = post_raw(&server, "/oauth/access_token/json", &json_body, r#"{"client_id":"1001"}"#).await;
+    let json_body =
+        post_raw(&server, "/oauth/access_token/json", &json_body, r#"{"client_id":"1001"}"#).await;
     assert_eq!((json_body.status, json_body.json()), (400, sample.clone()));
     let wrong: [(&str, &[(&str, &str)]); 5] = [
         ("invalid_client", &[("client_id", "1")]),
         ("invalid_client", &[("client_id", SECRET), ("client_secret", "wrong")]),
         ("invalid_client", &[("client_id", PUBLIC), ("client_secret", "any")]),
         ("invalid_grant", &[("client_id", PUBLIC), ("code", "x"), ("code_verifier", "v")]),
-        ("unsupported_grant_type", &[("client_id", PUBLIC), ("code_verifier", "v"), ("grant_type", "refresh_token")]),
+        (
+            "unsupported_grant_type",
+            &[("client_id", PUBLIC), ("code_verifier", "v"), ("grant_type", "refresh_token")],
+        ),
     ];
     for (kind, form) in wrong {
         let reply = post(&server, "/oauth/access_token", form).await;
@@ -209,8 +214,12 @@ async fn me_wants_token_key_and_site() {
 #[tokio::test]
 async fn tokens_are_read_many_at_a_time() {
     let hands = Hands::default();
-    let server =
-        approving().personality(Personality::StackExchange).subject("1").clock(hands.clock()).build().unwrap();
+    let server = approving()
+        .personality(Personality::StackExchange)
+        .subject("1")
+        .clock(hands.clock())
+        .build()
+        .unwrap();
     let (first, second) = (token(&server).await, token(&server).await);
     let sample = json!({
         "items": [{ "access_token": "AT", "expires_on_date": 1_790_000_000, "account_id": 1, "scope": ["read_inbox"] }],

@@ -187,7 +187,10 @@ pub(crate) async fn code_for(server: &AuthorizationServer, client: &str) -> (Str
     let verifier = verifier();
     let query = authorization_query(client, &challenge(&verifier), &[]);
     let answer = get(server, &format!("/authorize?{query}")).await;
-    (answer.callback().remove("code").unwrap_or_else(|| panic!("no code: {}", answer.header("location"))), verifier)
+    (
+        answer.callback().remove("code").unwrap_or_else(|| panic!("no code: {}", answer.header("location"))),
+        verifier,
+    )
 }
 
 /// The public client's exchange, with `changes` as in [`authorization_query`].

@@ -110,11 +110,8 @@ async fn i8_a_verifier_used_twice_is_refused() {
 #[tokio::test]
 async fn codes_and_tokens_expire_by_the_servers_clock() {
     let hands = Hands::default();
-    let server = approving()
-        .clock(hands.clock())
-        .refresh_token_lifetime(Duration::from_secs(86_400))
-        .build()
-        .unwrap();
+    let server =
+        approving().clock(hands.clock()).refresh_token_lifetime(Duration::from_secs(86_400)).build().unwrap();
     let (late, late_verifier) = code(&server).await;
     hands.advance(Duration::from_secs(59));
     let (code, verifier) = code(&server).await;
@@ -156,7 +153,10 @@ async fn a_client_that_is_not_who_it_says_is_refused() {
     let secret = server.basic_client().secret().unwrap();
     let unencoded = {
         use base64::Engine as _;
-        format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("basic-client:{secret}")))
+        format!(
+            "Basic {}",
+            base64::engine::general_purpose::STANDARD.encode(format!("basic-client:{secret}"))
+        )
     };
     let headers = [
         basic_header("basic-client", "wrong"),
@@ -194,7 +194,8 @@ async fn two_methods_two_names_and_two_headers_are_refused() {
     let server = server();
     let basic = server.basic_client();
     let secret = basic.secret().unwrap();
-    let both = [("grant_type", "client_credentials"), ("client_id", "basic-client"), ("client_secret", secret)];
+    let both =
+        [("grant_type", "client_credentials"), ("client_id", "basic-client"), ("client_secret", secret)];
     assert_eq!(post_basic(&server, basic, "/token", &both).await.error(), "invalid_request");
     let other = [("grant_type", "client_credentials"), ("client_id", "post-client")];
     assert_eq!(post_basic(&server, basic, "/token", &other).await.error(), "invalid_request");
@@ -383,7 +384,8 @@ async fn a_refresh_token_is_for_its_client_only() {
 async fn revoking_a_refresh_token_ends_the_family() {
     let server = server();
     let (access, token) = tokens(&server).await;
-    let form = [("client_id", "public-client"), ("token", token.as_str()), ("token_type_hint", "access_token")];
+    let form =
+        [("client_id", "public-client"), ("token", token.as_str()), ("token_type_hint", "access_token")];
     let reply = post(&server, "/revoke", &form).await;
     assert_eq!(reply.status, 200, "a wrong hint is only a hint");
     assert_eq!(server.ledger().last().unwrap().outcome(), &Outcome::Revoked);

@@ -230,8 +230,8 @@ async fn other_faults_travel_as_they_are() {
 async fn a_dropped_server_frees_its_port() {
     let server = server().await;
     let address = server.base_url().strip_prefix("http://").unwrap().to_owned();
-    let mut open = connect(&server).await;
-    read(&mut open).await;
+    let (received, _) = read(&mut connect(&server).await).await;
+    assert_eq!(body(&received), BODY);
     let (mut idle, held) = (TcpStream::connect(&address).await.unwrap(), server);
     drop(held);
     assert!(read(&mut idle).await.0.is_empty());

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use authflow_testkit::{AuthorizationServer, Client, Endpoint, Fault, Outcome, Personality, ScriptedUser, UserError};
+use authflow_testkit::{
+    AuthorizationServer, Client, Endpoint, Fault, Outcome, Personality, ScriptedUser, UserError,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
@@ -17,7 +19,11 @@ async fn server() -> AuthorizationServer {
 }
 
 fn url(server: &AuthorizationServer, challenge: &str, changes: &[(&str, &str)]) -> String {
-    format!("{}?{}", server.authorization_endpoint(), authorization_query("public-client", challenge, changes))
+    format!(
+        "{}?{}",
+        server.authorization_endpoint(),
+        authorization_query("public-client", challenge, changes)
+    )
 }
 
 fn parameter(url: &str, name: &str) -> Option<String> {
@@ -65,7 +71,9 @@ fn page(headers: &str, body: &str) -> String {
 }
 
 fn redirect(status: u16, location: &str, headers: &str) -> String {
-    format!("HTTP/1.1 {status} X\r\nLocation: {location}\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n")
+    format!(
+        "HTTP/1.1 {status} X\r\nLocation: {location}\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n"
+    )
 }
 
 #[tokio::test]
@@ -77,7 +85,8 @@ async fn a_user_approves_and_the_client_gets_tokens() {
     assert_eq!(parameter(&callback, "state").as_deref(), Some("state-1"));
     let code = parameter(&callback, "code").unwrap();
     assert_eq!(exchange(&server, &code, &verifier, &[]).await.status, 200);
-    let outcomes: Vec<Outcome> = server.ledger().entries().iter().map(|entry| entry.outcome().clone()).collect();
+    let outcomes: Vec<Outcome> =
+        server.ledger().entries().iter().map(|entry| entry.outcome().clone()).collect();
     assert_eq!(outcomes, [Outcome::ConsentShown, Outcome::CodeIssued, Outcome::CodeRedeemed]);
 }
 
@@ -93,7 +102,8 @@ async fn a_user_denies() {
 async fn errors_at_the_authorization_endpoint_come_back_as_they_should() {
     let server = server().await;
     let user = ScriptedUser::new();
-    let told = user.approve(&url(&server, &challenge(&verifier()), &[("scope", "everything")])).await.unwrap();
+    let told =
+        user.approve(&url(&server, &challenge(&verifier()), &[("scope", "everything")])).await.unwrap();
     assert_eq!(parameter(&told, "error").as_deref(), Some("invalid_scope"));
     let shown = user.approve(&url(&server, &challenge(&verifier()), &[("client_id", "nobody")])).await;
     assert!(matches!(shown, Err(UserError::Refused(page)) if page.status() == 400));
@@ -120,7 +130,11 @@ async fn a_foreign_server_with_a_login_form_cookies_and_detours_works_too() {
         <input type=checkbox name=known value=1 checked><button type="button" name="b" value="x">Show</button>
         <button type="submit" name="go" value="1">Sign in</button></form>"#;
     let responses = vec![
-        redirect(302, "/login", "Set-Cookie: session=1; Path=/; HttpOnly\r\nSet-Cookie: deep=2; Path=/only/here\r\n"),
+        redirect(
+            302,
+            "/login",
+            "Set-Cookie: session=1; Path=/; HttpOnly\r\nSet-Cookie: deep=2; Path=/only/here\r\n",
+        ),
         page("Set-Cookie: csrf=3\r\n", login),
         redirect(307, "/again", "Set-Cookie: csrf=; Max-Age=0\r\n"),
         redirect(303, "http://127.0.0.1:1/callback?code=%41+b&state=s", ""),
@@ -166,7 +180,11 @@ async fn a_form_that_gets_puts_its_fields_into_the_query() {
 #[tokio::test]
 async fn a_callback_on_the_servers_own_origin_is_known_by_the_redirect_uri() {
     let server = Prepared::serve(vec![redirect(302, "/app/callback?code=c", "")]).await;
-    let target = format!("{}/authorize?redirect_uri={}%2Fapp%2Fcallback", server.base, server.base.replace(':', "%3A").replace('/', "%2F"));
+    let target = format!(
+        "{}/authorize?redirect_uri={}%2Fapp%2Fcallback",
+        server.base,
+        server.base.replace(':', "%3A").replace('/', "%2F")
+    );
     let callback = ScriptedUser::new().approve(&target).await.unwrap();
     assert_eq!(callback, format!("{}/app/callback?code=c", server.base));
 }

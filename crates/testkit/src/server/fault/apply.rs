@@ -14,12 +14,13 @@ use super::{
     compress::{bomb, compress},
 };
 use crate::server::{
-    reply::{Content, Delivery, Format, Reply},
     refusal::Refusal,
+    reply::{Content, Delivery, Format, Reply},
 };
 
 /// What a fault puts into descriptions: escapes of a terminal, line breaks, HTML, a right-to-left override.
-const HOSTILE: &str = "\u{1b}[31mred\u{1b}[0m\r\nSet-Cookie: a=b\r\n\r\n<script>alert(1)</script>\u{202e}txt\0";
+const HOSTILE: &str =
+    "\u{1b}[31mred\u{1b}[0m\r\nSet-Cookie: a=b\r\n\r\n<script>alert(1)</script>\u{202e}txt\0";
 
 /// A reply that takes the place of what the endpoint would have done.
 pub(in crate::server) fn before(fault: &Fault, now: SystemTime, elsewhere: &str) -> Option<Reply> {
@@ -27,7 +28,9 @@ pub(in crate::server) fn before(fault: &Fault, now: SystemTime, elsewhere: &str)
         Reply::bytes(
             status,
             "text/html; charset=utf-8",
-            format!("<!doctype html><html><head><title>{text}</title></head><body><h1>{text}</h1></body></html>"),
+            format!(
+                "<!doctype html><html><head><title>{text}</title></head><body><h1>{text}</h1></body></html>"
+            ),
         )
     };
     let reply = match fault {
@@ -37,7 +40,8 @@ pub(in crate::server) fn before(fault: &Fault, now: SystemTime, elsewhere: &str)
             reply
         }
         Fault::TooManyRequests(retry) => {
-            let body = json!({ "error": "temporarily_unavailable", "error_description": "too many requests" });
+            let body =
+                json!({ "error": "temporarily_unavailable", "error_description": "too many requests" });
             retry_after(Reply::json(StatusCode::TOO_MANY_REQUESTS, &body), *retry, now)
         }
         Fault::ServerError => page(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
@@ -59,7 +63,8 @@ pub(in crate::server) fn before(fault: &Fault, now: SystemTime, elsewhere: &str)
         }
         Fault::HtmlPage => page(StatusCode::OK, "Please sign in"),
         Fault::ErrorOn200 => {
-            let body = json!({ "error": "bad_verification_code", "error_description": "The code is incorrect." });
+            let body =
+                json!({ "error": "bad_verification_code", "error_description": "The code is incorrect." });
             Reply::json(StatusCode::OK, &body)
         }
         _ => return None,
@@ -83,9 +88,8 @@ fn retry_after(mut reply: Reply, shape: RetryAfter, now: SystemTime) -> Reply {
 /// `httpdate` panics beyond the year 9999, so that far ahead counts as now.
 fn http_date(now: SystemTime, ahead: Duration) -> String {
     const YEAR_9999: Duration = Duration::from_secs(253_402_300_799);
-    let fits = |time: &SystemTime| {
-        time.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|since| since <= YEAR_9999)
-    };
+    let fits =
+        |time: &SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|since| since <= YEAR_9999);
     let time = now.checked_add(ahead).filter(fits).unwrap_or(SystemTime::UNIX_EPOCH);
     httpdate::fmt_http_date(time)
 }
@@ -155,7 +159,9 @@ fn spoil_content(fault: &Fault, reply: &mut Reply) -> bool {
             reply.content = Content::Bytes(body.slice(..body.len().saturating_sub(2)));
         }
         Fault::InvalidUtf8 => {
-            reply.content = Content::Bytes(Bytes::from_static(b"{\"access_token\":\"\xff\xfe\",\"token_type\":\"Bearer\"}"));
+            reply.content = Content::Bytes(Bytes::from_static(
+                b"{\"access_token\":\"\xff\xfe\",\"token_type\":\"Bearer\"}",
+            ));
         }
         Fault::DeepJson => reply.content = Content::Bytes("[".repeat(100_000).into()),
         Fault::JsonArray => {
@@ -197,7 +203,8 @@ impl<'a> FieldFault<'a> {
 
     /// Says whether a field was there to be changed.
     fn apply(&self, fields: &mut Vec<(String, Value)>, format: Format) -> bool {
-        let lifetime = if format == Format::Form || has(fields, "expires") { "expires" } else { "expires_in" };
+        let lifetime =
+            if format == Format::Form || has(fields, "expires") { "expires" } else { "expires_in" };
         match self.0 {
             Fault::MissingAccessToken => remove(fields, "access_token"),
             Fault::EmptyAccessToken => set(fields, "access_token", "".into()),
@@ -293,10 +300,14 @@ impl Fault {
     }
 
     /// The error that this fault puts into the callback: `error`, `error_description`, `error_uri`.
-    pub(in crate::server) fn callback_error(&self) -> Option<(&'static str, &'static str, Option<&'static str>)> {
+    pub(in crate::server) fn callback_error(
+        &self,
+    ) -> Option<(&'static str, &'static str, Option<&'static str>)> {
         match self {
             Self::DenyByServer => Some(("access_denied", "the server denied the request", None)),
-            Self::ServerErrorAtAuthorize => Some(("server_error", "the server met an unexpected condition", None)),
+            Self::ServerErrorAtAuthorize => {
+                Some(("server_error", "the server met an unexpected condition", None))
+            }
             Self::HostileCallbackError => Some(("invalid_scope", HOSTILE, Some("javascript:alert(1)"))),
             _ => None,
         }

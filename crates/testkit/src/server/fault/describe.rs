@@ -29,8 +29,12 @@ impl Fault {
             Self::SlowHeaders(_) => token("slow-headers", "the response starts late"),
             Self::StallHeaders => token("stall-headers", "done, but no response ever comes"),
             Self::SlowBody(_) => token("slow-body", "the body comes one byte at a time"),
-            Self::StallBody => token("stall-body", "done, but the body stops half-way and the connection stays open"),
-            Self::ResetBeforeResponse => token("reset-before-response", "nothing is done, the connection is reset"),
+            Self::StallBody => {
+                token("stall-body", "done, but the body stops half-way and the connection stays open")
+            }
+            Self::ResetBeforeResponse => {
+                token("reset-before-response", "nothing is done, the connection is reset")
+            }
             Self::ResetAfterCommit(Sent::Nothing) => {
                 token("reset-after-commit", "done, then the connection is reset without a response")
             }
@@ -65,18 +69,28 @@ impl Fault {
             Self::Redirect { status: 308, .. } => token("redirect-308", "308 to another path"),
             Self::Redirect { .. } => token("redirect-307", "307 to another path"),
             Self::Compressed { coding, declared } => match (coding, declared) {
-                (Coding::Gzip, Declared::Yes) => token("gzip", "compressed with gzip, although not asked for"),
-                (Coding::Gzip, Declared::No) => token("gzip-undeclared", "compressed with gzip without saying so"),
-                (Coding::Deflate, Declared::Yes) => token("deflate", "compressed with deflate, although not asked for"),
+                (Coding::Gzip, Declared::Yes) => {
+                    token("gzip", "compressed with gzip, although not asked for")
+                }
+                (Coding::Gzip, Declared::No) => {
+                    token("gzip-undeclared", "compressed with gzip without saying so")
+                }
+                (Coding::Deflate, Declared::Yes) => {
+                    token("deflate", "compressed with deflate, although not asked for")
+                }
                 (Coding::Deflate, Declared::No) => {
                     token("deflate-undeclared", "compressed with deflate without saying so")
                 }
-                (Coding::RawDeflate, Declared::Yes) => token("raw-deflate", "deflate without the zlib format around it"),
+                (Coding::RawDeflate, Declared::Yes) => {
+                    token("raw-deflate", "deflate without the zlib format around it")
+                }
                 (Coding::RawDeflate, Declared::No) => {
                     token("raw-deflate-undeclared", "raw deflate without saying so")
                 }
             },
-            Self::DecompressionBomb(_) => token("decompression-bomb", "a small gzip body that becomes a huge one"),
+            Self::DecompressionBomb(_) => {
+                token("decompression-bomb", "a small gzip body that becomes a huge one")
+            }
             Self::HtmlPage => token("html-page", "200 with an HTML page instead of a reply"),
             Self::WrongContentType => token("wrong-content-type", "the right body under text/plain"),
             Self::MissingContentType => token("missing-content-type", "the right body without Content-Type"),
@@ -115,15 +129,23 @@ impl Fault {
                 ErrorCode::InvalidRequest => token("invalid-request", "refused with invalid_request"),
                 ErrorCode::InvalidClient => token("invalid-client", "refused with invalid_client"),
                 ErrorCode::InvalidGrant => token("invalid-grant", "refused with invalid_grant"),
-                ErrorCode::UnauthorizedClient => token("unauthorized-client", "refused with unauthorized_client"),
+                ErrorCode::UnauthorizedClient => {
+                    token("unauthorized-client", "refused with unauthorized_client")
+                }
                 ErrorCode::UnsupportedGrantType => {
                     token("unsupported-grant-type", "refused with unsupported_grant_type")
                 }
                 ErrorCode::InvalidScope => token("invalid-scope", "refused with invalid_scope"),
-                ErrorCode::InvalidToken => resource("invalid-token", "the resource refuses the token with 401"),
-                ErrorCode::Other(_) => token("unknown-error", "refused with an error code of the server's own"),
+                ErrorCode::InvalidToken => {
+                    resource("invalid-token", "the resource refuses the token with 401")
+                }
+                ErrorCode::Other(_) => {
+                    token("unknown-error", "refused with an error code of the server's own")
+                }
             },
-            Self::HostileDescription => token("hostile-description", "control characters and HTML in the description"),
+            Self::HostileDescription => {
+                token("hostile-description", "control characters and HTML in the description")
+            }
             Self::HugeDescription => token("huge-description", "an error description of 1 MiB"),
             Self::RotationReuse => token("rotation-reuse", "the refresh token counts as used before"),
             Self::ContentstackError => token("contentstack-error", "422 with error_message and error_code"),
@@ -141,10 +163,13 @@ impl Fault {
             Self::CodeAndError => callback("code-and-error", "the callback has code and error"),
             Self::TokenInCallback => callback("token-in-callback", "the callback has an access_token"),
             Self::DenyByServer => callback("deny-by-server", "the server answers access_denied"),
-            Self::ServerErrorAtAuthorize => callback("authorize-server-error", "the callback has error=server_error"),
-            Self::HostileCallbackError => {
-                callback("hostile-callback-error", "the callback's error_description and error_uri are hostile")
+            Self::ServerErrorAtAuthorize => {
+                callback("authorize-server-error", "the callback has error=server_error")
             }
+            Self::HostileCallbackError => callback(
+                "hostile-callback-error",
+                "the callback's error_description and error_uri are hostile",
+            ),
             Self::WrongMetadataIssuer => Description {
                 name: "wrong-metadata-issuer",
                 about: "the metadata names another issuer",

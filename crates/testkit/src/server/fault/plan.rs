@@ -29,7 +29,10 @@ impl Plan {
     pub(in crate::server) fn take(&mut self, endpoint: Endpoint) -> Option<Fault> {
         let queue = self.next.get_mut(&endpoint);
         if let Some(queue) = queue {
-            if queue.front().is_some_and(|fault| endpoint != Endpoint::Authorization || !fault.is_of_callback()) {
+            if queue
+                .front()
+                .is_some_and(|fault| endpoint != Endpoint::Authorization || !fault.is_of_callback())
+            {
                 return queue.pop_front();
             }
         }

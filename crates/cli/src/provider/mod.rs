@@ -1,0 +1,297 @@
+//! Which provider the options mean, and our registration there.
+
+mod file;
+mod list;
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use authflow::contentstack::Contentstack;
+use authflow::stackexchange::StackExchange;
+use authflow::{
+    ClientAuthentication, ClientCredentials, ConfiguredProvider, Error, FlowManager, Operation, Provider,
+    ProviderDefinition, Secret, Template,
+};
+
+pub(crate) use self::list::list;
+use crate::args::{ClientAuth, ProviderArgs};
+use crate::failure::Failure;
+use crate::states::States;
+
+/// Everything that the options say, checked as far as it can be without a redirect URI.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    kind: Kind,
+    client_id: String,
+    client_secret: Option<Secret>,
+    authentication: Option<ClientAuthentication>,
+}
+
+/// What a provider is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To send a user there.
+    Login,
+    /// To refresh or revoke tokens.
+    Tokens,
+}
+
+#[derive(Debug)]
+enum Kind {
+    StackExchange { key: String, site: String },
+    Contentstack { app_uid: String, region: String },
+    Described(Box<Provider>),
+}
+
+impl Registration {
+    /// Reads the options. The error names what is missing, and how to get it.
+    pub(crate) fn of(args: &ProviderArgs, purpose: Purpose) -> Result<Self, Failure> {
+        let which = Which::of(args)?;
+        which.refuse_strangers(args)?;
+        let (client_secret, authentication) = secret(args)?;
+        let client_id = required(args.client_id.as_ref(), "--client-id", which.where_client_id_is())?;
+        let kind = match which {
+            Which::StackExchange => Kind::StackExchange {
+                key: required(
+                    args.key.as_ref(),
+                    "--key",
+                    "Stack Exchange's API takes a token only together with the key of the application; \
+                     https://stackapps.com/apps/oauth shows it below the client id",
+                )?,
+                site: required(
+                    args.site.as_ref(),
+                    "--site",
+                    "the site that API requests are about, as its address has it: stackoverflow, superuser, meta.serverfault",
+                )?,
+            },
+            Which::Contentstack => Kind::Contentstack {
+                app_uid: required(
+                    args.app_uid.as_ref(),
+                    "--app-uid",
+                    "it is in the address of your app in Contentstack's Developer Hub, and on its page Basic Information",
+                )?,
+                region: required(
+                    args.region.as_ref(),
+                    "--region",
+                    "where your organization is: na, eu, au, azure-na, azure-eu, gcp-na or gcp-eu; the address that you use \
+                     Contentstack at begins with it (https://eu-app.contentstack.com is eu, https://app.contentstack.com \
+                     is na)",
+                )?,
+            },
+            Which::File(path) => Kind::Described(Box::new(file::read(&path)?.build()?)),
+            Which::Endpoints => Kind::Described(Box::new(from_endpoints(args, purpose)?)),
+        };
+        Ok(Self { kind, client_id, client_secret, authentication })
+    }
+
+    /// The manager, with the redirect URI that is in use.
+    pub(crate) fn manager(
+        &self,
+        redirect_uri: Option<&str>,
+        states: Arc<States>,
+    ) -> Result<Box<dyn FlowManager>, Failure> {
+        let mut credentials = match &self.client_secret {
+            Some(secret) => ClientCredentials::confidential(self.client_id.as_str(), secret.clone()),
+            None => ClientCredentials::public(self.client_id.as_str()),
+        };
+        if let Some(authentication) = self.authentication {
+            credentials = credentials.authenticated_by(authentication);
+        }
+        if let Some(redirect_uri) = redirect_uri {
+            credentials = credentials.redirect_uri(redirect_uri);
+        }
+        Ok(match &self.kind {
+            Kind::StackExchange { key, site } => {
+                let builder = StackExchange::builder(credentials).key(key.as_str()).site(site).state_store(states);
+                Box::new(builder.build()?)
+            }
+            Kind::Contentstack { app_uid, region } => {
+                let region = region.parse().map_err(|error| in_build("contentstack", error))?;
+                let builder = Contentstack::builder(credentials).app_uid(app_uid).region(region).state_store(states);
+                Box::new(builder.build()?)
+            }
+            Kind::Described(provider) => {
+                Box::new(ConfiguredProvider::from_provider(Provider::clone(provider), credentials, states)?)
+            }
+        })
+    }
+}
+
+/// Which provider is meant.
+#[derive(Debug)]
+enum Which {
+    StackExchange,
+    Contentstack,
+    File(PathBuf),
+    Endpoints,
+}
+
+impl Which {
+    fn of(args: &ProviderArgs) -> Result<Self, Failure> {
+        let by_endpoint = args.endpoint_option();
+        match (&args.provider, by_endpoint) {
+            (Some(_), Some(option)) => Err(Failure::usage(format!(
+                "PROVIDER and {option} exclude each other: a provider has its endpoints already. Leave one of them out"
+            ))),
+            (None, Some(_)) => Ok(Self::Endpoints),
+            (None, None) => Err(Failure::usage(
+                "which provider? Name `stackexchange` or `contentstack` (`authflow providers` tells about them), or a file \
+                 that describes one, or give --authorization-endpoint and --token-endpoint, which the provider's \
+                 documentation has",
+            )),
+            (Some(provider), None) => match provider.to_str() {
+                Some("stackexchange") => Ok(Self::StackExchange),
+                Some("contentstack") => Ok(Self::Contentstack),
+                _ => file_named(provider),
+            },
+        }
+    }
+
+    const fn where_client_id_is(&self) -> &'static str {
+        match self {
+            Self::StackExchange => {
+                "register an application at https://stackapps.com/apps/oauth/register, which then shows the client id"
+            }
+            Self::Contentstack => {
+                "in Contentstack's Developer Hub, open your app; the page OAuth shows the client id"
+            }
+            Self::File(_) | Self::Endpoints => {
+                "register an application at the provider, mostly on a page for developers in its settings; it then shows \
+                 the client id"
+            }
+        }
+    }
+
+    /// An option that another provider has is a mistake, not something to pass over.
+    fn refuse_strangers(&self, args: &ProviderArgs) -> Result<(), Failure> {
+        let options = [
+            ("--key", args.key.is_some(), matches!(self, Self::StackExchange), "stackexchange"),
+            ("--site", args.site.is_some(), matches!(self, Self::StackExchange), "stackexchange"),
+            ("--app-uid", args.app_uid.is_some(), matches!(self, Self::Contentstack), "contentstack"),
+            ("--region", args.region.is_some(), matches!(self, Self::Contentstack), "contentstack"),
+        ];
+        for (option, is_given, is_known, owner) in options {
+            if is_given && !is_known {
+                return Err(Failure::usage(format!("{option} is for {owner} only; leave it out")));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ProviderArgs {
+    /// The first option that gives an endpoint.
+    const fn endpoint_option(&self) -> Option<&'static str> {
+        match self {
+            Self { authorization_endpoint: Some(_), .. } => Some("--authorization-endpoint"),
+            Self { token_endpoint: Some(_), .. } => Some("--token-endpoint"),
+            Self { revocation_endpoint: Some(_), .. } => Some("--revocation-endpoint"),
+            Self { issuer: Some(_), .. } => Some("--issuer"),
+            _ => None,
+        }
+    }
+}
+
+fn file_named(name: &OsStr) -> Result<Which, Failure> {
+    let path = PathBuf::from(name);
+    if path.is_file() {
+        return Ok(Which::File(path));
+    }
+    Err(Failure::usage(format!(
+        "there is no provider and no file `{}`. Built in are stackexchange and contentstack; for any other, write a file \
+         (`authflow login --help` has one to start from), or give --authorization-endpoint and --token-endpoint",
+        path.display()
+    )))
+}
+
+fn required(value: Option<&String>, option: &str, how: &str) -> Result<String, Failure> {
+    match value {
+        Some(value) if !value.trim().is_empty() => Ok(value.clone()),
+        Some(_) => Err(Failure::usage(format!("{option} is empty: {how}"))),
+        None => Err(Failure::usage(format!("{option} is missing: {how}"))),
+    }
+}
+
+/// The secret from the environment, and how the client authenticates. Never from argv, which everyone on the machine sees.
+fn secret(args: &ProviderArgs) -> Result<(Option<Secret>, Option<ClientAuthentication>), Failure> {
+    let secret = match &args.client_secret_env {
+        None => None,
+        Some(name) => Some(from_environment(name)?),
+    };
+    let authentication = match args.client_auth {
+        None => None,
+        Some(ClientAuth::None) if secret.is_some() => {
+            return Err(Failure::usage(
+                "--client-auth none is a client without a secret; leave --client-secret-env out, or choose basic or post",
+            ));
+        }
+        Some(how @ (ClientAuth::Basic | ClientAuth::Post)) if secret.is_none() => {
+            return Err(Failure::usage(format!(
+                "--client-auth {} needs the client secret: put it into an environment variable, and name that with \
+                 --client-secret-env VAR",
+                how.name()
+            )));
+        }
+        Some(ClientAuth::Basic) => Some(ClientAuthentication::ClientSecretBasic),
+        Some(ClientAuth::Post) => Some(ClientAuthentication::ClientSecretPost),
+        Some(ClientAuth::None) => Some(ClientAuthentication::None),
+    };
+    Ok((secret, authentication))
+}
+
+fn from_environment(name: &str) -> Result<Secret, Failure> {
+    let how = "set it in the shell before, such as `read -rs CLIENT_SECRET; export CLIENT_SECRET`";
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return Err(Failure::usage(
+            "--client-secret-env takes the name of an environment variable, not the secret itself",
+        ));
+    }
+    match std::env::var(name) {
+        Ok(secret) if secret.trim().is_empty() => {
+            Err(Failure::usage(format!("the environment variable that --client-secret-env names is empty; {how}")))
+        }
+        Ok(secret) => Ok(Secret::new(secret)),
+        // The name is not repeated: whoever mistook the option gave the secret itself.
+        Err(std::env::VarError::NotPresent) => Err(Failure::usage(format!(
+            "--client-secret-env names an environment variable that is not set; {how}. The option takes the variable's \
+             name, not the secret"
+        ))),
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(Failure::usage("the environment variable that --client-secret-env names is not text"))
+        }
+    }
+}
+
+/// A provider from nothing but its endpoints: everything else as the RFCs say.
+fn from_endpoints(args: &ProviderArgs, purpose: Purpose) -> Result<Provider, Failure> {
+    let documentation = "the provider's documentation has it, or its metadata at /.well-known/oauth-authorization-server or \
+                         /.well-known/openid-configuration";
+    // Tokens that are there already can do without the place where users are sent.
+    let authorization = match (&args.authorization_endpoint, purpose) {
+        (None, Purpose::Tokens) => None,
+        (given, _) => Some(required(given.as_ref(), "--authorization-endpoint", documentation)?),
+    };
+    let token = required(args.token_endpoint.as_ref(), "--token-endpoint", documentation)?;
+    let mut definition = ProviderDefinition::default();
+    definition.id = "provider".to_owned();
+    let template = |url: &String| Template::parse(&escaped(url)).map_err(build_error);
+    definition.endpoints.authorization_endpoint = authorization.as_ref().map(template).transpose()?;
+    definition.endpoints.token_endpoint = Some(template(&token)?);
+    definition.endpoints.revocation_endpoint = args.revocation_endpoint.as_ref().map(template).transpose()?;
+    definition.endpoints.issuer = args.issuer.clone();
+    Ok(definition.build()?)
+}
+
+/// A URL given as an option is no template.
+fn escaped(url: &str) -> String {
+    url.replace('{', "{{").replace('}', "}}")
+}
+
+fn build_error(error: Error) -> Failure {
+    in_build("provider", error)
+}
+
+fn in_build(provider: &str, error: Error) -> Failure {
+    Failure::from(error.at(provider, Operation::Build))
+}
