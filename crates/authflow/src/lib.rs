@@ -1,1 +1,19 @@
-//! Under construction.
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(feature = "reqwest")]
+mod preset;
+
+pub use authflow_core::*;
+
+#[cfg(feature = "contentstack")]
+pub use authflow_contentstack as contentstack;
+#[cfg(feature = "redis")]
+pub use authflow_redis as redis;
+#[cfg(feature = "reqwest")]
+pub use authflow_reqwest as reqwest;
+#[cfg(feature = "stackexchange")]
+pub use authflow_stackexchange as stackexchange;
+
+#[cfg(feature = "reqwest")]
+pub use self::preset::flow;

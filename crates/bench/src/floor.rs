@@ -30,10 +30,9 @@ pub(crate) fn authorize() -> Authorization {
     let mut bytes = [0; 64];
     getrandom::fill(&mut bytes).expect("the system has randomness");
     let (mut state, mut verifier, mut challenge) = ([0; 43], [0; 43], [0; 43]);
-    let fits = "32 bytes are 43 characters";
-    URL_SAFE_NO_PAD.encode_slice(&bytes[..32], &mut state).expect(fits);
-    URL_SAFE_NO_PAD.encode_slice(&bytes[32..], &mut verifier).expect(fits);
-    URL_SAFE_NO_PAD.encode_slice(Sha256::digest(verifier), &mut challenge).expect(fits);
+    encode(&bytes[..32], &mut state);
+    encode(&bytes[32..], &mut verifier);
+    encode(&Sha256::digest(verifier), &mut challenge);
 
     let mut url = String::with_capacity(512);
     url.push_str(AUTHORIZATION_ENDPOINT);
@@ -51,18 +50,19 @@ pub(crate) fn authorize() -> Authorization {
     Authorization { url, state, verifier }
 }
 
+fn encode(bytes: &[u8], into: &mut Random) {
+    URL_SAFE_NO_PAD.encode_slice(bytes, into).expect("32 bytes are 43 characters");
+}
+
 pub(crate) fn text(random: &Random) -> &str {
     std::str::from_utf8(random).expect("base64url is ASCII")
 }
 
-/// What is remembered until the callback.
+/// What is remembered until the callback. An application with one registration has the rest as constants.
 #[derive(Clone)]
 pub(crate) struct Pending {
-    pub(crate) provider: String,
     pub(crate) browser: String,
     pub(crate) verifier: String,
-    pub(crate) scope: String,
-    pub(crate) redirect_uri: String,
     pub(crate) return_to: String,
     pub(crate) expires_at: SystemTime,
 }
@@ -80,16 +80,11 @@ impl Pendings {
         let found = self.0.lock().expect("no thread panicked").remove(state)?;
         (now < found.expires_at).then_some(found)
     }
-
-    pub(crate) fn forget_expired(&self, now: SystemTime) {
-        let mut map = self.0.lock().expect("no thread panicked");
-        map.retain(|_, pending| now < pending.expires_at);
-        map.shrink_to_fit();
-    }
 }
 
 /// The token response (RFC 6749 §5.1).
 #[derive(Deserialize)]
+#[allow(dead_code, reason = "an application reads it")]
 pub(crate) struct Tokens {
     pub(crate) access_token: String,
     pub(crate) token_type: String,
@@ -109,11 +104,8 @@ impl Client {
     pub(crate) fn begin(&self, browser: &str, return_to: &str) -> String {
         let Authorization { url, state, verifier } = authorize();
         let pending = Pending {
-            provider: "bench".to_owned(),
             browser: browser.to_owned(),
             verifier: text(&verifier).to_owned(),
-            scope: SCOPE.to_owned(),
-            redirect_uri: REDIRECT_URI.to_owned(),
             return_to: return_to.to_owned(),
             expires_at: now() + Duration::from_secs(STATE_TTL),
         };
@@ -134,7 +126,7 @@ impl Client {
         let form = [
             ("grant_type", "authorization_code"),
             ("code", &*code?),
-            ("redirect_uri", &*pending.redirect_uri),
+            ("redirect_uri", REDIRECT_URI),
             ("code_verifier", &*pending.verifier),
         ];
         let request = self.http.post(&self.token_endpoint).basic_auth(CLIENT_ID, Some(CLIENT_SECRET));

@@ -70,8 +70,9 @@ Examples:
   authflow demo rfc --headless --fault wrong-iss
   authflow demo --fault help                    the faults, with what each does
 
-Exit code: 0 if the journey came to its end, also where the flow withstood the fault; 1 with the error that a user would
-get, or where the fault never showed; 3 if you denied on the consent page; 4 if nobody answered it.";
+Exit codes: 0 if the journey came to its end, also where the flow withstood the fault; 1 with the
+error that a user would get, or where the fault never showed; 3 if you denied on the consent page;
+4 if nobody answered it.";
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
@@ -116,11 +117,13 @@ const LOGIN_EXAMPLES: &str = "\
 Examples:
   authflow login stackexchange --client-id 12345 --key 'abc((' --site stackoverflow \\
       --scope read_inbox --scope private_info
-  CS_SECRET=... authflow login contentstack --client-id my-id --client-secret-env CS_SECRET \\
-      --app-uid 64f0... --region eu --redirect-uri http://localhost:8184/callback
+  read -rs CS_SECRET; export CS_SECRET
+  authflow login contentstack --client-id my-id --client-secret-env CS_SECRET --region eu \\
+      --app-uid 64f0... --redirect-uri http://localhost:8184/callback
   authflow login ./gitea.toml --client-id my-app --no-browser --json > tokens.json
   authflow login --authorization-endpoint https://as.example/authorize \\
-      --token-endpoint https://as.example/token --issuer https://as.example --client-id my-app --scope profile
+      --token-endpoint https://as.example/token --issuer https://as.example \\
+      --client-id my-app --scope profile
 
 A file for a provider, in TOML:
   id = \"gitea\"

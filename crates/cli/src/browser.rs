@@ -31,7 +31,8 @@ pub(crate) async fn open(url: &str) -> Opened {
 /// Whether it is an http or https URL in visible ASCII: nothing that a program could take for an option, a file, another
 /// scheme or two arguments.
 fn is_safe(url: &str) -> bool {
-    let visible = url.bytes().all(|b| (0x21..=0x7e).contains(&b) && !matches!(b, b'"' | b'\\' | b'<' | b'>' | b'`'));
+    let visible =
+        url.bytes().all(|b| (0x21..=0x7e).contains(&b) && !matches!(b, b'"' | b'\\' | b'<' | b'>' | b'`'));
     let Ok(parsed) = Url::parse(url) else { return false };
     let plain = url.starts_with("https://") || url.starts_with("http://");
     visible && plain && parsed.has_host() && parsed.username().is_empty() && parsed.password().is_none()

@@ -21,6 +21,8 @@ pub(crate) enum Failure {
     TimedOut(String),
     /// Ctrl-C.
     Interrupted,
+    /// What a fault of the demo led to, as was asked for.
+    Faulted(Box<Self>),
 }
 
 impl Failure {
@@ -46,7 +48,7 @@ impl Failure {
                 (ErrorKind::Usage, _) | (ErrorKind::Configuration, Some(Operation::Build)) => 2,
                 _ => 1,
             },
-            Self::Local(_) | Self::Interrupted => 1,
+            Self::Local(_) | Self::Interrupted | Self::Faulted(_) => 1,
             Self::TimedOut(_) => 4,
         }
     }
@@ -71,6 +73,7 @@ impl Failure {
                 vec![format!("error: {}", printable_lines(message))]
             }
             Self::Interrupted => vec!["interrupted".to_owned()],
+            Self::Faulted(failure) => failure.lines(),
         }
     }
 }
@@ -98,6 +101,9 @@ pub(crate) fn describe(error: &Error) -> Vec<String> {
     if let Some(uri) = error.server_error().and_then(authflow::ServerError::uri) {
         lines.push(format!("  the provider's error_uri, unchecked: {}", printable(uri)));
     }
+    if let Some(wait) = error.retry_after() {
+        lines.push(format!("  the provider asks to wait {} seconds", wait.as_secs()));
+    }
     lines.push(format!("  what to do: {}", advice(error)));
     lines
 }
@@ -107,10 +113,17 @@ fn advice(error: &Error) -> String {
         (ErrorKind::AccessDenied, _) => {
             "nothing, if you meant to deny; else run the command again and approve".to_owned()
         }
-        (_, Recovery::Retry { after: Some(after) }) => {
-            format!("try again, not before {} seconds have passed", after.as_secs())
+        (ErrorKind::Unsupported, _) => {
+            "connect again. If the provider has refresh tokens, it may want to be asked for one: --scope offline_access, or \
+             --param access_type=offline"
+                .to_owned()
         }
-        (_, Recovery::Retry { after: None }) => "try again a little later".to_owned(),
+        (ErrorKind::IssuerMismatch, _) => {
+            "the answer came from another server than the one that was asked, as in a mix-up attack: check the issuer, and \
+             whom you approved"
+                .to_owned()
+        }
+        (_, Recovery::Retry { .. }) => "try again later".to_owned(),
         (_, Recovery::Reconnect) => "begin again: run `authflow login` once more".to_owned(),
         (_, Recovery::FixConfiguration) => {
             "change the options, the provider's file or the registration at the provider".to_owned()
@@ -144,7 +157,8 @@ mod tests {
 
     #[test]
     fn b11_a_hostile_description_reaches_no_terminal() {
-        let hostile = ServerError::new("bad\u{1b}[2J", Some("a\r\n\u{202e}b"), Some("javascript:alert(1)\u{9b}"));
+        let hostile =
+            ServerError::new("bad\u{1b}[2J", Some("a\r\n\u{202e}b"), Some("javascript:alert(1)\u{9b}"));
         let text = describe(&Error::refused(hostile)).join("\n");
         assert!(text.chars().all(|c| c == '\n' || (' '..='~').contains(&c)), "{text:?}");
     }

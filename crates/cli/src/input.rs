@@ -12,13 +12,13 @@ use crate::terminal::note;
 /// The most that is read.
 const MAX_INPUT: u64 = 1 << 20;
 
-const HOW: &str = "give it what `authflow login --json` printed, such as `authflow refresh ... < tokens.json`";
+const HOW: &str =
+    "give it what `authflow login --json` printed, such as `authflow refresh ... < tokens.json`";
 
 /// Reads the tokens. Blocks until stdin is at its end.
 pub(crate) async fn tokens(now: SystemTime) -> Result<TokenSet, Failure> {
-    let text = tokio::task::spawn_blocking(read)
-        .await
-        .map_err(|_| Failure::local("stdin could not be read"))??;
+    let text =
+        tokio::task::spawn_blocking(read).await.map_err(|_| Failure::local("stdin could not be read"))??;
     read_json(&text, now).map_err(|what| Failure::usage(format!("stdin cannot be used: {what}; {HOW}")))
 }
 

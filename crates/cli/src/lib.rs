@@ -1,18 +1,4 @@
-//! The program `authflow`: connects to an OAuth 2.0 provider from the terminal, and shows how a flow happens.
-//!
-//! `authflow --help` is its manual. This library exists for the program and its tests; it promises nothing to others.
-//!
-//! # Exit codes
-//!
-//! | code | meaning |
-//! |---|---|
-//! | 0 | done |
-//! | 1 | failed, or interrupted with Ctrl-C |
-//! | 2 | the command line, the environment or the input cannot be used |
-//! | 3 | the user denied |
-//! | 4 | no callback came in time |
-//!
-//! Results go to stdout, everything else to stderr.
+#![doc = include_str!("../README.md")]
 
 mod args;
 mod browser;
@@ -59,8 +45,10 @@ pub fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         tokio::select! {
-            result = run(cli.command) => result,
+            // First, so that the handler stands before anything is shown.
+            biased;
             () = interrupted() => Err(Failure::Interrupted),
+            result = run(cli.command) => result,
         }
     });
     // A browser that is being started must not hold the program back.

@@ -15,7 +15,7 @@ use crate::output;
 use crate::paste::{self, Line, Lines};
 use crate::provider::{Purpose, Registration};
 use crate::states::States;
-use crate::terminal::{note, printable, result};
+use crate::terminal::{answered, note, printable, result};
 
 /// After so many lines about stray hits, no more.
 const MOST_NOTES: usize = 5;
@@ -24,7 +24,7 @@ pub(crate) async fn run(args: &LoginArgs) -> Result<(), Failure> {
     let registration = Registration::of(&args.provider, Purpose::Login)?;
     // Bound before the URL is built: the port in the URL is ours already.
     let listener = match place(args.provider.redirect_uri.as_deref())? {
-        Some(place) => Some(Listener::bind(&place).await?),
+        Some(place) => Some(Listener::bind(&place)?),
         None => None,
     };
     let given = args.provider.redirect_uri.as_deref().unwrap_or_default();
@@ -62,16 +62,22 @@ async fn invite(args: &LoginArgs, url: &str, listens: bool) {
     }
     note(format_args!("open: {url}"));
     if listens {
-        note("Is the browser on another machine? Then paste the address that it ends up at, even if the page fails.");
+        note(
+            "Is the browser on another machine? Then paste the address that it ends up at, even if the page fails.",
+        );
     } else {
-        note("The redirect URI is not an address of this machine: paste the address that the browser ends up at.");
+        note(
+            "The redirect URI is not an address of this machine: paste the address that the browser ends up at.",
+        );
     }
     paste::ask();
     if !args.no_browser {
         match browser::open(url).await {
             Opened::Yes => {}
             Opened::No => note("No browser could be started here; open the address above."),
-            Opened::Refused => note("The address is not one to start a browser with; look at it before you open it."),
+            Opened::Refused => {
+                note("The address is not one to start a browser with; look at it before you open it.")
+            }
         }
     }
 }
@@ -88,7 +94,8 @@ struct Wait {
 impl Wait {
     async fn outcome(&mut self, timeout: Duration) -> Result<Completed, Failure> {
         let mut lines = Lines::of_stdin();
-        let deadline = SystemClock::new().sleep(timeout);
+        let clock = SystemClock::new();
+        let deadline = clock.sleep(timeout);
         tokio::pin!(deadline);
         let mut timed_out = false;
         loop {
@@ -126,7 +133,10 @@ impl Wait {
     fn stray(&mut self, error: &Error) {
         self.strays += 1;
         if self.strays <= MOST_NOTES {
-            note(format_args!("ignored: a request that was not the callback ({})", printable(&error.to_string())));
+            note(format_args!(
+                "ignored: a request that was not the callback ({})",
+                printable(&error.to_string())
+            ));
         }
         if self.strays == MOST_NOTES {
             note("ignored: further ones are not mentioned");
@@ -134,6 +144,7 @@ impl Wait {
     }
 
     async fn pasted(&self, line: Line) {
+        answered();
         let lesson = match line {
             Line::Unreadable => "that was no text, or too long for an address".to_owned(),
             Line::Text(text) if text.trim().is_empty() => return paste::ask(),

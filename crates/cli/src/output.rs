@@ -39,8 +39,8 @@ pub(crate) fn json(tokens: &TokenSet) -> String {
 
 /// Reads that JSON again. The error says what is wrong with it, and quotes nothing of it.
 pub(crate) fn read_json(text: &str, now: SystemTime) -> Result<TokenSet, String> {
-    let mut object: Map<String, Value> =
-        serde_json::from_str(text).map_err(|error| format!("it is not one JSON object ({})", place(&error)))?;
+    let mut object: Map<String, Value> = serde_json::from_str(text)
+        .map_err(|error| format!("it is not one JSON object ({})", place(&error)))?;
     let string = |object: &mut Map<String, Value>, name: &str| match object.remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if !text.is_empty() => Ok(Some(text)),
@@ -107,11 +107,14 @@ pub(crate) fn table(tokens: &TokenSet, now: SystemTime) -> Vec<(&'static str, St
     }
     rows.push(("expires", expiry(tokens.expiry, now)));
     let scope = printable(&tokens.scopes.join(" "));
-    rows.push(("scope", match (scope.is_empty(), tokens.scopes_assumed) {
-        (true, _) => "none".to_owned(),
-        (false, true) => format!("{scope} (as asked: the provider did not say)"),
-        (false, false) => scope,
-    }));
+    rows.push((
+        "scope",
+        match (scope.is_empty(), tokens.scopes_assumed) {
+            (true, _) => "none".to_owned(),
+            (false, true) => format!("{scope} (as asked: the provider did not say)"),
+            (false, false) => scope,
+        },
+    ));
     if let Some(account) = &tokens.account {
         rows.push(("account", shortened(&printable(account), 60)));
     }
@@ -181,7 +184,7 @@ mod tests {
     use authflow::{Expiry, Scopes, Secret, TokenSet};
     use serde_json::{Value, json};
 
-    use super::{json, read_json, table};
+    use super::{read_json, table};
 
     const TOKEN: &str = "access-token-that-nobody-may-see";
     const REFRESH: &str = "refresh-token-that-nobody-may-see";
@@ -199,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_json_has_the_documented_shape() {
-        let value: Value = serde_json::from_str(&json(&tokens())).unwrap();
+        let value: Value = serde_json::from_str(&super::json(&tokens())).unwrap();
         assert_eq!(
             value,
             json!({
@@ -215,18 +218,20 @@ mod tests {
 
     #[test]
     fn the_json_comes_back_as_it_was() {
-        for expiry in [Expiry::At(SystemTime::UNIX_EPOCH + Duration::from_secs(7)), Expiry::Never, Expiry::Unknown] {
+        for expiry in
+            [Expiry::At(SystemTime::UNIX_EPOCH + Duration::from_secs(7)), Expiry::Never, Expiry::Unknown]
+        {
             let mut before = tokens();
             before.expiry = expiry;
             before.account = Some("17".to_owned());
             before.id_token = Some(Secret::new("a.b.c"));
-            let text = json(&before);
+            let text = super::json(&before);
             let after = read_json(&text, SystemTime::UNIX_EPOCH).unwrap();
             assert_eq!(after.expiry, expiry);
             assert_eq!(after.scopes, before.scopes);
             assert_eq!(after.callback, before.callback);
             assert_eq!(after.account, before.account);
-            assert_eq!(json(&after), text);
+            assert_eq!(super::json(&after), text);
         }
     }
 
@@ -234,7 +239,7 @@ mod tests {
     fn b11_the_json_has_nothing_that_a_terminal_obeys() {
         let mut tokens = tokens();
         tokens.token_type = Some("\u{1b}[2J\u{9b}\u{202e}\u{1f600}é".to_owned());
-        let text = json(&tokens);
+        let text = super::json(&tokens);
         assert!(text.chars().all(|c| (' '..='~').contains(&c)), "{text:?}");
         let back: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(back["token_type"], "\u{1b}[2J\u{9b}\u{202e}\u{1f600}é");
@@ -255,7 +260,7 @@ mod tests {
     #[test]
     fn h1_an_error_quotes_nothing_of_the_input() {
         for text in [
-            format!("{TOKEN}"),
+            TOKEN.to_owned(),
             format!("[\"{TOKEN}\"]"),
             format!("{{\"access_token\": [\"{TOKEN}\"]}}"),
             format!("{{\"access_token\": \"a\", \"expires_at\": \"{TOKEN}\"}}"),

@@ -123,7 +123,8 @@ fn of_url(url: &Url, text: &str, redirect_uri: &str) -> Result<String, String> {
     let front = text.split('#').next().unwrap_or_default();
     match front.split_once('?') {
         Some((_, query)) if !query.is_empty() => Ok(own_query_removed(query, redirect_uri)),
-        _ => Err("the address has nothing after `?`. Paste it whole: it ends with the code and the state".to_owned()),
+        _ => Err("the address has nothing after `?`. Paste it whole: it ends with the code and the state"
+            .to_owned()),
     }
 }
 
@@ -137,7 +138,12 @@ fn own_query_removed(query: &str, redirect_uri: &str) -> String {
 fn same_place(url: &Url, redirect_uri: &str) -> bool {
     Url::parse(redirect_uri).is_ok_and(|expected| {
         let place = |url: &Url| {
-            (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default(), url.path().to_owned())
+            (
+                url.scheme().to_owned(),
+                url.host_str().map(str::to_owned),
+                url.port_or_known_default(),
+                url.path().to_owned(),
+            )
         };
         place(url) == place(&expected)
     })

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::failure::Failure;
 
@@ -16,15 +17,25 @@ pub(crate) fn result(line: impl Display) -> Result<(), Failure> {
         .map_err(|error| Failure::io("the result could not be written to stdout", error))
 }
 
+/// Whether a prompt waits on the last line of stderr, so that the next line has to begin below it.
+static PROMPTED: AtomicBool = AtomicBool::new(false);
+
 /// Writes a line beside the result to stderr. Nobody can be told that stderr is closed.
 pub(crate) fn note(line: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let below = if PROMPTED.swap(false, Ordering::Relaxed) { "\n" } else { "" };
+    let _ = writeln!(io::stderr().lock(), "{below}{line}");
 }
 
 /// Writes the beginning of a line to stderr.
 pub(crate) fn prompt(text: &str) {
     let mut stderr = io::stderr().lock();
     let _ = write!(stderr, "{text}").and_then(|()| stderr.flush());
+    PROMPTED.store(true, Ordering::Relaxed);
+}
+
+/// The user ended the line of the prompt.
+pub(crate) fn answered() {
+    PROMPTED.store(false, Ordering::Relaxed);
 }
 
 /// Text of strangers, made harmless: no control characters, which a terminal would obey, and none that turn the direction
@@ -51,14 +62,18 @@ const fn is_harmless(c: char) -> bool {
 
 /// A secret as it may be seen: enough to tell two apart, not enough to use one.
 pub(crate) fn masked(secret: &str) -> String {
-    const SHOWN: usize = 4;
-    const LONG_ENOUGH: usize = 20;
-    let length = secret.chars().count();
-    if length < LONG_ENOUGH {
+    format!("{} ({} characters)", masked_briefly(secret), secret.chars().count())
+}
+
+/// The same without its length, which tells nothing of a secret that a person chose.
+pub(crate) fn masked_briefly(secret: &str) -> String {
+    const SHOWN: usize = 6;
+    const LONG_ENOUGH: usize = 24;
+    if secret.chars().count() < LONG_ENOUGH {
         return "****".to_owned();
     }
     let start: String = secret.chars().take(SHOWN).collect();
-    format!("{}**** ({length} characters)", printable(&start))
+    format!("{}****", printable(&start))
 }
 
 /// At most `width` columns of `text`.
@@ -127,7 +142,7 @@ impl Style {
 
 #[cfg(test)]
 mod tests {
-    use super::{masked, printable, shortened, wrapped};
+    use super::{masked, masked_briefly, printable, shortened, wrapped};
 
     #[test]
     fn b11_a_terminal_gets_no_text_that_it_would_obey() {
@@ -137,8 +152,8 @@ mod tests {
     #[test]
     fn h1_a_masked_secret_cannot_be_used() {
         let secret = "abcdefghijklmnopqrstuvwxyz";
-        assert_eq!(masked(secret), "abcd**** (26 characters)");
-        assert_eq!(masked("hunter2"), "****");
+        assert_eq!(masked(secret), "abcdef**** (26 characters)");
+        assert_eq!(masked_briefly("hunter2"), "****");
     }
 
     #[test]

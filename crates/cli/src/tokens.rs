@@ -12,8 +12,8 @@ use crate::terminal::{note, result};
 use crate::{input, output};
 
 fn flow(args: &ProviderArgs) -> Result<Flow, Failure> {
-    let manager =
-        Registration::of(args, Purpose::Tokens)?.manager(args.redirect_uri.as_deref(), Arc::new(States::default()))?;
+    let manager = Registration::of(args, Purpose::Tokens)?
+        .manager(args.redirect_uri.as_deref(), Arc::new(States::default()))?;
     Ok(authflow::flow(manager).build()?)
 }
 
@@ -29,9 +29,10 @@ pub(crate) async fn revoke(args: &TokenArgs) -> Result<(), Failure> {
     let tokens = input::tokens(flow.clock().now()).await?;
     let (word, line) = match flow.revoke(&tokens).await? {
         Revocation::Revoked => ("revoked", "revoked: the provider no longer accepts these tokens"),
-        Revocation::Partial => {
-            ("partial", "partly revoked: the provider can revoke only one of the tokens; the other ends by itself")
-        }
+        Revocation::Partial => (
+            "partial",
+            "partly revoked: the provider can revoke only one of the tokens; the other ends by itself",
+        ),
         _ => {
             return Err(Failure::local(
                 "nothing was revoked: no revocation endpoint is known for this provider. Give it with \

@@ -58,7 +58,10 @@ impl<'a> AuthorizationResponse<'a> {
         }
         check_percent_encoding(bytes)?;
         let parameters: Vec<_> = url::form_urlencoded::parse(bytes).collect();
-        let control = |text: &str| text.chars().any(|c| c.is_control() || c == char::REPLACEMENT_CHARACTER);
+        let control = |text: &str| {
+            !text.bytes().all(|b| (b' '..=b'~').contains(&b))
+                && text.chars().any(|c| c.is_control() || c == char::REPLACEMENT_CHARACTER)
+        };
         if parameters.iter().any(|(name, value)| control(name) || (control(value) && !is_prose(name))) {
             return Err(malformed("the callback holds bytes that are no text"));
         }

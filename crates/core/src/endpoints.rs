@@ -187,18 +187,29 @@ pub(crate) enum RevocationUrl {
     WithToken { before: Box<str>, after: Box<str> },
 }
 
+/// Compares in place: [`Url::origin`] copies the host.
+fn is_one_of(url: &Url, origins: &[Origin]) -> bool {
+    origins.iter().any(|origin| match origin {
+        Origin::Tuple(scheme, host, port) => {
+            scheme == url.scheme()
+                && url.host().is_some_and(|known| *host == known)
+                && url.port_or_known_default() == Some(*port)
+        }
+        Origin::Opaque(_) => false,
+    })
+}
+
 impl EndpointUrls {
     /// Whether the engine and the hooks may speak to `url`.
     #[must_use]
     pub fn is_protocol(&self, url: &Url) -> bool {
-        is_secure(url) && self.protocol_origins.contains(&url.origin())
+        is_secure(url) && is_one_of(url, &self.protocol_origins)
     }
 
     /// Whether an access token may go to `url`.
     #[must_use]
     pub fn is_api(&self, url: &Url) -> bool {
-        is_secure(url)
-            && (self.api_origins.contains(&url.origin()) || self.protocol_origins.contains(&url.origin()))
+        is_secure(url) && (is_one_of(url, &self.api_origins) || is_one_of(url, &self.protocol_origins))
     }
 
     /// The revocation endpoint (RFC 7009 §2). A provider that wants the token in the path gets it there, encoded.

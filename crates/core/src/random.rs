@@ -16,9 +16,11 @@ pub(crate) fn fill(bytes: &mut [u8]) -> Result<()> {
 
 /// 32 bytes as the 43 characters of base64url without padding (RFC 7636 appendix A).
 pub(crate) fn base64url(bytes: &[u8; 32]) -> String {
-    let mut text = String::with_capacity(43);
-    URL_SAFE_NO_PAD.encode_string(bytes, &mut text);
-    text
+    let mut text = vec![0; 43];
+    // 32 bytes are 43 characters of ASCII: neither can fail.
+    let len = URL_SAFE_NO_PAD.encode_slice(bytes, &mut text).unwrap_or_default();
+    text.truncate(len);
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// A new value of 256 bits, as 43 characters of base64url.

@@ -50,7 +50,7 @@ struct Body {
 enum State {
     Unknown,
     Plain,
-    Encoded(Decoder),
+    Encoded(Box<Decoder>),
 }
 
 /// A body that was read.
@@ -115,7 +115,7 @@ impl Body {
             Some(format) => {
                 let mut decoder = Decoder::new(format, self.max)?;
                 decoder.push(&mem::take(&mut self.bytes))?;
-                State::Encoded(decoder)
+                State::Encoded(Box::new(decoder))
             }
         };
         Ok(())

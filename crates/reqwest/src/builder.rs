@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use authflow_core::{Clock, Error, Limits, Result, SystemClock};
+use http::HeaderValue;
 use reqwest::{Certificate, Proxy, redirect, retry};
+use url::Url;
 
 use crate::client::{Origin, ReqwestClient};
-use crate::connecting::ObserveConnecting;
 
 /// Shorter than the shortest keep-alive that is common among servers (5 seconds, Node.js), so that a request is rarely
 /// written to a connection that the server is just closing: what happened to such a request nobody knows.
@@ -90,6 +91,8 @@ impl ReqwestClientBuilder {
     /// [`ErrorKind::Configuration`](authflow_core::ErrorKind::Configuration): a setting cannot be read, or TLS cannot be
     /// set up, for example on a system without root certificates.
     pub fn build(self) -> Result<ReqwestClient> {
+        let user_agent = HeaderValue::try_from(self.user_agent)
+            .map_err(|_| Error::configuration("the user agent holds characters that a header cannot hold"))?;
         let mut builder = reqwest::Client::builder()
             .redirect(redirect::Policy::none())
             .referer(false)
@@ -105,13 +108,9 @@ impl ReqwestClientBuilder {
             .connect_timeout(self.connect_timeout)
             .pool_idle_timeout(self.idle_timeout)
             .pool_max_idle_per_host(self.max_idle_per_host)
-            .connector_layer(ObserveConnecting)
-            .user_agent(self.user_agent);
+            .user_agent(user_agent);
         if let Some(url) = self.proxy {
-            // The cause is left out: it may repeat the URL with its password.
-            let proxy = Proxy::https(url)
-                .map_err(|_| Error::configuration("the URL of the https proxy cannot be read"))?;
-            builder = builder.proxy(proxy);
+            builder = builder.proxy(proxy(&url)?);
         }
         let mut roots = Vec::new();
         for pem in &self.root_certificates {
@@ -134,6 +133,16 @@ impl ReqwestClientBuilder {
         })?;
         Ok(ReqwestClient::assemble(client, self.clock, Origin::Ours))
     }
+}
+
+/// The causes are left out: they may repeat the URL with its password.
+fn proxy(url: &str) -> Result<Proxy> {
+    let url =
+        Url::parse(url).map_err(|_| Error::configuration("the URL of the https proxy cannot be read"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(Error::configuration("the URL of the https proxy begins with http:// or https://"));
+    }
+    Proxy::https(url).map_err(|_| Error::configuration("the URL of the https proxy cannot be used"))
 }
 
 /// Leaves out the proxy, which may hold a password.

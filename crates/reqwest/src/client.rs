@@ -2,10 +2,9 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
+use std::task::{Poll, ready};
 
 use async_trait::async_trait;
 use authflow_core::{
@@ -17,7 +16,9 @@ use http::{HeaderMap, Method};
 use url::Url;
 
 use crate::builder::ReqwestClientBuilder;
-use crate::{body, connecting, failure, resend};
+use crate::deadline::{Deadline, Passed};
+use crate::handover::{self, Handover};
+use crate::{body, failure, resend};
 
 /// An [`HttpClient`] over [`reqwest`]. Cheap to clone; clones share their connections.
 #[derive(Clone)]
@@ -30,13 +31,11 @@ pub struct ReqwestClient {
 /// Who built the client, and so what is known of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// This crate: it follows no redirect, and its connector is observed.
+    /// This crate: it follows no redirect.
     Ours,
     /// The application.
     Theirs,
 }
-
-type Sleep<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 impl ReqwestClient {
     /// A client with the defaults.
@@ -60,13 +59,12 @@ impl ReqwestClient {
     ///
     /// What `client` was built with cannot be seen from here, so these are the application's to get right:
     ///
-    /// - `redirect(reqwest::redirect::Policy::none())`. By default reqwest follows redirects, and sends a token request with
-    ///   its client secret and code to wherever a 307 or 308 points. Here that is seen only when the answer comes from another
-    ///   URL: it is an error ([`HttpErrorKind::Redirected`]), but the secret is gone.
-    /// - `retry(reqwest::retry::never())`: by default reqwest repeats an HTTP/2 request that the server says it did not begin.
-    /// - Cookies, `Referer`, default headers, and verification of certificates.
-    /// - `connect_timeout`: [`Limits::connect`] is not enforced here. [`Limits::total`] and [`Limits::max_body`] are.
-    /// - A deadline that passes while connecting counts as [`Delivery::Unknown`], since nobody can tell.
+    /// - `redirect(reqwest::redirect::Policy::none())`: by default reqwest follows redirects. Here that is seen only when the
+    ///   answer comes from another URL: it is an error ([`HttpErrorKind::Redirected`]), but the URL that the redirect names
+    ///   has been asked. The body of a request, which holds code and client secret, never goes there.
+    /// - Cookies, `Referer`, default headers, proxies, and verification of certificates.
+    /// - Timeouts of its own, which may be shorter than the [`Limits`]. Those hold in any case.
+    /// - Decompression: where reqwest does it, [`Limits::max_body`] counts what it makes of it.
     #[must_use]
     pub fn from_client(client: reqwest::Client) -> Self {
         Self::assemble(client, Arc::new(SystemClock::new()), Origin::Theirs)
@@ -87,42 +85,42 @@ impl ReqwestClient {
     async fn attempt(
         &self,
         request: reqwest::Request,
-        limits: &Limits,
-        total: &mut Sleep<'_>,
+        handover: &Handover,
+        deadline: &mut Deadline<'_>,
     ) -> Result<reqwest::Response, HttpError> {
-        let mut sending = pin!(self.client.execute(request));
-        let mut connect: Option<Sleep<'_>> = None;
-        poll_fn(|cx| {
-            let (polled, waiting) = connecting::observe(|| sending.as_mut().poll(cx));
-            if let Poll::Ready(result) = polled {
-                return Poll::Ready(result.map_err(failure::before_answer));
-            }
-            let delivery = if waiting { Delivery::NotSent } else { Delivery::Unknown };
-            if total.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Err(HttpError::new(HttpErrorKind::Timeout, delivery)));
-            }
-            if waiting {
-                let connect = connect.get_or_insert_with(|| self.clock.sleep(limits.connect));
-                if connect.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(Err(HttpError::new(HttpErrorKind::Timeout, delivery)));
+        let mut sending = pin!(Some(handover::ours(|| self.client.execute(request))));
+        let result = poll_fn(|cx| {
+            if let Some(sending) = sending.as_mut().as_pin_mut() {
+                if let Poll::Ready(result) = handover::ours(|| sending.poll(cx)) {
+                    return Poll::Ready(result.map_err(Some));
                 }
             }
-            Poll::Pending
+            while ready!(deadline.poll(cx)) == Passed::Connect {
+                if handover.is_pending() {
+                    break;
+                }
+            }
+            Poll::Ready(Err(None))
         })
-        .await
+        .await;
+        handover::ours(|| sending.set(None));
+        match result {
+            Ok(response) => Ok(response),
+            Err(Some(error)) => Err(failure::before_answer(error, handover.delivery())),
+            Err(None) => Err(HttpError::new(HttpErrorKind::Timeout, handover.delivery())),
+        }
     }
 
     /// Sends until an answer begins, something was sent, or it makes no sense any more.
     async fn send_until_sent(
         &self,
         parts: &Parts,
-        limits: &Limits,
-        total: &mut Sleep<'_>,
+        deadline: &mut Deadline<'_>,
     ) -> Result<reqwest::Response, HttpError> {
-        let begun = self.clock.monotonic();
         let mut resends = 0;
         loop {
-            let error = match self.attempt(parts.request(), limits, total).await {
+            let (request, handover) = parts.request();
+            let error = match self.attempt(request, &handover, deadline).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
@@ -130,18 +128,13 @@ impl ReqwestClient {
                 return Err(error);
             }
             let Some(pause) = resend::pause(resends) else { return Err(error) };
-            if !self.has_time_for(pause, begun, limits.total) {
+            if !deadline.has_time_for(pause) {
                 return Err(error);
             }
             self.clock.sleep(pause).await;
+            deadline.restart_connect();
             resends += 1;
         }
-    }
-
-    /// Whether a request that began at `begun` has some of its `total` left after a pause.
-    fn has_time_for(&self, pause: Duration, begun: Duration, total: Duration) -> bool {
-        let spent = self.clock.monotonic().saturating_sub(begun);
-        spent.saturating_add(pause) < total
     }
 
     /// Fails where the answer is not that of the URL that was asked.
@@ -160,17 +153,18 @@ impl HttpClient for ReqwestClient {
         if !is_secure(&request.url) {
             return Err(HttpError::new(HttpErrorKind::Insecure, Delivery::NotSent));
         }
-        let mut total = self.clock.sleep(limits.total);
+        let mut deadline = Deadline::new(&*self.clock, limits);
         let parts = Parts::of(request);
-        let response = self.send_until_sent(&parts, limits, &mut total).await?;
+        let response = self.send_until_sent(&parts, &mut deadline).await?;
         self.check_not_redirected(&parts.url, response.url())?;
         let mut reading = pin!(body::read(response, limits.max_body));
         poll_fn(|cx| {
             if let Poll::Ready(result) = reading.as_mut().poll(cx) {
                 return Poll::Ready(result);
             }
+            while ready!(deadline.poll(cx)) == Passed::Connect {}
             // The status is there: the server has acted, and a code or refresh token may be used up.
-            total.as_mut().poll(cx).map(|()| Err(HttpError::new(HttpErrorKind::Timeout, Delivery::Answered)))
+            Poll::Ready(Err(HttpError::new(HttpErrorKind::Timeout, Delivery::Answered)))
         })
         .await
     }
@@ -201,13 +195,12 @@ impl Parts {
         }
     }
 
-    fn request(&self) -> reqwest::Request {
+    fn request(&self) -> (reqwest::Request, Handover) {
+        let (body, handover) = handover::body(self.body.clone());
         let mut request = reqwest::Request::new(self.method.clone(), self.url.clone());
         *request.headers_mut() = self.headers.clone();
-        if !self.body.is_empty() {
-            *request.body_mut() = Some(reqwest::Body::from(self.body.clone()));
-        }
-        request
+        *request.body_mut() = Some(body);
+        (request, handover)
     }
 }
 

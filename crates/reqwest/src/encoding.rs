@@ -106,7 +106,9 @@ pub(crate) enum Undecodable {
     #[error("the compressed data is corrupt, cut short, or followed by other data")]
     #[cfg_attr(not(feature = "decompression"), allow(dead_code, reason = "nothing is decoded without it"))]
     Corrupt,
-    #[error("the answer is compressed: enable the feature `decompression` of authflow (or of authflow-reqwest)")]
+    #[error(
+        "the answer is compressed: enable the feature `decompression` of authflow (or of authflow-reqwest)"
+    )]
     #[cfg_attr(feature = "decompression", allow(dead_code, reason = "it is on"))]
     FeatureOff,
     #[error("the answer is compressed more than once")]

@@ -5,21 +5,12 @@ use std::io;
 
 use authflow_core::{Delivery, HttpError, HttpErrorKind};
 
-/// A request that ended before the status of an answer was there.
-pub(crate) fn before_answer(error: reqwest::Error) -> HttpError {
+/// A request that ended before the status of an answer was there; `delivery` is what is known of it from our side.
+pub(crate) fn before_answer(error: reqwest::Error, delivery: Delivery) -> HttpError {
     let kind = kind(&error);
-    let delivery = if error.is_redirect() || find::<hyper::Error>(&error, hyper::Error::is_parse) {
-        // Something came back, so something went out.
-        Delivery::Answered
-    } else if error.is_connect()
-        || error.is_builder()
-        // hyper says so only of a request that it gives back whole, because its connection closed before it took it.
-        || find::<hyper::Error>(&error, hyper::Error::is_canceled)
-    {
-        Delivery::NotSent
-    } else {
-        Delivery::Unknown
-    };
+    // Something came back that is not HTTP, or a redirect.
+    let answered = error.is_redirect() || find::<hyper::Error>(&error, hyper::Error::is_parse);
+    let delivery = if answered && delivery != Delivery::NotSent { Delivery::Answered } else { delivery };
     HttpError::new(kind, delivery).with_source(error.without_url())
 }
 

@@ -4,10 +4,11 @@
 mod body;
 mod builder;
 mod client;
-mod connecting;
+mod deadline;
 mod decode;
 mod encoding;
 mod failure;
+mod handover;
 mod resend;
 
 pub use self::builder::ReqwestClientBuilder;

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use url::{Host, Url};
 
 use super::Site;
@@ -32,7 +32,9 @@ pub(crate) fn place(redirect_uri: Option<&str>) -> Result<Option<Place>, Failure
         ))
     })?;
     if url.fragment().is_some() {
-        return Err(Failure::usage("--redirect-uri has a fragment; a redirect URI has none (RFC 6749 section 3.1.2)"));
+        return Err(Failure::usage(
+            "--redirect-uri has a fragment; a redirect URI has none (RFC 6749 section 3.1.2)",
+        ));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Failure::usage("--redirect-uri has a user name in it; a redirect URI has none"));
@@ -59,12 +61,12 @@ pub(crate) fn place(redirect_uri: Option<&str>) -> Result<Option<Place>, Failure
 }
 
 impl Place {
-    pub(super) async fn bind(&self) -> Result<Vec<TcpListener>, Failure> {
+    pub(super) fn bind(&self) -> Result<Vec<TcpListener>, Failure> {
         let mut sockets: Vec<TcpListener> = Vec::new();
         let mut port = self.port;
         for address in &self.addresses {
             let address = SocketAddr::new(*address, port);
-            match TcpListener::bind(address).await {
+            match listen(address) {
                 Ok(socket) => {
                     port = socket.local_addr().map_or(port, |bound| bound.port());
                     sockets.push(socket);
@@ -101,6 +103,17 @@ impl Place {
     }
 }
 
+/// As [`TcpListener::bind`], but with a queue that a burst of requests does not fill.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    const QUEUE: u32 = 1024;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // On Unix it allows a port that was closed a moment ago; elsewhere it would let others listen there too.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE)
+}
+
 fn lacks_family(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
         || error.raw_os_error() == Some(UNSUPPORTED_FAMILY)
@@ -132,7 +145,7 @@ mod tests {
     #[tokio::test]
     async fn g1_the_default_is_a_free_port_of_the_ip_literal() {
         let place = place(None).unwrap().unwrap();
-        let (one, two) = (Listener::bind(&place).await.unwrap(), Listener::bind(&place).await.unwrap());
+        let (one, two) = (Listener::bind(&place).unwrap(), Listener::bind(&place).unwrap());
         assert_ne!(one.redirect_uri(), two.redirect_uri());
         for listener in [one, two] {
             let port = listener.sockets[0].local_addr().unwrap().port();
@@ -143,15 +156,14 @@ mod tests {
 
     #[tokio::test]
     async fn g3_nobody_else_can_listen_at_our_port() {
-        let listener = Listener::bind(&place(None).unwrap().unwrap()).await.unwrap();
+        let listener = Listener::bind(&place(None).unwrap().unwrap()).unwrap();
         let address = listener.sockets[0].local_addr().unwrap();
         assert!(tokio::net::TcpListener::bind(address).await.is_err());
     }
 
     #[tokio::test]
     async fn g2_localhost_is_listened_at_in_both_families() {
-        let listener =
-            Listener::bind(&place(Some("http://localhost:0/cb?a=1")).unwrap().unwrap()).await.unwrap();
+        let listener = Listener::bind(&place(Some("http://localhost:0/cb?a=1")).unwrap().unwrap()).unwrap();
         let ports: Vec<u16> = listener.sockets.iter().map(|s| s.local_addr().unwrap().port()).collect();
         assert!(ports.iter().all(|port| *port == ports[0]), "{ports:?}");
         assert_eq!(listener.redirect_uri(), format!("http://localhost:{}/cb?a=1", ports[0]));
@@ -161,14 +173,16 @@ mod tests {
             // The other family is taken: refused instead of half a listener.
             let taken = tokio::net::TcpListener::bind(("::1", 0)).await.unwrap();
             let uri = format!("http://localhost:{}/cb", taken.local_addr().unwrap().port());
-            let error = Listener::bind(&place(Some(&uri)).unwrap().unwrap()).await.unwrap_err();
+            let error = Listener::bind(&place(Some(&uri)).unwrap().unwrap()).unwrap_err();
             assert!(matches!(error, Failure::Local(_)), "{error:?}");
         }
     }
 
     #[test]
     fn r6749_05_a_redirect_uri_that_can_be_none_is_refused() {
-        for uri in ["callback", "http://127.0.0.1:0/#a", "http://as.example/callback", "http://a@127.0.0.1:0/"] {
+        for uri in
+            ["callback", "http://127.0.0.1:0/#a", "http://as.example/callback", "http://a@127.0.0.1:0/"]
+        {
             assert!(matches!(place(Some(uri)), Err(Failure::Usage(_))), "{uri}");
         }
         assert_eq!(place(Some("https://app.example/callback")).unwrap(), None);
@@ -177,9 +191,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_given_redirect_uri_is_sent_byte_by_byte() {
-        let free = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap().port();
+        let free =
+            tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap().port();
         let uri = format!("http://127.0.0.1:{free}/a%7Eb");
-        let listener = Listener::bind(&place(Some(&uri)).unwrap().unwrap()).await.unwrap();
+        let listener = Listener::bind(&place(Some(&uri)).unwrap().unwrap()).unwrap();
         assert_eq!(listener.redirect_uri(), uri);
     }
 }

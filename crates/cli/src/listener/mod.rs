@@ -15,8 +15,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use authflow::{Clock as _, SystemClock};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
 
 pub(crate) use self::address::{Place, place};
 pub(crate) use self::page::Page;
@@ -52,7 +53,7 @@ const ANSWERING: usize = 8;
 pub(crate) struct Limits {
     /// For the head of a request to arrive, and again for the answer to leave.
     pub(crate) time: Duration,
-    /// Connections at once. Beyond it the one that has been silent the longest is closed.
+    /// Connections at once that have not said all yet.
     pub(crate) connections: usize,
     /// Connections in all, after which the wait is given up.
     pub(crate) hits: usize,
@@ -82,8 +83,8 @@ pub(crate) struct Serving {
 
 impl Listener {
     /// Binds the address of a redirect URI. Port 0 stands for a free one.
-    pub(crate) async fn bind(place: &Place) -> Result<Self, Failure> {
-        let sockets = place.bind().await?;
+    pub(crate) fn bind(place: &Place) -> Result<Self, Failure> {
+        let sockets = place.bind()?;
         let port = match sockets.first().map(TcpListener::local_addr) {
             Some(Ok(address)) => address.port(),
             Some(Err(error)) => return Err(Failure::io("the listener has no address", error)),
@@ -102,17 +103,13 @@ impl Listener {
     pub(crate) fn serve(self, judge: Arc<dyn Judge>, limits: Limits) -> Serving {
         let (answer_guard, answering) = mpsc::channel(1);
         let (give_up, exhausted) = watch::channel(false);
-        let shared = Arc::new(Shared {
-            site: self.site,
-            judge,
-            limits,
-            hits: AtomicUsize::new(0),
-            give_up,
-        });
+        let shared = Arc::new(Shared { site: self.site, judge, limits, hits: AtomicUsize::new(0), give_up });
         let loops = self
             .sockets
             .into_iter()
-            .map(|socket| tokio::spawn(accept(socket, Arc::clone(&shared), answer_guard.clone())).abort_handle())
+            .map(|socket| {
+                tokio::spawn(accept(socket, Arc::clone(&shared), answer_guard.clone())).abort_handle()
+            })
             .collect();
         Serving { loops, answering, exhausted }
     }
@@ -134,7 +131,7 @@ impl Serving {
             accepting.abort();
         }
         // Ends when the last connection that has an answer to give drops its guard.
-        let _ = tokio::time::timeout(PATIENCE, self.answering.recv()).await;
+        let _ = timeout(PATIENCE, self.answering.recv()).await;
     }
 }
 
@@ -164,6 +161,7 @@ async fn accept(socket: TcpListener, shared: Arc<Shared>, answer_guard: mpsc::Se
     // Tasks in the set end with it; those that answer are detached, so that an answer outlives the listener.
     let mut reading = JoinSet::new();
     let mut open: VecDeque<Open> = VecDeque::new();
+    let seats = Arc::new(Semaphore::new(shared.limits.connections));
     loop {
         let stream = tokio::select! {
             accepted = socket.accept() => accepted,
@@ -185,15 +183,28 @@ async fn accept(socket: TcpListener, shared: Arc<Shared>, answer_guard: mpsc::Se
         if open.len() >= shared.limits.connections.saturating_mul(ANSWERING) {
             continue;
         }
-        if open.len() >= shared.limits.connections {
-            let silent = open.iter().position(|connection| !connection.is_answering.load(Ordering::SeqCst));
-            if let Some(oldest) = silent.and_then(|at| open.remove(at)) {
-                oldest.handle.abort();
+        let Some(seat) = seat(&seats, &mut open).await else { return };
+        let is_answering = Arc::new(AtomicBool::new(false));
+        let task = handle(stream, Arc::clone(&shared), Arc::clone(&is_answering), seat, answer_guard.clone());
+        open.push_back(Open { handle: reading.spawn(task), is_answering });
+    }
+}
+
+/// A seat among those who have not said all yet. A crowd that talks frees seats at once; from one that is silent the older
+/// half is sent away, and the newest, which may be the browser, sits down.
+async fn seat(seats: &Arc<Semaphore>, open: &mut VecDeque<Open>) -> Option<OwnedSemaphorePermit> {
+    const PATIENCE: Duration = Duration::from_millis(50);
+    loop {
+        match timeout(PATIENCE, Arc::clone(seats).acquire_owned()).await {
+            Ok(seat) => return seat.ok(),
+            Err(_) => {
+                let silent = |connection: &&Open| !connection.is_answering.load(Ordering::SeqCst);
+                let half = open.iter().filter(silent).count().div_ceil(2);
+                for connection in open.iter().filter(silent).take(half) {
+                    connection.handle.abort();
+                }
             }
         }
-        let is_answering = Arc::new(AtomicBool::new(false));
-        let task = handle(stream, Arc::clone(&shared), Arc::clone(&is_answering), answer_guard.clone());
-        open.push_back(Open { handle: reading.spawn(task), is_answering });
     }
 }
 
@@ -202,10 +213,12 @@ async fn handle(
     mut stream: TcpStream,
     shared: Arc<Shared>,
     is_answering: Arc<AtomicBool>,
+    seat: OwnedSemaphorePermit,
     answer_guard: mpsc::Sender<()>,
 ) {
     let Some(head) = connection::read(&mut stream, &shared.site, shared.limits.time).await else { return };
     is_answering.store(true, Ordering::SeqCst);
+    drop(seat);
     let answer = tokio::spawn(async move {
         let page = match head {
             Head::Callback(query) => {

@@ -32,11 +32,9 @@ impl Page {
             Self::Denied => {
                 ("200 OK", "Access was denied", "Nothing was connected. You can close this window.")
             }
-            Self::Failed => (
-                "200 OK",
-                "The connection failed",
-                "The terminal says why. You can close this window.",
-            ),
+            Self::Failed => {
+                ("200 OK", "The connection failed", "The terminal says why. You can close this window.")
+            }
             Self::AlreadyDone => (
                 "200 OK",
                 "Already done",
@@ -57,11 +55,9 @@ impl Page {
             Self::Refused(Refusal::Method) => {
                 ("405 Method Not Allowed", "Method not allowed", "Only GET is answered here.")
             }
-            Self::Refused(Refusal::TooLarge) => (
-                "431 Request Header Fields Too Large",
-                "Too large",
-                "The request is larger than 16 KiB.",
-            ),
+            Self::Refused(Refusal::TooLarge) => {
+                ("431 Request Header Fields Too Large", "Too large", "The request is larger than 16 KiB.")
+            }
             Self::Refused(Refusal::TooSlow) => {
                 ("408 Request Timeout", "Too slow", "The request did not arrive in time.")
             }

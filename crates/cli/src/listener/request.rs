@@ -95,9 +95,10 @@ fn judge(head: &[u8], site: &Site) -> Result<String, Refusal> {
     let query = query.unwrap_or_default();
     let query = match &site.query {
         None => query,
-        Some(own) => {
-            query.strip_prefix(own.as_str()).and_then(|rest| rest.strip_prefix('&')).ok_or(Refusal::NotFound)?
-        }
+        Some(own) => query
+            .strip_prefix(own.as_str())
+            .and_then(|rest| rest.strip_prefix('&'))
+            .ok_or(Refusal::NotFound)?,
     };
     if query.is_empty() { Err(Refusal::NoQuery) } else { Ok(query.to_owned()) }
 }
@@ -110,8 +111,10 @@ fn request_line(line: &str) -> Result<(&str, &str), Refusal> {
     else {
         return Err(Refusal::Malformed);
     };
-    let is_method = !method.is_empty() && method.len() <= 16 && method.bytes().all(|b| b.is_ascii_uppercase());
-    let is_target = target.starts_with('/') && target.bytes().all(|b| (0x21..=0x7e).contains(&b) && b != b'#');
+    let is_method =
+        !method.is_empty() && method.len() <= 16 && method.bytes().all(|b| b.is_ascii_uppercase());
+    let is_target =
+        target.starts_with('/') && target.bytes().all(|b| (0x21..=0x7e).contains(&b) && b != b'#');
     let is_version = matches!(version, "HTTP/1.1" | "HTTP/1.0");
     if is_method && is_target && is_version { Ok((method, target)) } else { Err(Refusal::Malformed) }
 }
@@ -155,7 +158,9 @@ mod tests {
 
     #[test]
     fn g4_only_our_host_is_answered() {
-        for host in ["evil.example:4000", "localhost:4000", "127.0.0.1", "127.0.0.1:4001", "127.0.0.1:4000.evil", ""] {
+        for host in
+            ["evil.example:4000", "localhost:4000", "127.0.0.1", "127.0.0.1:4001", "127.0.0.1:4000.evil", ""]
+        {
             let head = format!("GET /callback?state=a HTTP/1.1\r\nHost: {host}\r\n\r\n");
             assert_eq!(refused(&head), Refusal::WrongHost, "{host}");
         }
@@ -167,7 +172,9 @@ mod tests {
     #[test]
     fn g4_only_get_on_the_exact_path_is_answered() {
         let head = |line: &str| format!("{line} HTTP/1.1\r\nHost: 127.0.0.1:4000\r\n\r\n");
-        for path in ["/", "/favicon.ico", "/callback/", "/Callback", "/callbac%6B", "//callback", "/callback;a"] {
+        for path in
+            ["/", "/favicon.ico", "/callback/", "/Callback", "/callbac%6B", "//callback", "/callback;a"]
+        {
             assert_eq!(refused(&head(&format!("GET {path}?state=a"))), Refusal::NotFound, "{path}");
         }
         for method in ["POST", "HEAD", "OPTIONS", "PUT"] {
@@ -203,7 +210,8 @@ mod tests {
     fn g6_a_head_has_a_limit() {
         let long = format!("GET /callback?{} HTTP/1.1\r\n", "a".repeat(MAX_HEAD));
         assert_eq!(refused(&long), Refusal::TooLarge);
-        let many = format!("GET /callback?a HTTP/1.1\r\nHost: 127.0.0.1:4000\r\n{}\r\n", "a: b\r\n".repeat(4000));
+        let many =
+            format!("GET /callback?a HTTP/1.1\r\nHost: 127.0.0.1:4000\r\n{}\r\n", "a: b\r\n".repeat(4000));
         assert_eq!(refused(&many), Refusal::TooLarge);
     }
 

@@ -16,9 +16,12 @@ pub(super) fn read(path: &Path) -> Result<ProviderDefinition, Failure> {
     let shown = path.display();
     let io = |error| Failure::usage(format!("the file {shown} could not be read: {error}"));
     let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut text)).map_err(io)?;
+    let read =
+        File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut text)).map_err(io)?;
     if read as u64 > MAX_FILE {
-        return Err(Failure::usage(format!("the file {shown} is larger than 1 MiB: that is no description of a provider")));
+        return Err(Failure::usage(format!(
+            "the file {shown} is larger than 1 MiB: that is no description of a provider"
+        )));
     }
     let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
     let is_json = match ending.as_deref() {

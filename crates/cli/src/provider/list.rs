@@ -34,7 +34,8 @@ const BUILT_IN: [BuiltIn; 2] = [
         options: "--client-id, --key, --site; --client-secret-env where there is a secret",
         revocation: "yes: the token is invalidated",
         remark: "Without a scope the token tells who the user is. The scope no_expiry gives tokens without an end. The \
-                 redirect URI must lie under the domain of the registration.",
+                 redirect URI must lie under the domain of the registration; where that has a Non-Web Redirect URL, \
+                 --redirect-uri https://stackexchange.com/oauth/login_success works too, and the address is pasted.",
     },
 ];
 
@@ -52,7 +53,9 @@ pub(crate) fn list() -> Result<(), Failure> {
         }
         result("")?;
     }
-    result("Any other provider: write a file for it, or give its endpoints by options. `authflow login --help` has both.")
+    result(
+        "Any other provider: write a file for it, or give its endpoints by options. `authflow login --help` has both.",
+    )
 }
 
 /// The provider with made-up credentials: its facts do not depend on them.
@@ -69,7 +72,8 @@ fn sample(name: &str) -> Result<Box<dyn FlowManager>, Failure> {
         args.key = Some("0".to_owned());
         args.site = Some("stackoverflow".to_owned());
     }
-    Registration::of(&args, Purpose::Tokens)?.manager(Some("http://127.0.0.1/callback"), Arc::new(States::default()))
+    Registration::of(&args, Purpose::Tokens)?
+        .manager(Some("http://127.0.0.1/callback"), Arc::new(States::default()))
 }
 
 fn facts(built_in: &BuiltIn, provider: &Provider) -> Vec<(&'static str, String)> {

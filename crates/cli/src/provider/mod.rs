@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use authflow::contentstack::Contentstack;
+use authflow::contentstack::{Contentstack, Region};
 use authflow::stackexchange::StackExchange;
 use authflow::{
     ClientAuthentication, ClientCredentials, ConfiguredProvider, Error, FlowManager, Operation, Provider,
@@ -103,12 +103,20 @@ impl Registration {
         }
         Ok(match &self.kind {
             Kind::StackExchange { key, site } => {
-                let builder = StackExchange::builder(credentials).key(key.as_str()).site(site).state_store(states);
+                let builder =
+                    StackExchange::builder(credentials).key(key.as_str()).site(site).state_store(states);
                 Box::new(builder.build()?)
             }
             Kind::Contentstack { app_uid, region } => {
-                let region = region.parse().map_err(|error| in_build("contentstack", error))?;
-                let builder = Contentstack::builder(credentials).app_uid(app_uid).region(region).state_store(states);
+                let region = region.parse().map_err(|_| {
+                    Failure::usage(format!(
+                        "--region is none of {}: it is where your organization is, as in the address that you use \
+                         Contentstack at",
+                        Region::ALL.map(Region::id).join(", ")
+                    ))
+                })?;
+                let builder =
+                    Contentstack::builder(credentials).app_uid(app_uid).region(region).state_store(states);
                 Box::new(builder.build()?)
             }
             Kind::Described(provider) => {
@@ -248,9 +256,9 @@ fn from_environment(name: &str) -> Result<Secret, Failure> {
         ));
     }
     match std::env::var(name) {
-        Ok(secret) if secret.trim().is_empty() => {
-            Err(Failure::usage(format!("the environment variable that --client-secret-env names is empty; {how}")))
-        }
+        Ok(secret) if secret.trim().is_empty() => Err(Failure::usage(format!(
+            "the environment variable that --client-secret-env names is empty; {how}"
+        ))),
         Ok(secret) => Ok(Secret::new(secret)),
         // The name is not repeated: whoever mistook the option gave the secret itself.
         Err(std::env::VarError::NotPresent) => Err(Failure::usage(format!(
@@ -263,6 +271,9 @@ fn from_environment(name: &str) -> Result<Secret, Failure> {
     }
 }
 
+/// The id of a provider that has no name.
+const BY_ENDPOINTS: &str = "provider";
+
 /// A provider from nothing but its endpoints: everything else as the RFCs say.
 fn from_endpoints(args: &ProviderArgs, purpose: Purpose) -> Result<Provider, Failure> {
     let documentation = "the provider's documentation has it, or its metadata at /.well-known/oauth-authorization-server or \
@@ -274,7 +285,7 @@ fn from_endpoints(args: &ProviderArgs, purpose: Purpose) -> Result<Provider, Fai
     };
     let token = required(args.token_endpoint.as_ref(), "--token-endpoint", documentation)?;
     let mut definition = ProviderDefinition::default();
-    definition.id = "provider".to_owned();
+    definition.id = BY_ENDPOINTS.to_owned();
     let template = |url: &String| Template::parse(&escaped(url)).map_err(build_error);
     definition.endpoints.authorization_endpoint = authorization.as_ref().map(template).transpose()?;
     definition.endpoints.token_endpoint = Some(template(&token)?);
@@ -289,9 +300,5 @@ fn escaped(url: &str) -> String {
 }
 
 fn build_error(error: Error) -> Failure {
-    in_build("provider", error)
-}
-
-fn in_build(provider: &str, error: Error) -> Failure {
-    Failure::from(error.at(provider, Operation::Build))
+    Failure::from(error.at(BY_ENDPOINTS, Operation::Build))
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::steps::is_protocol_parameter;
-use super::{Flow, check_return_to};
+use super::{Flow, Prepared, check_return_to};
 use crate::binding::Binding;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::provider::Provider;
@@ -131,31 +131,29 @@ impl<'f> Begin<'f> {
         self.extensions = extensions;
         self
     }
+}
 
-    async fn run(mut self) -> Result<Authorization> {
-        if !self.scopes.is_empty() {
-            self.options.scopes = Some(Scopes::new(&self.scopes));
-        }
-        let binding = self.binding?;
-        let mut tries = 0;
-        loop {
-            let prepared = self.flow.prepare_with(&self.options).await?;
-            let (created_at, expires_at) = (prepared.pending.created_at, prepared.pending.expires_at);
-            let stored =
-                self.flow.store_state(&self.extensions, &prepared.state, &binding, prepared.pending).await;
-            match stored {
-                Ok(()) => {
-                    let lifetime = Duration::from_secs(expires_at.saturating_sub(created_at));
-                    let expires_at = SystemTime::UNIX_EPOCH + Duration::from_secs(created_at) + lifetime;
-                    return Ok(Authorization { url: prepared.url, binding, expires_at });
-                }
-                // Where the answer was lost the store may have this state: it is given up, and another one is drawn.
-                Err(error) => match error.kind() {
-                    ErrorKind::StoreConflict if tries < 2 => tries += 1,
-                    ErrorKind::StoreOutcomeUnknown if tries < 1 => tries += 1,
-                    _ => return Err(error),
-                },
-            }
+/// Takes references only: what an async function owns it holds twice, and this one is boxed for each flow.
+async fn run(
+    flow: &Flow,
+    binding: &Binding,
+    options: &Options,
+    extensions: &http::Extensions,
+) -> Result<(String, SystemTime)> {
+    let mut tries = 0;
+    loop {
+        let urls = flow.urls(None, None).await?;
+        let Prepared { url, state, mut pending } = flow.prepare_with(&urls, options)?;
+        let key = flow.bind(&state, binding, &mut pending)?;
+        let expires_at = SystemTime::UNIX_EPOCH + Duration::from_secs(pending.expires_at);
+        match flow.store_bound(extensions, &key, pending).await {
+            Ok(()) => return Ok((url, expires_at)),
+            // Where the answer was lost the store may have this state: it is given up, and another one is drawn.
+            Err(error) => match error.kind() {
+                ErrorKind::StoreConflict if tries < 2 => tries += 1,
+                ErrorKind::StoreOutcomeUnknown if tries < 1 => tries += 1,
+                _ => return Err(error),
+            },
         }
     }
 }
@@ -165,8 +163,19 @@ impl<'f> IntoFuture for Begin<'f> {
     type IntoFuture = Pin<Box<dyn Future<Output = Result<Authorization>> + Send + 'f>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let flow = self.flow;
-        Box::pin(async move { flow.at(Operation::Begin, self.run().await) })
+        let Self { flow, binding, mut options, scopes, extensions } = self;
+        if !scopes.is_empty() {
+            options.scopes = Some(Scopes::new(&scopes));
+        }
+        Box::pin(async move {
+            let authorization = match binding {
+                Ok(binding) => run(flow, &binding, &options, &extensions)
+                    .await
+                    .map(|(url, expires_at)| Authorization { url, binding, expires_at }),
+                Err(error) => Err(error),
+            };
+            flow.at(Operation::Begin, authorization)
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::Flow;
 use crate::binding::{Binding, User};
 use crate::callback::AuthorizationResponse;
+use crate::endpoints::Endpoints;
 use crate::error::{Error, Operation, Result};
 use crate::state::PendingFlow;
 use crate::token::TokenSet;
@@ -47,9 +48,12 @@ impl Finish<'_> {
     async fn run(self) -> Result<Completed> {
         let flow = self.flow;
         let pending = flow.check_state(&self.extensions, self.response, self.binding).await?;
-        let callback = flow.callback(&pending, self.response).await.map_err(Error::state_used_up)?;
-        let tokens = flow.exchange(&pending, callback).await.map_err(Error::state_used_up)?;
-        Ok(flow.completed(pending, tokens).await)
+        flow.check_callback(&pending, self.response).map_err(Error::state_used_up)?;
+        let endpoints = flow.resolve().await.map_err(Error::state_used_up)?;
+        let callback =
+            flow.read_callback(&endpoints, &pending, self.response).map_err(Error::state_used_up)?;
+        let tokens = flow.exchange_at(&endpoints, &pending, callback).await.map_err(Error::state_used_up)?;
+        Ok(flow.completed(&endpoints, pending, tokens).await)
     }
 }
 
@@ -106,13 +110,20 @@ impl Flow {
             self.inner.state_ttl,
         );
         pending.scopes = self.provider().default_scopes().clone();
-        let callback = self.callback(&pending, response).await?;
-        let tokens = self.exchange_unasked(&pending, callback).await?;
-        Ok(self.completed(pending, tokens).await)
+        self.check_callback(&pending, response)?;
+        let endpoints = self.resolve().await?;
+        let callback = self.read_callback(&endpoints, &pending, response)?;
+        let tokens = self.exchange_unasked(&endpoints, &pending, callback).await?;
+        Ok(self.completed(&endpoints, pending, tokens).await)
     }
 
-    async fn completed(&self, pending: PendingFlow, mut tokens: TokenSet) -> Completed {
-        let after_exchange = self.after_exchange(&pending, &mut tokens).await.err();
+    async fn completed(
+        &self,
+        endpoints: &Arc<Endpoints>,
+        pending: PendingFlow,
+        mut tokens: TokenSet,
+    ) -> Completed {
+        let after_exchange = self.after_exchange(endpoints, &pending, &mut tokens).await.err();
         Completed {
             tokens,
             owner: pending.owner,

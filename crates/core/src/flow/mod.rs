@@ -6,6 +6,7 @@ mod guard;
 mod render;
 mod return_to;
 mod steps;
+mod token_check;
 mod tokens;
 
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::binding::Binding;
 use crate::call::Call;
 use crate::clock::{Clock, SystemClock};
 use crate::credentials::ClientCredentials;
-use crate::endpoints::{EndpointUrls, VariableSources};
+use crate::endpoints::{EndpointUrls, Endpoints, VariableSources};
 use crate::error::{Error, Operation, Result};
 use crate::http_client::{HttpClient, Limits};
 use crate::manager::FlowManager;
@@ -140,7 +141,7 @@ impl Flow {
     /// The provider.
     #[must_use]
     pub fn provider(&self) -> &Provider {
-        self.inner.manager.provider()
+        self.manager().provider()
     }
 
     /// The manager.
@@ -176,7 +177,7 @@ impl Flow {
     }
 
     fn credentials(&self) -> Arc<ClientCredentials> {
-        self.inner.manager.credentials()
+        self.manager().credentials()
     }
 
     /// The endpoints for this call; with the values of a callback or a token set where they depend on one.
@@ -185,9 +186,23 @@ impl Flow {
         callback: Option<&std::collections::BTreeMap<String, String>>,
         tokens: Option<&TokenSet>,
     ) -> Result<Arc<EndpointUrls>> {
+        let endpoints = self.resolve().await?;
+        self.urls_of(&endpoints, callback, tokens)
+    }
+
+    /// The provider's endpoints, with their variables.
+    async fn resolve(&self) -> Result<Arc<Endpoints>> {
+        self.manager().resolve(&*self.inner.http).await
+    }
+
+    fn urls_of(
+        &self,
+        endpoints: &Arc<Endpoints>,
+        callback: Option<&std::collections::BTreeMap<String, String>>,
+        tokens: Option<&TokenSet>,
+    ) -> Result<Arc<EndpointUrls>> {
         let provider = self.provider();
-        let endpoints = self.inner.manager.resolve(&*self.inner.http).await?;
-        if Arc::ptr_eq(&endpoints, provider.endpoints()) {
+        if Arc::ptr_eq(endpoints, provider.endpoints()) {
             if let Some(urls) = provider.fixed_urls() {
                 return Ok(Arc::clone(urls));
             }

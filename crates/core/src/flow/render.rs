@@ -1,9 +1,10 @@
 //! Checks an authorization request and writes it as a URL.
 
-use url::form_urlencoded;
+use url::{Position, form_urlencoded};
 
 use crate::call::AuthorizationRequest;
 use crate::error::{Error, ErrorKind, Result};
+use crate::pkce::CodeChallenge;
 use crate::quirks::QueryPlacement;
 use crate::rfc::{AuthorizationParameters, Parameter};
 
@@ -16,31 +17,30 @@ pub(super) fn authorization_url(
     request: &AuthorizationRequest<'_>,
     own: &url::Url,
 ) -> Result<String> {
-    if made.endpoint.origin() != own.origin() || made.endpoint.scheme() != own.scheme() {
+    if !is_same_origin(&made.endpoint, own) {
         return Err(Error::new(
             ErrorKind::ForeignOrigin,
             "the hook authorization_parameters points at another origin than the provider's authorization endpoint",
         ));
     }
     check(made, request)?;
-    let url = made.endpoint.as_str();
-    let (front, fragment) = match url.split_once('#') {
-        Some((front, fragment)) => (front, Some(fragment)),
-        None => (url, None),
-    };
+    let front = &made.endpoint[..Position::AfterQuery];
+    let has_query = made.endpoint.query().is_some();
+    let fragment = made.endpoint.fragment();
     let mut text = String::with_capacity(front.len() + 512);
     text.push_str(front);
+    let append = |text: &mut String, has_query: bool| append(text, has_query, &made.parameters, request);
     match (fragment, made.query_placement) {
-        (None, _) => append(&mut text, front.contains('?'), &made.parameters),
+        (None, _) => append(&mut text, has_query),
         (Some(fragment), Some(QueryPlacement::BeforeFragment)) => {
-            append(&mut text, front.contains('?'), &made.parameters);
+            append(&mut text, has_query);
             text.push('#');
             text.push_str(fragment);
         }
         (Some(fragment), Some(QueryPlacement::InsideFragment)) => {
             text.push('#');
             text.push_str(fragment);
-            append(&mut text, fragment.contains('?'), &made.parameters);
+            append(&mut text, fragment.contains('?'));
         }
         (Some(_), None) => {
             return Err(Error::configuration(
@@ -56,26 +56,43 @@ pub(super) fn authorization_url(
     Ok(text)
 }
 
+/// Compares in place: [`url::Url::origin`] copies the host.
+fn is_same_origin(a: &url::Url, b: &url::Url) -> bool {
+    std::ptr::eq(a, b)
+        || a.scheme() == b.scheme()
+            && a.host().is_some()
+            && a.host() == b.host()
+            && a.port_or_known_default() == b.port_or_known_default()
+}
+
 fn check(made: &AuthorizationParameters<'_>, request: &AuthorizationRequest<'_>) -> Result<()> {
     // In the state's own parameter, or inside another one for providers that have none (Mixcloud).
-    if !made.parameters.iter().any(|parameter| parameter.value.contains(request.state)) {
+    let mut parameters = made.parameters.iter();
+    if !parameters.clone().any(|parameter| parameter.value == request.state)
+        && !parameters.any(|parameter| parameter.value.contains(request.state))
+    {
         return Err(Error::configuration(
             "the hook authorization_parameters left the state out (RFC 6749 §10.12)",
         ));
     }
-    if let Some(challenge) = &request.code_challenge {
-        if !made.parameters.iter().any(|parameter| parameter.value == challenge.as_str()) {
+    if let Some(challenge) = request.code_challenge.as_ref().map(CodeChallenge::as_str) {
+        if !made.parameters.iter().any(|parameter| parameter.value == challenge) {
             return Err(Error::configuration(
                 "the hook authorization_parameters left the challenge out (RFC 7636 §4.3)",
             ));
         }
     }
-    let in_endpoint = |name: &str| {
-        made.endpoint.query().is_some() && made.endpoint.query_pairs().any(|(known, _)| known == name)
-    };
+    let has_query = made.endpoint.query().is_some();
+    let in_endpoint = |name: &str| has_query && made.endpoint.query_pairs().any(|(known, _)| known == name);
+    // Two names of different lengths are not the same: most need no other look.
+    let mut lengths: u64 = 0;
     for (at, parameter) in made.parameters.iter().enumerate() {
-        let before = made.parameters.iter().take(at);
-        let twice = parameter.name != "resource" && before.clone().any(|known| known.name == parameter.name);
+        let length = 1 << (parameter.name.len() % 64);
+        let mut before = made.parameters.iter().take(at);
+        let twice = lengths & length != 0
+            && parameter.name != "resource"
+            && before.any(|known| known.name == parameter.name);
+        lengths |= length;
         if twice || in_endpoint(&parameter.name) {
             return Err(Error::usage(
                 "a parameter of the authorization request would occur twice (RFC 6749 §3.1)",
@@ -85,17 +102,83 @@ fn check(made: &AuthorizationParameters<'_>, request: &AuthorizationRequest<'_>)
     Ok(())
 }
 
-fn append(text: &mut String, has_query: bool, parameters: &[Parameter<'_>]) {
+fn append(
+    text: &mut String,
+    has_query: bool,
+    parameters: &[Parameter<'_>],
+    request: &AuthorizationRequest<'_>,
+) {
+    let challenge = request.code_challenge.as_ref().map_or("", CodeChallenge::as_str);
     let mut separator = if has_query { '&' } else { '?' };
     for parameter in parameters {
         text.push(separator);
         separator = '&';
-        text.extend(form_urlencoded::byte_serialize(parameter.name.as_bytes()));
+        if is_standard(&parameter.name) {
+            text.push_str(&parameter.name);
+        } else {
+            push_encoded(text, &parameter.name);
+        }
         text.push('=');
-        if parameter.encoded {
+        // State and challenge are the engine's own: base64url or hexadecimal, with nothing to encode.
+        if parameter.encoded || parameter.value == request.state || parameter.value == challenge {
             text.push_str(&parameter.value);
         } else {
-            text.extend(form_urlencoded::byte_serialize(parameter.value.as_bytes()));
+            push_encoded(text, &parameter.value);
+        }
+    }
+}
+
+/// The names that occur in every request. They have nothing to encode.
+fn is_standard(name: &str) -> bool {
+    matches!(
+        name,
+        "response_type"
+            | "client_id"
+            | "redirect_uri"
+            | "scope"
+            | "state"
+            | "code_challenge"
+            | "code_challenge_method"
+    )
+}
+
+/// Form-encodes (WHATWG URL §5.2).
+fn push_encoded(text: &mut String, value: &str) {
+    let is_plain = |byte: &u8| IS_PLAIN[usize::from(*byte)];
+    // Most have nothing to encode.
+    if value.as_bytes().iter().all(is_plain) {
+        text.push_str(value);
+    } else {
+        text.extend(form_urlencoded::byte_serialize(value.as_bytes()));
+    }
+}
+
+/// The bytes that form encoding leaves as they are.
+static IS_PLAIN: [bool; 256] = {
+    let mut is_plain = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let it = byte as u8;
+        is_plain[byte] = it.is_ascii_alphanumeric() || matches!(it, b'*' | b'-' | b'.' | b'_');
+        byte += 1;
+    }
+    is_plain
+};
+
+#[cfg(test)]
+mod tests {
+    use url::form_urlencoded::byte_serialize;
+
+    use super::push_encoded;
+
+    #[test]
+    fn what_is_written_is_form_encoded() {
+        let every: String = (0..=0x2ff_u32).filter_map(char::from_u32).collect();
+        for text in ["", "a", " ", "read_inbox no_expiry", "https://a.example/?b=c&d#e", "\u{1f600}", &every]
+        {
+            let mut written = "x".to_owned();
+            push_encoded(&mut written, text);
+            assert_eq!(written[1..], byte_serialize(text.as_bytes()).collect::<String>());
         }
     }
 }

@@ -10,6 +10,7 @@ use super::render::authorization_url;
 use crate::binding::Binding;
 use crate::call::AuthorizationRequest;
 use crate::callback::{AuthorizationResponse, Callback, malformed};
+use crate::endpoints::{EndpointUrls, Endpoints};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::grant::Grant;
 use crate::http_client::{HttpRequest, HttpResponse};
@@ -46,13 +47,13 @@ impl Flow {
     ///
     /// [`ErrorKind::Configuration`] and [`ErrorKind::Usage`].
     pub async fn prepare(&self) -> Result<Prepared> {
-        self.at(Operation::Begin, self.prepare_with(&Options::default()).await)
+        let urls = self.urls(None, None).await;
+        self.at(Operation::Begin, urls.and_then(|urls| self.prepare_with(&urls, &Options::default())))
     }
 
-    pub(super) async fn prepare_with(&self, options: &Options) -> Result<Prepared> {
+    pub(super) fn prepare_with(&self, urls: &EndpointUrls, options: &Options) -> Result<Prepared> {
         let provider = self.provider();
         let credentials = self.credentials();
-        let urls = self.urls(None, None).await?;
         options.check(provider)?;
         let redirect_uri = credentials.choose_redirect_uri(options.redirect_uri.as_deref())?;
         let scopes = options.scopes.as_ref().unwrap_or_else(|| provider.default_scopes());
@@ -74,10 +75,10 @@ impl Flow {
         request.nonce = nonce.as_deref();
         request.resources = &options.resources;
         request.parameters = &options.parameters;
-        let mut cx = self.call(Operation::Begin, &urls, &credentials);
+        let mut cx = self.call(Operation::Begin, urls, &credentials);
         cx.authorization = Some(&request);
         cx.scopes = Some(scopes);
-        let made = self.inner.manager.authorization_parameters(&cx)?;
+        let made = self.manager().authorization_parameters(&cx)?;
         let own = urls.authorization_endpoint.as_ref().unwrap_or(&made.endpoint);
         let url = authorization_url(&made, &request, own)?;
 
@@ -113,16 +114,34 @@ impl Flow {
         binding: &Binding,
         mut pending: PendingFlow,
     ) -> Result<()> {
+        let key = self.bind(state, binding, &mut pending)?;
+        self.store_bound(extensions, &key, pending).await
+    }
+
+    /// Names the owner in the flow, and makes its key.
+    pub(super) fn bind(
+        &self,
+        state: &str,
+        binding: &Binding,
+        pending: &mut PendingFlow,
+    ) -> Result<StateKey> {
         binding.check()?;
         if let Some(user) = binding.as_user() {
             pending.bucket = pending.bucket.or_else(|| Some(Bucket::of_user(user)));
             pending.owner = Some(user.clone());
         }
-        let now = self.inner.clock.now();
-        let key = StateKey::new(self.provider().id(), state, binding)?;
+        StateKey::new(self.provider().id(), state, binding)
+    }
+
+    pub(super) async fn store_bound(
+        &self,
+        extensions: &http::Extensions,
+        key: &StateKey,
+        pending: PendingFlow,
+    ) -> Result<()> {
+        let cx = StateContext::new(extensions, self.inner.clock.now());
         let ttl = Duration::from_secs(pending.expires_at.saturating_sub(pending.created_at));
-        let store = self.inner.manager.state_store();
-        Ok(store.store_state(&StateContext::new(extensions, now), &key, pending, ttl).await?)
+        Ok(self.manager().state_store().store_state(&cx, key, pending, ttl).await?)
     }
 
     /// First step of [`finish`](Self::finish): takes the flow that the response's state and this binding belong to. The state
@@ -154,7 +173,7 @@ impl Flow {
         let key = StateKey::new(self.provider().id(), state, binding)?;
         let now = self.inner.clock.now();
         let found =
-            self.inner.manager.state_store().check_state(&StateContext::new(extensions, now), &key).await?;
+            self.manager().state_store().check_state(&StateContext::new(extensions, now), &key).await?;
         let pending = found.ok_or_else(not_found)?;
         // The store is not trusted with these: it may ignore the time, or hold another manager's flows.
         let own =
@@ -198,18 +217,36 @@ impl Flow {
         pending: &PendingFlow,
         response: &AuthorizationResponse<'_>,
     ) -> Result<Callback> {
+        self.check_callback(pending, response)?;
+        self.read_callback(&self.resolve().await?, pending, response)
+    }
+
+    pub(super) fn check_callback(
+        &self,
+        pending: &PendingFlow,
+        response: &AuthorizationResponse<'_>,
+    ) -> Result<()> {
         check_issuer(pending, response, self.provider().quirks().authorization_response.iss)?;
-        let credentials = self.credentials();
-        if !credentials.redirect_uris().any(|uri| *uri == *pending.redirect_uri) {
+        if !self.credentials().redirect_uris().any(|uri| *uri == *pending.redirect_uri) {
             return Err(Error::configuration(
                 "the flow's redirect URI is no longer one of the client credentials'",
             ));
         }
-        let urls = self.urls(None, None).await?;
+        Ok(())
+    }
+
+    pub(super) fn read_callback(
+        &self,
+        endpoints: &Arc<Endpoints>,
+        pending: &PendingFlow,
+        response: &AuthorizationResponse<'_>,
+    ) -> Result<Callback> {
+        let credentials = self.credentials();
+        let urls = self.urls_of(endpoints, None, None)?;
         let mut cx = self.call(Operation::Finish, &urls, &credentials);
         cx.pending = Some(pending);
         cx.scopes = Some(&pending.scopes);
-        self.inner.manager.callback(&cx, response)
+        self.manager().callback(&cx, response)
     }
 
     /// Third step of [`finish`](Self::finish): sends the code, at most once, and returns the tokens.
@@ -219,15 +256,25 @@ impl Flow {
     /// [`ErrorKind::AccessDenied`] and [`ErrorKind::AuthorizationFailed`] if the callback is the provider's no; else those of
     /// the token request.
     pub async fn exchange(&self, pending: &PendingFlow, callback: Callback) -> Result<TokenSet> {
+        self.exchange_at(&self.resolve().await?, pending, callback).await
+    }
+
+    pub(super) async fn exchange_at(
+        &self,
+        endpoints: &Arc<Endpoints>,
+        pending: &PendingFlow,
+        callback: Callback,
+    ) -> Result<TokenSet> {
         if pending.code_verifier.is_none() && self.provider().uses_pkce(&self.credentials()) {
             return Err(Error::new(ErrorKind::StateNotFound, "the flow was begun without PKCE; begin again"));
         }
-        self.exchange_unasked(pending, callback).await
+        self.exchange_unasked(endpoints, pending, callback).await
     }
 
     /// The exchange of a code that may have come without our asking, so without a verifier.
     pub(super) async fn exchange_unasked(
         &self,
+        endpoints: &Arc<Endpoints>,
         pending: &PendingFlow,
         callback: Callback,
     ) -> Result<TokenSet> {
@@ -247,8 +294,10 @@ impl Flow {
             code_verifier: pending.code_verifier.clone(),
             redirect_uri: Some(Arc::clone(&pending.redirect_uri)),
         };
+        let urls = self.urls_of(endpoints, Some(&retained), None)?;
         self.exchange_grant(
             Operation::Exchange,
+            &urls,
             &grant,
             Some(pending),
             Some(&retained),
@@ -289,7 +338,7 @@ impl Flow {
         let mut cx = self.call(Operation::Exchange, &urls, &credentials);
         cx.grant = Some(grant);
         cx.scopes = Some(scopes);
-        self.inner.manager.token_response(&cx, response)
+        self.manager().token_response(&cx, response)
     }
 }
 

@@ -1,15 +1,16 @@
 //! What is done with tokens: exchange, refresh, client credentials, revocation, API requests.
 
 use std::collections::BTreeMap;
-
-use http::header::AUTHORIZATION;
+use std::sync::Arc;
 
 use super::Flow;
 use super::guard::GuardedClient;
+use super::token_check::check_token_request;
 use crate::call::Call;
+use crate::endpoints::{EndpointUrls, Endpoints};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::grant::Grant;
-use crate::http_client::{HttpClient as _, HttpRequest};
+use crate::http_client::HttpRequest;
 use crate::quirks::RefreshInput;
 use crate::rfc::Revocation;
 use crate::scopes::Scopes;
@@ -44,7 +45,8 @@ impl Flow {
         let refresh_token = refresh_token
             .ok_or_else(|| Error::new(ErrorKind::Unsupported, "there is no refresh token; connect again"))?;
         let grant = Grant::RefreshToken { refresh_token };
-        self.exchange_grant(Operation::Refresh, &grant, None, None, &tokens.scopes, Some(tokens)).await
+        let urls = self.urls(None, Some(tokens)).await?;
+        self.exchange_grant(Operation::Refresh, &urls, &grant, None, None, &tokens.scopes, Some(tokens)).await
     }
 
     /// Gets a token for the client itself (RFC 6749 §4.4).
@@ -62,8 +64,17 @@ impl Flow {
                 "client credentials need a client with a secret (RFC 6749 §4.4.2)",
             ));
         }
-        self.exchange_grant(Operation::ClientCredentials, &Grant::ClientCredentials, None, None, scopes, None)
-            .await
+        let urls = self.urls(None, None).await?;
+        self.exchange_grant(
+            Operation::ClientCredentials,
+            &urls,
+            &Grant::ClientCredentials,
+            None,
+            None,
+            scopes,
+            None,
+        )
+        .await
     }
 
     /// Revokes the tokens at the provider. Forgetting them here is the caller's part, whatever comes of it.
@@ -81,7 +92,7 @@ impl Flow {
         let mut cx = self.call(Operation::Revoke, &urls, &credentials);
         cx.previous = Some(tokens);
         cx.scopes = Some(&tokens.scopes);
-        self.inner.manager.revoke(&cx, &self.guarded(&urls), tokens).await
+        self.manager().revoke(&cx, &self.guarded(&urls), tokens).await
     }
 
     /// Attaches the access token to an API request, in the provider's way (RFC 6750 §2).
@@ -109,7 +120,7 @@ impl Flow {
         let mut cx = self.call(Operation::Authenticate, &urls, &credentials);
         cx.previous = Some(tokens);
         let mut attached = request.clone();
-        self.inner.manager.authenticate(&cx, tokens, &mut attached)?;
+        self.manager().authenticate(&cx, tokens, &mut attached)?;
         if !urls.is_api(&attached.url) {
             return foreign();
         }
@@ -120,6 +131,7 @@ impl Flow {
     pub(super) async fn exchange_grant(
         &self,
         operation: Operation,
+        urls: &Arc<EndpointUrls>,
         grant: &Grant,
         pending: Option<&PendingFlow>,
         callback: Option<&BTreeMap<String, String>>,
@@ -127,18 +139,17 @@ impl Flow {
         previous: Option<&TokenSet>,
     ) -> Result<TokenSet> {
         let credentials = self.credentials();
-        let urls = self.urls(callback, previous).await?;
-        let mut cx = self.call(operation, &urls, &credentials);
+        let mut cx = self.call(operation, urls, &credentials);
         cx.grant = Some(grant);
         cx.pending = pending;
         cx.callback = callback;
         cx.scopes = Some(scopes);
         cx.previous = previous;
-        let http = self.guarded(&urls);
+        let http = self.guarded(urls);
         let request = self.made_token_request(&cx, &http).await?;
-        let response = http.send(request, http.limits()).await?;
+        let response = http.send_within(request, http.limits()).await?;
         cx.now = self.inner.clock.now();
-        self.inner.manager.token_response(&cx, &response)
+        self.manager().token_response(&cx, &response)
     }
 
     /// The token request after all hooks, with what no hook may leave out.
@@ -147,8 +158,8 @@ impl Flow {
         cx: &Call<'_>,
         http: &GuardedClient,
     ) -> Result<HttpRequest> {
-        let mut request = self.inner.manager.token_request(cx)?;
-        self.inner.manager.prepare_token_request(cx, http, &mut request).await?;
+        let mut request = self.manager().token_request(cx)?;
+        self.manager().prepare_token_request(cx, http, &mut request).await?;
         if !cx.endpoints.is_protocol(&request.url) {
             return Err(Error::new(
                 ErrorKind::ForeignOrigin,
@@ -159,78 +170,21 @@ impl Flow {
         Ok(request)
     }
 
-    pub(super) async fn after_exchange(&self, pending: &PendingFlow, tokens: &mut TokenSet) -> Result<()> {
+    pub(super) async fn after_exchange(
+        &self,
+        endpoints: &Arc<Endpoints>,
+        pending: &PendingFlow,
+        tokens: &mut TokenSet,
+    ) -> Result<()> {
         let credentials = self.credentials();
-        let urls = self.urls(None, Some(tokens)).await?;
+        let urls = self.urls_of(endpoints, None, Some(tokens))?;
         let mut cx = self.call(Operation::Finish, &urls, &credentials);
         cx.pending = Some(pending);
         cx.scopes = Some(&pending.scopes);
         // A hook that fails half-way must not leave half of its changes behind.
         let mut changed = tokens.clone();
-        self.inner.manager.after_exchange(&cx, &self.guarded(&urls), &mut changed).await?;
+        self.manager().after_exchange(&cx, &self.guarded(&urls), &mut changed).await?;
         *tokens = changed;
         Ok(())
     }
-}
-
-/// What the engine made has to be in the request: the verifier, the redirect URI. In the body, in the query or in a header,
-/// as the provider wants it; a JSON body is looked at as text.
-fn check_token_request(cx: &Call<'_>, request: &HttpRequest) -> Result<()> {
-    let Some(Grant::AuthorizationCode { code_verifier, redirect_uri, .. }) = cx.grant else { return Ok(()) };
-    if let Some(verifier) = code_verifier {
-        if !holds(request, verifier.expose()) {
-            return Err(Error::configuration(
-                "a hook left the verifier out of the token request (RFC 7636 §4.5)",
-            ));
-        }
-    }
-    if let Some(redirect_uri) = redirect_uri {
-        let omitted = cx.provider.quirks().token.omit.iter().any(|name| name == "redirect_uri");
-        if !omitted && !holds(request, redirect_uri) {
-            return Err(Error::configuration(
-                "a hook left the redirect URI out of the token request (RFC 6749 §4.1.3)",
-            ));
-        }
-    }
-    let twice = doubled_parameter(request);
-    if twice {
-        return Err(Error::configuration(
-            "a parameter of the token request would occur twice (RFC 6749 §3.2)",
-        ));
-    }
-    let body_secret = cx.credentials.client_secret().is_some_and(|secret| holds(request, secret.expose()));
-    if body_secret
-        && request.headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"Basic "))
-    {
-        return Err(Error::configuration(
-            "the client would authenticate in two ways at once (RFC 6749 §2.3)",
-        ));
-    }
-    Ok(())
-}
-
-fn holds(request: &HttpRequest, value: &str) -> bool {
-    let in_form = |bytes: &[u8]| url::form_urlencoded::parse(bytes).any(|(_, found)| found == value);
-    if in_form(request.url.query().unwrap_or_default().as_bytes()) {
-        return true;
-    }
-    match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&request.body) {
-        Ok(object) => object.values().any(|found| found.as_str() == Some(value)),
-        Err(_) => in_form(&request.body),
-    }
-}
-
-fn doubled_parameter(request: &HttpRequest) -> bool {
-    let is_form = request
-        .headers
-        .get(http::header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
-    if !is_form {
-        return false;
-    }
-    let names: Vec<_> = url::form_urlencoded::parse(&request.body).map(|(name, _)| name).collect();
-    names
-        .iter()
-        .enumerate()
-        .any(|(at, name)| name != "resource" && names.iter().take(at).any(|known| known == name))
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use super::parked::Parked;
 use crate::state::{Bucket, StateKey};
 
 /// No entry.
@@ -14,6 +15,8 @@ const EXPIRE_AT_ONCE: usize = 16;
 const MAX_STEPS: usize = 32;
 /// How many entries are allocated together.
 const CHUNK: usize = 64;
+/// The most entries of a chunk that is kept though it is empty.
+const KEPT: usize = 4;
 
 #[derive(Debug)]
 pub(super) struct Shard {
@@ -29,16 +32,15 @@ pub(super) struct Shard {
 #[derive(Debug)]
 struct Entry {
     key: [u8; 32],
-    bytes: Box<[u8]>,
+    flow: Parked,
     expires_at: u64,
     before: u32,
     after: u32,
-    counted: Option<Box<Bucket>>,
 }
 
 /// What a call took out.
 pub(super) struct Taken {
-    pub(super) bytes: Box<[u8]>,
+    pub(super) flow: Parked,
     pub(super) expires_at: u64,
 }
 
@@ -60,8 +62,8 @@ impl Evicted {
 
     fn push(&mut self, entry: Entry) {
         self.any = true;
-        if let Some(bucket) = entry.counted {
-            self.counted.push((StateKey::from_bytes(entry.key), *bucket));
+        if let Some(bucket) = entry.flow.bucket() {
+            self.counted.push((StateKey::from_bytes(entry.key), bucket));
         }
     }
 }
@@ -81,8 +83,7 @@ impl Shard {
     pub(super) fn store(
         &mut self,
         key: &StateKey,
-        bytes: Box<[u8]>,
-        bucket: Option<Bucket>,
+        flow: Parked,
         now: u64,
         expires_at: u64,
         capacity: usize,
@@ -101,8 +102,7 @@ impl Shard {
             _ => return (false, evicted),
         };
         vacant.insert(at);
-        let counted = bucket.map(Box::new);
-        self.push(Entry { key: *key.as_bytes(), bytes, expires_at, before: NONE, after: NONE, counted });
+        self.push(Entry { key: *key.as_bytes(), flow, expires_at, before: NONE, after: NONE });
         self.link(at);
         (true, evicted)
     }
@@ -112,7 +112,7 @@ impl Shard {
         if self.entry(at)?.key != *key.as_bytes() {
             return None;
         }
-        self.remove(at).map(|entry| Taken { bytes: entry.bytes, expires_at: entry.expires_at })
+        self.remove(at).map(|entry| Taken { flow: entry.flow, expires_at: entry.expires_at })
     }
 
     /// Lets go of a few entries that expired at `now`.
@@ -148,7 +148,8 @@ impl Shard {
         match self.chunks.last_mut() {
             Some(chunk) if chunk.len() < CHUNK => chunk.push(entry),
             _ => {
-                let mut chunk = Vec::with_capacity(CHUNK);
+                // A shard with a few entries has room for a few.
+                let mut chunk = if self.chunks.is_empty() { Vec::new() } else { Vec::with_capacity(CHUNK) };
                 chunk.push(entry);
                 self.chunks.push(chunk);
             }
@@ -196,7 +197,8 @@ impl Shard {
         let last = u32::try_from(self.len().checked_sub(1)?).ok()?;
         self.index.remove(&half(&StateKey::from_bytes(key)));
         let moved = self.chunks.last_mut()?.pop()?;
-        if self.chunks.last().is_some_and(Vec::is_empty) {
+        // A small one stays, for a store that is empty now and then.
+        if self.chunks.last().is_some_and(|chunk| chunk.is_empty() && chunk.capacity() > KEPT) {
             self.chunks.pop();
         }
         let removed = if at == last {
@@ -218,7 +220,10 @@ impl Shard {
         let len = self.len();
         if self.index.capacity() > 256 && len < self.index.capacity() / 4 {
             self.index.shrink_to(len * 2);
-            self.chunks.shrink_to(len / CHUNK * 2);
+            // A new list, not the old one cut off in its place: that would pin the memory around it.
+            let mut chunks = Vec::with_capacity(len / CHUNK * 2);
+            chunks.append(&mut self.chunks);
+            self.chunks = chunks;
         }
     }
 }

@@ -26,8 +26,8 @@ pub fn authenticate(cx: &Call<'_>, tokens: &TokenSet, request: &mut HttpRequest)
     match &usage.placement {
         TokenPlacement::Header { name, scheme } => {
             let value = match scheme {
-                Some(scheme) => sensitive(&format!("{scheme} {token}"))?,
-                None => sensitive(token)?,
+                Some(scheme) => sensitive(format!("{scheme} {token}"))?,
+                None => sensitive(token.to_owned())?,
             };
             request.headers.insert(header_name(name)?, value);
         }
@@ -48,7 +48,7 @@ pub fn authenticate(cx: &Call<'_>, tokens: &TokenSet, request: &mut HttpRequest)
     }
     for (name, template) in usage.request_headers.iter() {
         if let Some(value) = cx.render_with(template, Some(tokens))? {
-            request.headers.insert(header_name(name)?, sensitive(&value)?);
+            request.headers.insert(header_name(name)?, sensitive(value)?);
         }
     }
     for (name, template) in usage.request_parameters.iter() {

@@ -93,11 +93,13 @@ pub fn authorization_parameters<'a>(cx: &'a Call<'_>) -> Result<AuthorizationPar
         parameters: Vec::with_capacity(10 + request.resources.len() + request.parameters.len()),
         query_placement: shape.query_placement,
     };
+    let has_own_names = !shape.omit.is_empty() || !shape.rename.is_empty();
     let mut standard = |name: &'static str, value: Cow<'a, str>, encoded: bool| {
         if value.is_empty() {
             return;
         }
-        if let Some(name) = shape.wire_name(name) {
+        let name = if has_own_names { shape.wire_name(name) } else { Some(name) };
+        if let Some(name) = name {
             all.parameters.push(Parameter { name: name.into(), value, encoded });
         }
     };

@@ -34,6 +34,16 @@ pub fn parse_object(response: &HttpResponse, format: ResponseFormat) -> Result<M
     }
 }
 
+/// The value at a JSON pointer (RFC 6901). A plain name is looked up as it is: [`Value::pointer`] copies each.
+pub(super) fn at<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
+    match (value, pointer.strip_prefix('/')) {
+        (Value::Object(object), Some(name)) if !name.bytes().any(|b| b == b'/' || b == b'~') => {
+            object.get(name)
+        }
+        _ => value.pointer(pointer),
+    }
+}
+
 fn looks_like_form(body: &[u8]) -> bool {
     let visible = |b: &u8| (0x21..=0x7e).contains(b) && !matches!(b, b'<' | b'>' | b'"' | b'{');
     let body = body.trim_ascii();

@@ -4,13 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
+use super::body::at;
 use crate::clock::{far_future, saturating_add};
 use crate::quirks::{DefaultExpiry, ExpiryKind, ExpiryShape, ZeroExpiry};
 use crate::token::Expiry;
 
 /// The expiry that a token object gives. What cannot be read is unknown; it never fails the reply.
 pub(super) fn expiry(root: &Value, expires_in: &str, shape: &ExpiryShape, now: SystemTime) -> Expiry {
-    let value = root.pointer(shape.pointer.as_deref().unwrap_or(expires_in)).filter(|value| !value.is_null());
+    let value = at(root, shape.pointer.as_deref().unwrap_or(expires_in)).filter(|value| !value.is_null());
     match (value, shape.default) {
         (Some(value), _) => read(value, root, shape, now),
         (None, None) => Expiry::Unknown,
@@ -46,7 +47,7 @@ fn read(value: &Value, root: &Value, shape: &ExpiryShape, now: SystemTime) -> Ex
 }
 
 fn issued_at(root: &Value, shape: &ExpiryShape) -> Option<SystemTime> {
-    let seconds = number(root.pointer(shape.issued_at.as_deref()?)?)?;
+    let seconds = number(at(root, shape.issued_at.as_deref()?)?)?;
     // Some give milliseconds under the same name: no time of issue is later than the year 5138 in seconds.
     let seconds = if seconds > 1e11 { seconds / 1000.0 } else { seconds };
     SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?)
@@ -131,10 +132,13 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// The members of `object` that none of `pointers` names. A pointer that goes deeper leaves its member in place.
-pub(super) fn remaining(object: &Map<String, Value>, pointers: &[&str]) -> Map<String, Value> {
+pub(super) fn remaining<'p>(
+    object: &Map<String, Value>,
+    pointers: impl Iterator<Item = &'p str> + Clone,
+) -> Map<String, Value> {
     let left = object
         .iter()
-        .filter(|(name, _)| !pointers.iter().any(|pointer| pointer.strip_prefix('/') == Some(name)));
+        .filter(|(name, _)| !pointers.clone().any(|pointer| pointer.strip_prefix('/') == Some(name)));
     left.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 

@@ -8,6 +8,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method};
 use url::Url;
 use url::form_urlencoded;
+use zeroize::Zeroizing;
 
 use crate::call::Call;
 use crate::credentials::ClientAuthentication;
@@ -120,6 +121,8 @@ pub(super) fn build<'a>(
         RequestMethod::Delete => Method::DELETE,
     };
     let mut request = HttpRequest::new(method, endpoint);
+    // With what the HTTP client adds, for it need not grow then.
+    request.headers.reserve(8);
     client_authentication(cx, shape, &mut parameters, &mut request, tokens)?;
     for (name, template) in shape.parameters.iter() {
         if let Some(value) = cx.render_with(template, tokens)? {
@@ -128,7 +131,7 @@ pub(super) fn build<'a>(
     }
     for (name, template) in shape.headers.iter() {
         if let Some(value) = cx.render_with(template, tokens)? {
-            request.headers.insert(header_name(name)?, sensitive(&value)?);
+            request.headers.insert(header_name(name)?, sensitive(value)?);
         }
     }
     if shape.order == RequestOrder::Sorted {
@@ -160,11 +163,11 @@ fn client_authentication<'a>(
     };
     let authorization = match authentication {
         ClientAuthentication::ClientSecretBasic => {
-            let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-            basic(&encode(id), &encode(secret()?.expose()))
+            let encode = |text: &'a str| form_urlencoded::byte_serialize(text.as_bytes());
+            basic(encode(id), encode(secret()?.expose()))
         }
-        ClientAuthentication::ClientSecretBasicUnencoded => basic(id, secret()?.expose()),
-        ClientAuthentication::SecretBasicUsername => basic(secret()?.expose(), ""),
+        ClientAuthentication::ClientSecretBasicUnencoded => basic([id], [secret()?.expose()]),
+        ClientAuthentication::SecretBasicUsername => basic([secret()?.expose()], []),
         ClientAuthentication::SecretBearer => format!("Bearer {}", secret()?.expose()),
         ClientAuthentication::AccessTokenBearer => {
             let tokens = tokens
@@ -184,12 +187,20 @@ fn client_authentication<'a>(
         }
         ClientAuthentication::Omitted => return Ok(()),
     };
-    request.headers.insert(AUTHORIZATION, sensitive(&authorization)?);
+    request.headers.insert(AUTHORIZATION, sensitive(authorization)?);
     Ok(())
 }
 
-fn basic(user: &str, password: &str) -> String {
-    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+/// User and password, in pieces.
+fn basic<'p>(user: impl IntoIterator<Item = &'p str>, password: impl IntoIterator<Item = &'p str>) -> String {
+    let mut pair = Zeroizing::new(String::with_capacity(128));
+    pair.extend(user);
+    pair.push(':');
+    pair.extend(password);
+    let mut authorization = String::with_capacity(6 + pair.len().div_ceil(3) * 4);
+    authorization.push_str("Basic ");
+    STANDARD.encode_string(&*pair, &mut authorization);
+    authorization
 }
 
 fn write(request: &mut HttpRequest, format: RequestFormat, parameters: &Parameters<'_>) {
@@ -232,8 +243,8 @@ pub(super) fn header_name(name: &str) -> Result<HeaderName> {
 }
 
 /// A header's value that no client may print.
-pub(super) fn sensitive(value: &str) -> Result<HeaderValue> {
-    let mut value = HeaderValue::from_str(value).map_err(|_| {
+pub(super) fn sensitive(value: String) -> Result<HeaderValue> {
+    let mut value = HeaderValue::try_from(value).map_err(|_| {
         Error::usage("a value that has to go into a header holds a character that cannot be sent")
     })?;
     value.set_sensitive(true);

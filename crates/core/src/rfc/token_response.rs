@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use serde_json::{Map, Value};
 
+use super::body::at;
 use super::expiry::{expiry, lifetime, remaining};
 use super::{parse_object, redact, retry_after};
 use crate::call::Call;
@@ -31,45 +32,43 @@ pub fn token_response(cx: &Call<'_>, response: &HttpResponse) -> Result<TokenSet
         (Some(shape), true) => shape,
         _ => &quirks.token_response,
     };
-    let body = parse_object(response, shape.format);
-    if let Some(error) = error_in(cx, shape, response, body.as_ref().ok()) {
+    let document = parse_object(response, shape.format).map(Value::Object);
+    if let Some(error) = error_in(cx, shape, response, document.as_ref().ok()) {
         return Err(error);
     }
-    let body = body.map_err(|error| {
+    let document = document.map_err(|error| {
         error.with_status(response.status).with_body_prefix(redact::body_prefix(cx, &response.body))
     })?;
-    tokens(cx, shape, body, is_refresh).map_err(|error| error.with_status(response.status))
+    tokens(cx, shape, &document, is_refresh).map_err(|error| error.with_status(response.status))
 }
 
 /// The error in an answer that is no token response: of a revocation, of a hook's own request. `None` if it is a success.
 #[must_use]
 pub fn error_response(cx: &Call<'_>, response: &HttpResponse) -> Option<Error> {
     let shape = &cx.provider.quirks().token_response;
-    let body = parse_object(response, shape.format);
-    error_in(cx, shape, response, body.as_ref().ok())
+    let document = parse_object(response, shape.format).map(Value::Object);
+    error_in(cx, shape, response, document.as_ref().ok())
 }
 
 fn error_in(
     cx: &Call<'_>,
     shape: &ResponseShape,
     response: &HttpResponse,
-    body: Option<&Map<String, Value>>,
+    document: Option<&Value>,
 ) -> Option<Error> {
     let status = response.status;
-    let document = body.map(|body| Value::Object(body.clone()));
-    let says_error = document.as_ref().is_some_and(|document| {
-        let standard =
-            document.pointer("/error").and_then(Value::as_str).is_some_and(|code| !code.is_empty());
+    let says_error = document.is_some_and(|document| {
+        let standard = at(document, "/error").and_then(Value::as_str).is_some_and(|code| !code.is_empty());
         standard || shape.error.when.iter().any(|condition| holds(condition, document))
     });
     if status.is_success() && !says_error {
         return None;
     }
-    let server_error = document.as_ref().and_then(|document| {
+    let server_error = document.and_then(|document| {
         let code = first_text(document, &shape.error.code, "/error")?;
         let code = shape.error.code_map.get(&code).cloned().unwrap_or(code);
         let description = first_text(document, &shape.error.description, "/error_description");
-        let uri = document.pointer("/error_uri").and_then(Value::as_str);
+        let uri = at(document, "/error_uri").and_then(Value::as_str);
         Some(redact::server_error(cx, &code, description.as_deref(), uri))
     });
     let fixed = |kind, message: &'static str| {
@@ -91,7 +90,7 @@ fn error_in(
     } else {
         match server_error {
             Some(server_error) => Error::refused(server_error),
-            None if body.is_some() => {
+            None if document.is_some() => {
                 Error::new(ErrorKind::Refused, "the provider refused the request without a code")
             }
             None => Error::invalid_response(
@@ -105,7 +104,7 @@ fn error_in(
 }
 
 fn holds(condition: &Condition, document: &Value) -> bool {
-    let value = document.pointer(&condition.pointer).filter(|value| !value.is_null());
+    let value = at(document, &condition.pointer).filter(|value| !value.is_null());
     let equal = |value: &Value| match (value, &condition.value) {
         (Value::Number(number), Value::String(text)) | (Value::String(text), Value::Number(number)) => {
             number.to_string() == *text
@@ -122,7 +121,7 @@ fn holds(condition: &Condition, document: &Value) -> bool {
 }
 
 fn first_text(document: &Value, pointers: &[String], default: &str) -> Option<String> {
-    let text = |pointer: &str| match document.pointer(pointer)? {
+    let text = |pointer: &str| match at(document, pointer)? {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
@@ -130,21 +129,15 @@ fn first_text(document: &Value, pointers: &[String], default: &str) -> Option<St
     if pointers.is_empty() { text(default) } else { pointers.iter().find_map(|pointer| text(pointer)) }
 }
 
-fn tokens(
-    cx: &Call<'_>,
-    shape: &ResponseShape,
-    body: Map<String, Value>,
-    is_refresh: bool,
-) -> Result<TokenSet> {
+fn tokens(cx: &Call<'_>, shape: &ResponseShape, document: &Value, is_refresh: bool) -> Result<TokenSet> {
     let policy = &cx.provider.quirks().refresh_policy;
     let previous = cx.previous.filter(|_| is_refresh);
-    let document = Value::Object(body);
     let fields = &shape.fields;
     let access_pointer = fields.access_token.as_deref();
-    let root = root(&document, &shape.root, access_pointer);
+    let root = root(document, &shape.root, access_pointer);
     let field = |configured: Option<&str>, standard: &str| {
-        let value = configured.and_then(|pointer| root.pointer(pointer));
-        value.or_else(|| root.pointer(standard)).filter(|value| !value.is_null())
+        let value = configured.and_then(|pointer| at(root, pointer));
+        value.or_else(|| at(root, standard)).filter(|value| !value.is_null())
     };
 
     let id_token = secret(field(fields.id_token.as_deref(), "/id_token"), "id_token")?;
@@ -163,9 +156,10 @@ fn tokens(
     let refresh_expiry_value = field(fields.refresh_token_expires_in.as_deref(), "/refresh_token_expires_in");
 
     let delimiter = shape.scope_delimiter.as_deref().unwrap_or(" ");
-    let granted = field(fields.scope.as_deref(), "/scope").and_then(|value| scopes(value, delimiter));
     let requested = cx.scopes.cloned().unwrap_or_default();
-    let expires_pointer = fields.expires_in.as_deref().filter(|pointer| root.pointer(pointer).is_some());
+    let granted =
+        field(fields.scope.as_deref(), "/scope").and_then(|value| scopes(value, delimiter, &requested));
+    let expires_pointer = fields.expires_in.as_deref().filter(|pointer| at(root, pointer).is_some());
     let expires_pointer = expires_pointer.unwrap_or("/expires_in");
 
     let mut tokens = TokenSet::new(access_token, cx.now);
@@ -180,7 +174,7 @@ fn tokens(
     tokens.scopes_assumed = granted.is_none();
     tokens.scopes = granted.unwrap_or(requested);
     tokens.id_token = id_token;
-    let account = fields.account.as_deref().and_then(|pointer| root.pointer(pointer));
+    let account = fields.account.as_deref().and_then(|pointer| at(root, pointer));
     tokens.account = account.and_then(name).or_else(|| previous.and_then(|tokens| tokens.account.clone()));
     tokens.callback = callback_values(cx);
     tokens.resources = cx.pending.map_or_else(
@@ -193,10 +187,10 @@ fn tokens(
 
 fn root<'v>(document: &'v Value, pointers: &[String], access_pointer: Option<&str>) -> &'v Value {
     let objects =
-        || pointers.iter().filter_map(|pointer| document.pointer(pointer)).filter(|value| value.is_object());
+        || pointers.iter().filter_map(|pointer| at(document, pointer)).filter(|value| value.is_object());
     let has_token = |value: &&Value| {
-        let at = |pointer: &str| value.pointer(pointer).is_some_and(|token| !token.is_null());
-        access_pointer.is_some_and(at) || at("/access_token")
+        let is_at = |pointer: &str| at(value, pointer).is_some_and(|token| !token.is_null());
+        access_pointer.is_some_and(is_at) || is_at("/access_token")
     };
     objects().find(has_token).or_else(|| objects().next()).unwrap_or(document)
 }
@@ -222,8 +216,12 @@ fn name(value: &Value) -> Option<String> {
     }
 }
 
-fn scopes(value: &Value, delimiter: &str) -> Option<Scopes> {
+fn scopes(value: &Value, delimiter: &str, requested: &Scopes) -> Option<Scopes> {
     match value {
+        // Granted as asked, which is most often so, they are shared.
+        Value::String(text) if text.split_ascii_whitespace().eq(requested.iter()) && delimiter == " " => {
+            Some(requested.clone())
+        }
         Value::String(text) => Some(Scopes::split(text, delimiter)),
         Value::Array(scopes) => Some(Scopes::new(scopes.iter().filter_map(name))),
         _ => None,
@@ -239,7 +237,7 @@ fn callback_values(cx: &Call<'_>) -> BTreeMap<String, String> {
 /// stays.
 fn extra(shape: &ResponseShape, root: &Value, previous: Option<&TokenSet>) -> Map<String, Value> {
     let fields = &shape.fields;
-    let mut pointers = vec![
+    let standard = [
         "/access_token",
         "/token_type",
         "/refresh_token",
@@ -260,8 +258,8 @@ fn extra(shape: &ResponseShape, root: &Value, previous: Option<&TokenSet>) -> Ma
         &shape.expiry.pointer,
         &shape.expiry.issued_at,
     ];
-    pointers.extend(configured.into_iter().flatten().map(String::as_str));
-    let mut extra = root.as_object().map(|object| remaining(object, &pointers)).unwrap_or_default();
+    let pointers = standard.into_iter().chain(configured.into_iter().flatten().map(String::as_str));
+    let mut extra = root.as_object().map(|object| remaining(object, pointers)).unwrap_or_default();
     if let Some(previous) = previous {
         for (name, value) in &previous.extra {
             if !extra.contains_key(name) {

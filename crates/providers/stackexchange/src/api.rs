@@ -92,7 +92,7 @@ impl Api {
     /// [`ErrorKind::Configuration`] unless `base` is https, or http to a loopback address: Stack Exchange destroys tokens
     /// that are sent in the clear.
     pub fn at(base: Url, key: Option<Secret>) -> Result<Self> {
-        if !is_secure(&base) || base.cannot_be_a_base() {
+        if !is_secure(&base) {
             return Err(Error::configuration(
                 "the API is spoken to by https only, but for loopback addresses: Stack Exchange destroys tokens that are \
                  sent in the clear",

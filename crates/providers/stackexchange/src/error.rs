@@ -191,10 +191,7 @@ fn named_wait(message: &str) -> Option<Duration> {
     let mut words = message.split_ascii_whitespace().peekable();
     while let Some(word) = words.next() {
         let unit = words.peek().map(|unit| unit.trim_end_matches(['.', ',']));
-        if !word.is_empty()
-            && word.bytes().all(|b| b.is_ascii_digit())
-            && matches!(unit, Some("second" | "seconds"))
-        {
+        if word.bytes().all(|b| b.is_ascii_digit()) && matches!(unit, Some("second" | "seconds")) {
             return Some(word.parse().map_or(Duration::MAX, Duration::from_secs));
         }
     }

@@ -1,5 +1,6 @@
 //! Stack Exchange as a [`FlowManager`].
 
+use std::fmt;
 use std::sync::Arc;
 
 use authflow_core::quirks::ResponseFormat;
@@ -30,7 +31,6 @@ pub mod scope {
 pub const NON_WEB_REDIRECT_URI: &str = "https://stackexchange.com/oauth/login_success";
 
 /// Stack Exchange: one registration of ours there, and the place where pending flows are kept.
-#[derive(Debug)]
 pub struct StackExchange {
     pub(crate) provider: Provider,
     pub(crate) credentials: Arc<ClientCredentials>,
@@ -77,6 +77,17 @@ impl StackExchange {
                 request.url.query_pairs_mut().append_pair("site", &self.site);
             }
         }
+    }
+}
+
+impl fmt::Debug for StackExchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StackExchange")
+            .field("provider", &self.provider.id())
+            .field("credentials", &self.credentials)
+            .field("api", &self.api)
+            .field("site", &self.site)
+            .finish_non_exhaustive()
     }
 }
 

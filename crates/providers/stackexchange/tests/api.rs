@@ -259,4 +259,8 @@ async fn h1_a_token_that_the_api_repeats_is_not_shown() {
     let error = api().read(&*Scripted::always(400, body), &tokens).await.unwrap_err();
     let shown = format!("{error} {error:?}");
     assert!(!shown.contains("canary-token") && !shown.contains("other-token"), "{shown}");
+    // A word that is too short to be a token is left alone.
+    let tokens = TokenList::new(["bad"]).unwrap();
+    let error = api().read(&*Scripted::always(400, body), &tokens).await.unwrap_err();
+    assert_eq!(ApiError::of(&error).unwrap().name(), "bad_parameter");
 }

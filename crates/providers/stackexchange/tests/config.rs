@@ -4,11 +4,13 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use authflow_core::{
-    ClientAuthentication, ClientCredentials, ErrorKind, FlowManager as _, MemoryStateStore, Operation,
-    StateStore,
+    Call, ClientAuthentication, ClientCredentials, ErrorKind, FlowManager as _, MemoryStateStore, Operation,
+    StateStore, TokenSet, VariableSources, rfc,
 };
 use authflow_stackexchange::{StackExchange, StackExchangeBuilder};
 use support::{CALLBACK, Scripted, builder, complete, confidential, flow, public, query, user};
@@ -35,6 +37,7 @@ fn what_cannot_be_sent_is_refused() {
     for site in ["", "a b", "a&key=b", "stack/overflow", &"x".repeat(129)] {
         assert!(message(builder().site(site)).contains("site"));
     }
+    builder().site("x".repeat(128)).build().unwrap();
     for scope in ["a b", "a\nb"] {
         assert!(message(builder().default_scopes([scope])).contains("scope"));
     }
@@ -106,12 +109,22 @@ async fn the_state_is_kept_where_the_application_says() {
     assert_eq!(store.len(), 1);
 }
 
-#[test]
-fn the_data_alone_says_how_a_token_is_revoked() {
+#[tokio::test]
+async fn the_data_alone_says_how_a_token_is_revoked() {
     let manager = builder().build().unwrap();
     let provider = manager.provider();
+    let tokens = TokenSet::new("AT-canary))", SystemTime::UNIX_EPOCH);
+    let (by_data, by_hook) = (Scripted::provider(), Scripted::provider());
+    let urls = provider.endpoints().resolve(&VariableSources::new(&BTreeMap::new())).unwrap();
+    let credentials = manager.credentials();
+    let cx = Call::new(Operation::Revoke, provider, &urls, &credentials, SystemTime::UNIX_EPOCH);
+    rfc::revoke(&cx, &*by_data, &tokens).await.unwrap();
+    manager.revoke(&cx, &*by_hook, &tokens).await.unwrap();
+    let sent = [&by_data, &by_hook].map(|http| http.sent().remove(0));
+    assert_eq!(sent[0].method, sent[1].method);
+    assert_eq!(sent[0].url.as_str().replace("%29", ")"), sent[1].url.as_str());
+    assert!(!sent[0].headers.contains_key("authorization"), "the token in the path is what authorizes");
     assert!(!provider.supports_refresh());
-    assert!(provider.endpoints().revocation_endpoint.is_some());
     assert!(provider.uses_pkce(&manager.credentials()));
     assert_eq!(manager.credentials().redirect_uris().next(), Some(CALLBACK));
     assert_eq!(manager.site(), "stackoverflow");

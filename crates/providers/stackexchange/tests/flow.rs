@@ -112,7 +112,13 @@ async fn no_expiry_means_never_only_where_it_was_asked_for_and_no_lifetime_came(
     // A lifetime came all the same, readable or not.
     let (expiry, tokens) = expiry_of(r#"{"access_token":"AT","expires":60}"#, &never).await;
     assert_eq!(expiry, Expiry::At(tokens.received_at + Duration::from_secs(60)));
-    assert_eq!(expiry_of(r#"{"access_token":"AT","expires":"soon"}"#, &never).await.0, Expiry::Unknown);
+    for unreadable in [
+        r#"{"access_token":"AT","expires":"soon"}"#,
+        r#"{"access_token":"AT","expires_in":"soon"}"#,
+        "access_token=AT&expires=soon",
+    ] {
+        assert_eq!(expiry_of(unreadable, &never).await.0, Expiry::Unknown);
+    }
 }
 
 #[tokio::test]
@@ -155,6 +161,7 @@ async fn the_account_comes_from_me_after_the_exchange() {
     assert!(completed.after_exchange.is_none());
     assert_eq!(completed.tokens.account.as_deref(), Some("4711"));
     assert_eq!(completed.tokens.extra["user_id"], 42);
+    assert_eq!(completed.tokens.extra["account_id"], 4711);
     let me = &http.sent()[1];
     assert_eq!((me.method.clone(), me.url.path()), (Method::GET, "/2.3/me"));
     let query = query(me.url.as_str());

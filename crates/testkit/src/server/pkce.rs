@@ -33,8 +33,7 @@ impl Challenge {
         let method = match method.unwrap_or("plain") {
             "S256" => Method::S256,
             "plain" if plain_allowed => Method::Plain,
-            "plain" => return Err("code_challenge_method must be S256, plain is switched off"),
-            _ => return Err("code_challenge_method is unknown"),
+            _ => return Err("code_challenge_method must be S256"),
         };
         let well_formed = match method {
             Method::S256 => value.len() == 43 && URL_SAFE_NO_PAD.decode(value).is_ok(),

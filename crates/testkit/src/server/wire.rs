@@ -55,8 +55,10 @@ pub(super) fn listen(listener: TcpListener, shared: Arc<Shared>) -> Listener {
         loop {
             tokio::select! {
                 accepted = listener.accept() => {
-                    if let Ok((stream, _)) = accepted {
-                        connections.spawn(serve(stream, Arc::clone(&shared)));
+                    match accepted {
+                        Ok((stream, _)) => drop(connections.spawn(serve(stream, Arc::clone(&shared)))),
+                        // Out of file descriptors, most likely: some may come free.
+                        Err(_) => sleep(Duration::from_millis(10)).await,
                     }
                 }
                 Some(_) = connections.join_next() => {}

@@ -96,6 +96,8 @@ async fn errors_with_a_safe_place_to_go_are_told_to_the_client() {
         (query(&[("code_challenge_method", "")]), "invalid_request"),
         (query(&[("code_challenge_method", "s256")]), "invalid_request"),
         (query(&[("code_challenge", "short")]), "invalid_request"),
+        (query(&[("code_challenge", &"A".repeat(44))]), "invalid_request"),
+        (query(&[("code_challenge", &"+".repeat(43))]), "invalid_request"),
         (query(&[("request", "x.y.z")]), "request_not_supported"),
         (query(&[("request_uri", "urn:x")]), "request_uri_not_supported"),
         (format!("{}&scope=read", query(&[])), "invalid_request"),
@@ -265,7 +267,13 @@ async fn methods_and_paths_that_do_not_exist_are_refused() {
 fn settings_that_contradict_each_other_are_refused() {
     let twice = approving().client(Client::public("public-client")).build().unwrap_err();
     assert!(twice.to_string().contains("public-client"));
-    for uri in ["https://client.example/#x", "/relative", "javascript:x", "https://u:p@client.example/"] {
+    for uri in [
+        "https://client.example/#x",
+        "/relative",
+        "javascript:x",
+        "https://u@client.example/",
+        "https://:p@client.example/",
+    ] {
         let error = approving().client(Client::public("c").redirect_uri(uri)).build().unwrap_err();
         assert!(error.to_string().contains("redirect URI"), "{uri}");
     }
@@ -290,4 +298,14 @@ async fn empty_parameters_count_as_omitted() {
     assert!(answer.callback().contains_key("code"));
     let query = encode(&[("client_id", ""), ("redirect_uri", REDIRECT)]);
     assert_eq!(get(&server, &format!("/authorize?{query}")).await.status, 400);
+}
+
+#[tokio::test]
+async fn scopes_that_repeat_or_are_empty_count_once() {
+    let server = server();
+    let verifier = verifier();
+    let changes = [("scope", " read  write read ")];
+    let query = authorization_query("public-client", &challenge(&verifier), &changes);
+    let code = get(&server, &format!("/authorize?{query}")).await.callback().remove("code").unwrap();
+    assert_eq!(exchange(&server, &code, &verifier, &[]).await.json()["scope"], "read write");
 }

@@ -91,6 +91,11 @@ async fn the_app_uid_is_part_of_the_path() {
     assert_eq!(get(&server, &format!("/apps/appbasic-client/authorize?{query}")).await.status, 400);
     assert_eq!(get(&server, &format!("/apps/{APP}/elsewhere?{query}")).await.status, 404);
     assert_eq!(get(&server, &format!("/authorize?{query}")).await.status, 404);
+    assert_eq!(get(&server, "/").await.status, 404);
+    for path in ["/v3/nothing", "/manifests/nothing"] {
+        let reply = get(&server, path).await;
+        assert_eq!((reply.status, reply.json()["error_message"].is_string()), (404, true));
+    }
     assert_eq!(get(&server, &format!("/?{query}")).await.status, 303, "the query before the fragment");
 }
 
@@ -205,8 +210,15 @@ async fn token_requests_carry_no_authorization_header() {
     let reply =
         post_raw(&server, "/token", &headers, "grant_type=refresh_token&client_id=public-client").await;
     assert_eq!(reply.error(), "invalid_request");
-    let form = [("grant_type", "refresh_token"), ("client_id", "public-client"), ("app_id", "other")];
-    assert_eq!(post(&server, "/token", &form).await.error(), "invalid_request");
+    for (app_id, error) in [("other", "invalid_request"), (APP, "invalid_grant")] {
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("client_id", "public-client"),
+            ("refresh_token", "unknown"),
+            ("app_id", app_id),
+        ];
+        assert_eq!(post(&server, "/token", &form).await.error(), error);
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod contentstack;
 mod faults;
 mod ledger;
 mod page;
+mod revocation;
 mod stackexchange;
 mod support;
 mod token;

@@ -236,6 +236,11 @@ async fn tokens_are_read_many_at_a_time() {
     hands.advance(Duration::from_secs(86_400));
     let read = api(&server, &format!("/2.3/access-tokens/{first}")).await;
     assert_eq!(read["items"], json!([]), "an expired token is not listed");
+    let reply = exchange(&server, "/oauth/access_token/json", "no_expiry").await.json();
+    hands.advance(Duration::from_secs(10 * 365 * 86_400));
+    let read = api(&server, &format!("/2.3/access-tokens/{}", text(&reply, "access_token"))).await;
+    let item = read["items"][0].as_object().unwrap();
+    assert!(item.contains_key("scope") && !item.contains_key("expires_on_date"), "it lives for ever");
 }
 
 #[tokio::test]

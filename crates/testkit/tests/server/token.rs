@@ -1,5 +1,4 @@
-//! The token endpoint, revocation and the protected resource: RFC 6749 §3.2 to §6, RFC 6750, RFC 7009,
-//! RFC 7636 §4.6, RFC 9700 §4.14.
+//! The token endpoint: RFC 6749 §3.2 to §6, RFC 7636 §4.6, RFC 9700 §4.14.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::support::{
     FORM, Hands, REDIRECT, approving, authorization_query, basic_header, challenge, code, code_for, encode,
-    exchange, get, get_with, post, post_basic, post_raw, refresh, resource, server, text, tokens, verifier,
+    exchange, get, post, post_basic, post_raw, refresh, resource, server, text, tokens, verifier,
 };
 
 #[tokio::test]
@@ -62,6 +61,26 @@ async fn what_is_wrong_in_an_exchange_is_refused() {
     }
     let issued = server.ledger().token_requests().iter().filter(|entry| !entry.issued().is_empty()).count();
     assert_eq!(issued, 0);
+}
+
+#[tokio::test]
+async fn a_verifier_is_43_to_128_unreserved_characters() {
+    let server = server();
+    let fresh = verifier();
+    let long = format!("{fresh}{}", ".~".repeat(42));
+    for (verifier, status) in [
+        (fresh.get(1..).unwrap().to_owned(), 400),
+        (fresh.clone(), 200),
+        (format!("{long}-"), 200),
+        (format!("{long}-_"), 400),
+        (fresh.replacen(fresh.get(..1).unwrap(), "+", 1), 400),
+        (fresh.replacen(fresh.get(..1).unwrap(), "\u{e9}", 1), 400),
+    ] {
+        let query = authorization_query("public-client", &challenge(&verifier), &[]);
+        let code = get(&server, &format!("/authorize?{query}")).await.callback().remove("code").unwrap();
+        let reply = exchange(&server, &code, &verifier, &[]).await;
+        assert_eq!(reply.status, status, "{verifier}");
+    }
 }
 
 #[tokio::test]
@@ -378,99 +397,6 @@ async fn a_refresh_token_is_for_its_client_only() {
     assert_eq!(stolen.error(), "invalid_grant");
     assert_eq!(refresh(&server, "rt-unknown").await.error(), "invalid_grant");
     assert_eq!(refresh(&server, &token).await.status, 200);
-}
-
-#[tokio::test]
-async fn revoking_a_refresh_token_ends_the_family() {
-    let server = server();
-    let (access, token) = tokens(&server).await;
-    let form =
-        [("client_id", "public-client"), ("token", token.as_str()), ("token_type_hint", "access_token")];
-    let reply = post(&server, "/revoke", &form).await;
-    assert_eq!(reply.status, 200, "a wrong hint is only a hint");
-    assert_eq!(server.ledger().last().unwrap().outcome(), &Outcome::Revoked);
-    assert_eq!(resource(&server, &access).await.status, 401);
-    assert_eq!(refresh(&server, &token).await.error(), "invalid_grant");
-    assert_eq!(post(&server, "/revoke", &form).await.status, 200);
-    assert_eq!(server.ledger().last().unwrap().outcome(), &Outcome::NothingToRevoke);
-}
-
-#[tokio::test]
-async fn revoking_an_access_token_leaves_the_refresh_token() {
-    let server = server();
-    let (access, token) = tokens(&server).await;
-    let form = [("client_id", "public-client"), ("token", access.as_str())];
-    assert_eq!(post(&server, "/revoke", &form).await.status, 200);
-    assert_eq!(resource(&server, &access).await.status, 401);
-    assert_eq!(refresh(&server, &token).await.status, 200);
-}
-
-#[tokio::test]
-async fn revocation_wants_the_right_client() {
-    let server = server();
-    let (access, token) = tokens(&server).await;
-    assert_eq!(post(&server, "/revoke", &[("token", token.as_str())]).await.status, 401);
-    let form = [("token", token.as_str())];
-    let stolen = post_basic(&server, server.basic_client(), "/revoke", &form).await;
-    assert_eq!((stolen.status, stolen.error().as_str()), (400, "invalid_grant"));
-    let unknown = [("client_id", "public-client"), ("token", "unknown")];
-    assert_eq!(post(&server, "/revoke", &unknown).await.status, 200);
-    let nothing = [("client_id", "public-client")];
-    assert_eq!(post(&server, "/revoke", &nothing).await.error(), "invalid_request");
-    assert_eq!(resource(&server, &access).await.status, 200);
-}
-
-#[tokio::test]
-async fn the_resource_wants_one_token_in_the_header() {
-    let server = server();
-    let (access, _) = tokens(&server).await;
-    let bare = get(&server, "/resource").await;
-    assert_eq!(bare.status, 401);
-    assert_eq!(bare.header("www-authenticate"), r#"Bearer realm="authflow-testkit""#);
-    assert_eq!(get(&server, &format!("/resource?access_token={access}")).await.error(), "invalid_request");
-    let bearer = format!("Bearer {access}");
-    let cases = [
-        (vec![("authorization", "Bearer unknown")], 401),
-        (vec![("authorization", "Bearer ")], 400),
-        (vec![("authorization", "Basic x")], 400),
-        (vec![("authorization", bearer.as_str()), ("authorization", bearer.as_str())], 400),
-        (vec![("authorization", bearer.as_str())], 200),
-    ];
-    for (headers, status) in cases {
-        assert_eq!(get_with(&server, "/resource", &headers).await.status, status, "{headers:?}");
-    }
-    let lower = format!("bearer {access}");
-    assert_eq!(get_with(&server, "/resource", &[("authorization", &lower)]).await.status, 200);
-}
-
-#[tokio::test]
-async fn introspection_tells_confidential_clients() {
-    let server = server();
-    let (access, _) = tokens(&server).await;
-    let form = [("token", access.as_str())];
-    let active = post_basic(&server, server.basic_client(), "/introspect", &form).await.json();
-    assert_eq!(active["active"], true);
-    assert_eq!(active["sub"], "user-1");
-    let unknown = [("token", "unknown")];
-    let inactive = post_basic(&server, server.basic_client(), "/introspect", &unknown).await;
-    assert_eq!(inactive.json(), serde_json::json!({ "active": false }));
-    let public = [("token", access.as_str()), ("client_id", "public-client")];
-    assert_eq!(post(&server, "/introspect", &public).await.status, 401);
-}
-
-#[tokio::test]
-async fn users_come_and_go() {
-    let server = server();
-    let (first, _) = tokens(&server).await;
-    assert!(server.sign_in("user-2"));
-    assert!(!server.sign_in(""));
-    let (second, renew) = tokens(&server).await;
-    assert_eq!(resource(&server, &second).await.json()["sub"], "user-2");
-    assert_eq!(server.revoke_grants_of("user-2"), 1);
-    assert_eq!(server.revoke_grants_of("user-2"), 0);
-    assert_eq!(resource(&server, &second).await.status, 401);
-    assert_eq!(refresh(&server, &renew).await.error(), "invalid_grant");
-    assert_eq!(resource(&server, &first).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

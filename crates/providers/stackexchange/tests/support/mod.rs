@@ -1,6 +1,12 @@
 //! What the tests share: a scripted HTTP client, and a flow that has begun.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "tests; each uses a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests; each uses a part"
+)]
 
 use std::collections::BTreeMap;
 use std::fmt;

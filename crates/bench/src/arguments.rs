@@ -1,0 +1,74 @@
+//! The command line.
+
+use crate::rows;
+
+pub(crate) const HELP: &str = "\
+Prints authflow's figures beside the same work by hand (the floor) and beside the `oauth2` crate, as a
+Markdown table. Progress goes to stderr.
+
+Usage: cargo xtask bench [OPTIONS]
+
+  --only NAME   one row, repeatable: steps, begin, whole, store, pending, redis, tree
+  --quick       fewer and shorter rounds: a look, not a figure
+  --build       also clean release builds beside bare reqwest and rustls; takes minutes
+  --help        this text
+
+Times are CPU times of the calling thread alone, or of the build's processes. The contenders take turns;
+a ratio is the median over the rounds of (contender / floor in that round), with the least and the most.
+`redis` needs redis-server in PATH; `tree` and `build` need cargo.
+";
+
+pub(crate) enum Request {
+    Help,
+    Measure(Settings),
+    ServeTokens,
+    HoldPending(String),
+}
+
+#[derive(Default)]
+pub(crate) struct Settings {
+    only: Vec<String>,
+    pub(crate) quick: bool,
+    build: bool,
+}
+
+impl Settings {
+    pub(crate) fn wants(&self, row: &str) -> bool {
+        let asked = self.only.iter().any(|name| name == row);
+        if row == "build" { self.build || asked } else { self.only.is_empty() || asked }
+    }
+
+    pub(crate) fn rounds(&self) -> usize {
+        if self.quick { 5 } else { 15 }
+    }
+
+    /// How often a round repeats its work.
+    pub(crate) fn times(&self, full: u32) -> u32 {
+        if self.quick { (full / 8).max(64) } else { full }
+    }
+}
+
+impl Request {
+    pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
+        let mut settings = Settings::default();
+        let mut rest = arguments.iter().map(String::as_str);
+        while let Some(argument) = rest.next() {
+            match argument {
+                "--help" | "-h" => return Ok(Self::Help),
+                "--quick" => settings.quick = true,
+                "--build" => settings.build = true,
+                "--only" => match rest.next() {
+                    Some(name) if rows::ALL.iter().any(|(known, _)| *known == name) => {
+                        settings.only.push(name.to_owned());
+                    }
+                    _ => return Err("--only needs the name of a row".to_owned()),
+                },
+                // What this program starts as its own child.
+                "serve-tokens" => return Ok(Self::ServeTokens),
+                "hold-pending" => return Ok(Self::HoldPending(rest.next().unwrap_or_default().to_owned())),
+                unknown => return Err(format!("unknown argument `{unknown}`")),
+            }
+        }
+        Ok(Self::Measure(settings))
+    }
+}

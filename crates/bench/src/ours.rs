@@ -1,0 +1,38 @@
+//! authflow, as an application uses it.
+
+use authflow_core::{
+    ClientCredentials, ConfiguredProvider, Flow, HttpClient, HttpError, HttpErrorKind, HttpRequest,
+    HttpResponse, Limits, MemoryStateStore, Provider, StateStore, async_trait,
+};
+
+use crate::registration::{
+    AUTHORIZATION_ENDPOINT, CLIENT_ID, CLIENT_SECRET, PROVIDER_ID, REDIRECT_URI, SCOPES,
+};
+
+/// A flow over `store`, whose tokens come from `token_endpoint`.
+pub(crate) fn flow(token_endpoint: &str, store: impl StateStore, http: impl HttpClient) -> Flow {
+    let provider = Provider::builder(PROVIDER_ID)
+        .authorization_endpoint(AUTHORIZATION_ENDPOINT)
+        .token_endpoint(token_endpoint)
+        .default_scopes(SCOPES)
+        .build()
+        .unwrap();
+    let credentials = ClientCredentials::confidential(CLIENT_ID, CLIENT_SECRET).redirect_uri(REDIRECT_URI);
+    let manager = ConfiguredProvider::from_provider(provider, credentials, store).unwrap();
+    Flow::builder(manager).http_client(http).build().unwrap()
+}
+
+/// A flow that never gets as far as to send something.
+pub(crate) fn offline_flow() -> Flow {
+    flow("https://provider.example/oauth2/token", MemoryStateStore::new(), Offline)
+}
+
+#[derive(Debug)]
+struct Offline;
+
+#[async_trait]
+impl HttpClient for Offline {
+    async fn send(&self, _: HttpRequest, _: &Limits) -> Result<HttpResponse, HttpError> {
+        Err(HttpError::new(HttpErrorKind::Transport, authflow_core::Delivery::NotSent))
+    }
+}

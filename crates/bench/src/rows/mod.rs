@@ -1,0 +1,35 @@
+//! The rows of the table.
+
+pub(crate) mod begin;
+pub(crate) mod pending;
+pub(crate) mod steps;
+pub(crate) mod store;
+pub(crate) mod tree;
+pub(crate) mod whole;
+
+use crate::arguments::Settings;
+use crate::table::Line;
+
+/// Every row by its name.
+pub(crate) const ALL: &[(&str, fn(&Settings) -> Vec<Line>)] = &[
+    ("steps", steps::measure),
+    ("begin", begin::measure),
+    ("whole", whole::measure),
+    ("store", store::measure),
+    ("pending", pending::measure),
+    ("tree", tree::measure),
+    ("build", tree::measure_builds),
+];
+
+/// What counts the allocations of one piece of work, by its name.
+pub(crate) type Count<'a> = dyn FnMut(&str, &mut dyn FnMut(u32)) + 'a;
+
+/// A runtime of one thread, so that all that a flow does is this thread's CPU time.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Keeps the optimizer from seeing that a result is unused.
+fn keep<T>(value: T) {
+    drop(std::hint::black_box(value));
+}

@@ -1,0 +1,233 @@
+//! `authflow demo`.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use authflow_testkit::ScriptedUser;
+use support::{Ended, Running, command, finish, run};
+
+/// The milestones, in order.
+fn passes(ended: &Ended, milestones: &[&str]) {
+    let mut rest = ended.stdout.as_str();
+    for milestone in milestones {
+        let at =
+            rest.find(milestone).unwrap_or_else(|| panic!("{milestone:?} is not next in:\n{}", ended.stdout));
+        rest = &rest[at + milestone.len()..];
+    }
+}
+
+/// The server's codes and tokens begin so.
+fn shows_no_secret(text: &str) {
+    for word in text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))) {
+        let secret = ["at-", "rt-", "code-"].iter().any(|start| word.starts_with(start)) && word.len() > 16;
+        assert!(!secret, "{word} in:\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_rfc_journey_comes_to_its_end() {
+    let ended = run(&["demo", "rfc", "--headless"]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    passes(
+        &ended,
+        &[
+            "The authorization request",
+            "open: http://127.0.0.1:",
+            "code_challenge_method",
+            "showed the consent page",
+            "The callback",
+            "iss",
+            "The exchange",
+            "code_verifier",
+            "the code became tokens",
+            "A request to the API",
+            "got 200",
+            "The refresh",
+            "the refresh token became new tokens",
+            "replaced too",
+            "The revocation",
+            "POST http://127.0.0.1:",
+            "/revoke",
+            "revoked",
+            "The revoked token is refused",
+            "got 401",
+            "Done",
+        ],
+    );
+    shows_no_secret(&ended.stdout);
+    assert!(!ended.stdout.contains('\u{1b}'), "no colours in a pipe");
+    assert!(ended.stderr.is_empty(), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn the_stack_exchange_journey_comes_to_its_end() {
+    let ended = run(&["demo", "stackexchange", "--headless"]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    passes(
+        &ended,
+        &[
+            "read_inbox,private_info",
+            "/oauth/access_token/json",
+            "/2.3/me",
+            "has no refresh tokens",
+            "/invalidate",
+            "invalid_access_token",
+            "Done",
+        ],
+    );
+    shows_no_secret(&ended.stdout);
+}
+
+#[tokio::test]
+async fn the_contentstack_journey_comes_to_its_end() {
+    let ended = run(&["demo", "contentstack", "--headless"]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    passes(
+        &ended,
+        &[
+            "/authorize",
+            "location",
+            "The exchange",
+            "/v3/user",
+            "organization_uid",
+            "The refresh",
+            "GET http://127.0.0.1:",
+            "/authorizations",
+            "DELETE http://127.0.0.1:",
+            "got 401",
+            "Done",
+        ],
+    );
+    shows_no_secret(&ended.stdout);
+}
+
+#[tokio::test]
+async fn without_a_name_all_three_are_shown() {
+    let ended = run(&["demo", "--headless"]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    passes(&ended, &["the RFCs say", " Done", "Stack Exchange does", " Done", "Contentstack does", " Done"]);
+}
+
+#[tokio::test]
+async fn a_fault_changes_the_transcript_and_fails() {
+    for (fault, shown, kind) in [
+        ("invalid-grant", "server fault invalid-grant", "kind: InvalidGrant"),
+        ("wrong-iss", "https://attacker.example", "kind: IssuerMismatch"),
+        ("wrong-state", "another-state", "kind: StateNotFound"),
+        ("deny-by-server", "access_denied", "kind: AccessDenied"),
+        ("too-many-requests", "got 429", "asks to wait 7 seconds"),
+        ("reset-after-commit", "no usable answer", "kind: Network"),
+        ("rotation-reuse", "family is revoked", "kind: InvalidGrant"),
+        ("invalid-token", "got 401", "kind: InvalidGrant"),
+        ("missing-refresh-token", "server fault missing-refresh-token", "kind: Unsupported"),
+    ] {
+        let ended = run(&["demo", "rfc", "--headless", "--fault", fault]).await;
+        assert_eq!(ended.code, Some(1), "{fault}: {ended:?}");
+        passes(&ended, &[fault, shown, "The journey ends here", kind]);
+        assert!(ended.stderr.starts_with("error: "), "{fault}: {}", ended.stderr);
+        shows_no_secret(&ended.stdout);
+        shows_no_secret(&ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn b11_hostile_words_do_not_reach_the_terminal() {
+    for fault in ["hostile-description", "hostile-callback-error"] {
+        let ended = run(&["demo", "rfc", "--headless", "--fault", fault]).await;
+        assert_eq!(ended.code, Some(1), "{fault}: {ended:?}");
+        for text in [&ended.stdout, &ended.stderr] {
+            let hostile = |c: char| (c.is_control() && c != '\n') || ('\u{2028}'..='\u{202e}').contains(&c);
+            assert!(!text.contains(hostile), "{fault}: {text:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fault_that_is_withstood_is_told_so() {
+    let ended = run(&["demo", "rfc", "--headless", "--fault", "missing-token-type"]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    passes(&ended, &["missing-token-type", "the flow withstood it"]);
+}
+
+#[tokio::test]
+async fn a_fault_that_never_shows_is_a_failure() {
+    let ended = run(&["demo", "rfc", "--headless", "--fault", "backoff"]).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("never showed"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn the_faults_are_listed() {
+    let help = run(&["demo", "--fault", "help"]).await;
+    assert_eq!(help.code, Some(0));
+    assert!(help.stdout.contains("invalid-grant"), "{}", help.stdout);
+    let wrong = run(&["demo", "--fault", "no-such-fault"]).await;
+    assert_eq!(wrong.code, Some(2));
+    assert!(
+        wrong.stderr.contains("no-such-fault") && wrong.stderr.contains("invalid-grant"),
+        "{}",
+        wrong.stderr
+    );
+    assert!(wrong.stdout.is_empty());
+}
+
+/// Reads stdout up to the URL, as a person does.
+async fn invited(arguments: &[&str]) -> (tokio::process::Child, String) {
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+    let mut child = command(arguments).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    loop {
+        let line = lines.next_line().await.unwrap().expect("a line `open:`");
+        if let Some(url) = line.trim().strip_prefix("open: ") {
+            let url = url.to_owned();
+            // The rest is read so that the program can go on writing.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return (child, url);
+        }
+    }
+}
+
+#[tokio::test]
+async fn g11_without_a_browser_the_address_can_be_opened_elsewhere() {
+    let (child, url) = invited(&["demo", "rfc"]).await;
+    let user = ScriptedUser::new();
+    let callback = user.approve(&url).await.unwrap();
+    let page = user.deliver(&callback).await.unwrap();
+    assert!(page.body().contains("Connected"), "{}", page.body());
+    let ended: Ended = child.wait_with_output().await.unwrap().into();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("no browser"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_denial_on_the_consent_page_is_3() {
+    let (child, url) = invited(&["demo", "rfc"]).await;
+    let user = ScriptedUser::new();
+    let callback = user.deny(&url).await.unwrap();
+    user.deliver(&callback).await.unwrap();
+    let ended: Ended = child.wait_with_output().await.unwrap().into();
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn g9_ctrl_c_ends_it_cleanly() {
+    let (child, _) = invited(&["demo", "rfc"]).await;
+    let pid = child.id().unwrap().to_string();
+    let mut kill = tokio::process::Command::new("kill");
+    kill.args(["-INT", &pid]);
+    assert_eq!(finish(kill).await.code, Some(0));
+    let ended: Ended = child.wait_with_output().await.unwrap().into();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.ends_with("interrupted\n"), "{}", ended.stderr);
+
+    let server = authflow_testkit::AuthorizationServer::builder().start().await.unwrap();
+    let provider = support::provider(&server, server.public_client());
+    let mut login = Running::start(&support::arguments("login", &provider, &["--no-browser"]));
+    login.url().await;
+    let mut kill = tokio::process::Command::new("kill");
+    kill.args(["-INT", &login.child.id().unwrap().to_string()]);
+    assert_eq!(finish(kill).await.code, Some(0));
+    assert_eq!(login.end().await.code, Some(1));
+}

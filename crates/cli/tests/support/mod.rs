@@ -1,0 +1,176 @@
+//! Runs the built program.
+
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use authflow_testkit::{AuthorizationServer, Client, ScriptedUser};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStderr, ChildStdin, Command};
+use tokio::time::timeout;
+
+/// Nothing here takes so long; a program that hangs fails its test.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_authflow"));
+    command
+        .args(arguments)
+        .kill_on_drop(true)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    for name in ["BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs to the end.
+pub(crate) async fn run(arguments: &[&str]) -> Ended {
+    finish(command(arguments)).await
+}
+
+/// Runs to the end with this on stdin.
+pub(crate) async fn run_with(arguments: &[&str], input: &str) -> Ended {
+    let mut command = command(arguments);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // A program that fails before it reads leaves a broken pipe.
+    let _ = stdin.write_all(input.as_bytes()).await;
+    drop(stdin);
+    timeout(PATIENCE, child.wait_with_output()).await.expect("the program ends").unwrap().into()
+}
+
+pub(crate) async fn finish(mut command: Command) -> Ended {
+    timeout(PATIENCE, command.output()).await.expect("the program ends").unwrap().into()
+}
+
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Ended {
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// A program that runs and is talked to.
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    pub(crate) stdin: Option<ChildStdin>,
+    stderr: BufReader<ChildStderr>,
+    seen: String,
+}
+
+impl Running {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::of(command(arguments))
+    }
+
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        let stdin = child.stdin.take();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Self { child, stdin, stderr, seen: String::new() }
+    }
+
+    /// The rest of the next line of stderr that begins so.
+    pub(crate) async fn line(&mut self, beginning: &str) -> String {
+        timeout(PATIENCE, async {
+            loop {
+                let mut line = String::new();
+                let length = self.stderr.read_line(&mut line).await.unwrap();
+                assert!(length > 0, "no line begins with {beginning:?} in:\n{}", self.seen);
+                self.seen.push_str(&line);
+                if let Some(rest) = line.trim_end().strip_prefix(beginning) {
+                    return rest.to_owned();
+                }
+            }
+        })
+        .await
+        .expect("a line of stderr")
+    }
+
+    /// The authorization URL.
+    pub(crate) async fn url(&mut self) -> String {
+        self.line("open: ").await
+    }
+
+    pub(crate) async fn type_line(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().unwrap();
+        stdin.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+    }
+
+    pub(crate) async fn end(mut self) -> Ended {
+        let ended = timeout(PATIENCE, async {
+            // stdin stays open, as a terminal's does.
+            let mut stdout = String::new();
+            let mut pipe = self.child.stdout.take().unwrap();
+            let both = async {
+                tokio::join!(pipe.read_to_string(&mut stdout), self.stderr.read_to_string(&mut self.seen))
+            };
+            let (out, err) = both.await;
+            out.unwrap();
+            err.unwrap();
+            (stdout, self.child.wait().await.unwrap())
+        });
+        let (stdout, status) = ended.await.expect("the program ends");
+        Ended { code: status.code(), stdout, stderr: self.seen }
+    }
+}
+
+/// The options for a provider by its endpoints.
+pub(crate) fn provider(server: &AuthorizationServer, client: &Client) -> Vec<String> {
+    [
+        ("--authorization-endpoint", server.authorization_endpoint_of(client)),
+        ("--token-endpoint", server.token_endpoint()),
+        ("--revocation-endpoint", server.revocation_endpoint()),
+        ("--issuer", server.issuer().to_owned()),
+        ("--client-id", client.id().to_owned()),
+    ]
+    .into_iter()
+    .flat_map(|(name, value)| [name.to_owned(), value])
+    .collect()
+}
+
+/// `command`, the provider's options, and more.
+pub(crate) fn arguments<'a>(command: &'a str, provider: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = vec![command];
+    arguments.extend(provider.iter().map(String::as_str));
+    arguments.extend(more);
+    arguments
+}
+
+/// Logs in with the server's public client and returns the JSON.
+pub(crate) async fn logged_in(server: &AuthorizationServer) -> String {
+    let provider = provider(server, server.public_client());
+    let mut running = Running::start(&arguments("login", &provider, &["--no-browser", "--json"]));
+    let url = running.url().await;
+    let user = ScriptedUser::new();
+    let callback = user.approve(&url).await.unwrap();
+    user.deliver(&callback).await.unwrap();
+    let ended = running.end().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    ended.stdout
+}
+
+/// A parameter of a URL.
+pub(crate) fn parameter(url: &str, name: &str) -> String {
+    let url = url::Url::parse(url).unwrap();
+    let value = url.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value.into_owned());
+    value.unwrap_or_else(|| panic!("no parameter {name} in {url}"))
+}

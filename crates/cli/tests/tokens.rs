@@ -1,0 +1,91 @@
+//! `authflow refresh` and `authflow revoke`.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use authflow_testkit::{AuthorizationServer, Endpoint, Outcome};
+use support::{arguments, logged_in, provider, run, run_with};
+
+#[tokio::test]
+async fn refresh_prints_the_new_tokens() {
+    let server = AuthorizationServer::builder().start().await.unwrap();
+    let before = logged_in(&server).await;
+    let provider = provider(&server, server.public_client());
+    let ended = run_with(&arguments("refresh", &provider, &[]), &before).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let issued = server.ledger().token_requests().pop().unwrap();
+    assert_eq!(issued.outcome(), &Outcome::RefreshUsed);
+    let json = ended.json();
+    assert_eq!(json["access_token"].as_str(), issued.access_token());
+    assert_eq!(json["refresh_token"].as_str(), issued.refresh_token());
+    // Its own output is its input again.
+    let again = run_with(&arguments("refresh", &provider, &["--json"]), &ended.stdout).await;
+    assert_eq!(again.code, Some(0), "{again:?}");
+    // The first refresh token is used up.
+    let reused = run_with(&arguments("refresh", &provider, &[]), &before).await;
+    assert_eq!(reused.code, Some(1), "{reused:?}");
+    assert!(reused.stderr.contains("kind: InvalidGrant"), "{}", reused.stderr);
+    assert!(reused.stdout.is_empty());
+}
+
+#[tokio::test]
+async fn revoke_revokes() {
+    let server = AuthorizationServer::builder().start().await.unwrap();
+    let provider = provider(&server, server.public_client());
+    for (more, printed) in [(&[][..], "revoked"), (&["--json"][..], "{\"revocation\":\"revoked\"}\n")] {
+        let tokens = logged_in(&server).await;
+        let ended = run_with(&arguments("revoke", &provider, more), &tokens).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(ended.stdout.starts_with(printed), "{}", ended.stdout);
+        assert_eq!(server.ledger().of(Endpoint::Revocation).pop().unwrap().outcome(), &Outcome::Revoked);
+        let refused = run_with(&arguments("refresh", &provider, &[]), &tokens).await;
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_revocation_endpoint_it_fails_and_says_so() {
+    let server = AuthorizationServer::builder().start().await.unwrap();
+    let tokens = logged_in(&server).await;
+    let token_endpoint = server.token_endpoint();
+    let ended =
+        run_with(&["revoke", "--token-endpoint", &token_endpoint, "--client-id", "public-client"], &tokens)
+            .await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("--revocation-endpoint"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn stack_exchange_has_no_refresh() {
+    let arguments =
+        ["refresh", "stackexchange", "--client-id", "1", "--key", "a((", "--site", "stackoverflow"];
+    let ended = run_with(&arguments, r#"{"access_token":"secret-access-token-1"}"#).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("kind: Unsupported"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("secret-access-token-1"));
+}
+
+#[tokio::test]
+async fn input_that_cannot_be_used_is_2_and_quoted_nowhere() {
+    let server = AuthorizationServer::builder().start().await.unwrap();
+    let provider = provider(&server, server.public_client());
+    for input in [
+        "",
+        "  \n",
+        "secret-input-1",
+        "{\"access_token\":17}",
+        "[\"secret-input-1\"]",
+        "{\"refresh_token\":\"secret-input-1\"}",
+    ] {
+        for command in ["refresh", "revoke"] {
+            let ended = run_with(&arguments(command, &provider, &[]), input).await;
+            assert_eq!(ended.code, Some(2), "{input:?}: {ended:?}");
+            assert!(ended.stderr.contains("authflow login"), "{}", ended.stderr);
+            assert!(!ended.stderr.contains("secret-input-1"), "{}", ended.stderr);
+        }
+    }
+    let nothing = run(&arguments("refresh", &provider, &[])).await;
+    assert_eq!(nothing.code, Some(2), "{nothing:?}");
+    assert!(server.ledger().is_empty());
+}

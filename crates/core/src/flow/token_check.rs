@@ -1,0 +1,155 @@
+//! What no hook may leave out of a token request, or put into it twice.
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use serde_json::{Map, Value};
+
+use crate::call::Call;
+use crate::error::{Error, Result};
+use crate::grant::Grant;
+use crate::http_client::HttpRequest;
+use crate::secret::Secret;
+
+/// What the engine made has to be in the request: the verifier, the redirect URI. In the body or in the query, as the
+/// provider wants it.
+pub(super) fn check_token_request(cx: &Call<'_>, request: &HttpRequest) -> Result<()> {
+    let Some(Grant::AuthorizationCode { code_verifier, redirect_uri, .. }) = cx.grant else { return Ok(()) };
+    let secret = cx.credentials.client_secret().map(Secret::expose);
+    let omits = |name: &str| cx.provider.quirks().token.omit.iter().any(|omitted| omitted == name);
+    let verifier = code_verifier.as_ref().map(Secret::expose);
+    let redirect_uri = redirect_uri.as_deref().filter(|_| !omits("redirect_uri"));
+    let [no_verifier, no_redirect_uri, no_secret] = missing(request, [verifier, redirect_uri, secret]);
+    if no_verifier {
+        return Err(Error::configuration(
+            "a hook left the verifier out of the token request (RFC 7636 §4.5)",
+        ));
+    }
+    if no_redirect_uri {
+        return Err(Error::configuration(
+            "a hook left the redirect URI out of the token request (RFC 6749 §4.1.3)",
+        ));
+    }
+    let content_type = request.headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+    let is_form = content_type.is_some_and(|value| value.starts_with(b"application/x-www-form-urlencoded"));
+    if is_form && has_double(&request.body) {
+        return Err(Error::configuration(
+            "a parameter of the token request would occur twice (RFC 6749 §3.2)",
+        ));
+    }
+    let is_basic =
+        request.headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"Basic "));
+    if is_basic && secret.is_some() && !no_secret {
+        return Err(Error::configuration(
+            "the client would authenticate in two ways at once (RFC 6749 §2.3)",
+        ));
+    }
+    Ok(())
+}
+
+/// Which of the wanted values is no value of a parameter, in the query or in the body. What is not wanted is not missing.
+fn missing<const N: usize>(request: &HttpRequest, mut wanted: [Option<&str>; N]) -> [bool; N] {
+    let mut found = |is_it: &dyn Fn(&str) -> bool| {
+        for value in &mut wanted {
+            *value = value.filter(|value| !is_it(value));
+        }
+    };
+    let query = request.url.query().unwrap_or_default().as_bytes();
+    pairs(query).for_each(|(_, encoded)| found(&|value| decodes_to(encoded, value)));
+    // Only what begins like one is a JSON object.
+    let looks_like_json = request.body.trim_ascii_start().starts_with(b"{");
+    let json =
+        if looks_like_json { serde_json::from_slice::<Map<String, Value>>(&request.body).ok() } else { None };
+    match &json {
+        Some(object) => object.values().for_each(|member| found(&|value| member.as_str() == Some(value))),
+        None => pairs(&request.body).for_each(|(_, encoded)| found(&|value| decodes_to(encoded, value))),
+    }
+    wanted.map(|value| value.is_some())
+}
+
+fn has_double(form: &[u8]) -> bool {
+    let names = || pairs(form).map(|(name, _)| name);
+    // Names of different lengths, with nothing encoded, are not the same: mostly there is no more to look at.
+    let mut lengths: u64 = 0;
+    let all_differ = names().all(|name| {
+        let length = 1 << (name.len() % 64);
+        let differs = lengths & length == 0 && is_plain(name);
+        lengths |= length;
+        differs
+    });
+    !all_differ
+        && names().enumerate().any(|(at, name)| {
+            names().take(at).any(|known| decoded(known).eq(decoded(name))) && !decodes_to(name, "resource")
+        })
+}
+
+/// Names and values of a form, still encoded: nothing is copied to look at them.
+fn pairs(form: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    form.split(|b| *b == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let end = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
+        let (name, value) = pair.split_at(end);
+        (name, value.get(1..).unwrap_or_default())
+    })
+}
+
+/// What is encoded has one to three bytes for each that it stands for.
+fn decodes_to(encoded: &[u8], value: &str) -> bool {
+    if encoded == value.as_bytes() && is_plain(encoded) {
+        return true;
+    }
+    (value.len()..=value.len().saturating_mul(3)).contains(&encoded.len())
+        && decoded(encoded).eq(value.bytes())
+}
+
+fn is_plain(encoded: &[u8]) -> bool {
+    !encoded.iter().any(|b| matches!(b, b'%' | b'+'))
+}
+
+/// The bytes that a form-encoded text stands for (WHATWG URL §5.1).
+fn decoded(encoded: &[u8]) -> impl Iterator<Item = u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let mut rest = encoded;
+    std::iter::from_fn(move || {
+        let (&first, after) = rest.split_first()?;
+        rest = after;
+        match (first, after) {
+            (b'+', _) => Some(b' '),
+            (b'%', [high, low, after @ ..]) => match (digit(*high), digit(*low)) {
+                (Some(high), Some(low)) => {
+                    rest = after;
+                    Some(high << 4 | low)
+                }
+                _ => Some(b'%'),
+            },
+            (byte, _) => Some(byte),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use url::form_urlencoded;
+
+    use super::{decoded, decodes_to, has_double, pairs};
+
+    #[test]
+    fn a_form_is_read_as_the_url_standard_reads_it() {
+        for form in ["", "&&a", "a=b&c", "a=b=c&=d", "%61+b=%2B%c3%A9", "a=%&b=%4&c=%zz%41", "a%3Db=1&a%26=2"]
+        {
+            let ours: Vec<(Vec<u8>, Vec<u8>)> = pairs(form.as_bytes())
+                .map(|(name, value)| (decoded(name).collect(), decoded(value).collect()))
+                .collect();
+            let theirs: Vec<(Vec<u8>, Vec<u8>)> = form_urlencoded::parse(form.as_bytes())
+                .map(|(name, value)| (name.into_owned().into_bytes(), value.into_owned().into_bytes()))
+                .collect();
+            assert_eq!(ours, theirs, "{form}");
+        }
+    }
+
+    #[test]
+    fn values_and_names_are_compared_decoded() {
+        assert!(decodes_to(b"https%3A%2F%2Fa+b", "https://a b"));
+        assert!(!decodes_to(b"ab", "abc"));
+        assert!(!decodes_to(b"abc", "ab"));
+        assert!(has_double(b"code=1&c%6Fde=2"));
+        assert!(!has_double(b"resource=1&resource=2&code=3"));
+    }
+}

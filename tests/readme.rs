@@ -1,0 +1,67 @@
+//! The two READMEs that show the first use show the same, and what they link to is there.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod common;
+
+use common::{read, root};
+
+/// The first code of a README, without the lines that rustdoc hides.
+fn first_use(path: &str) -> Vec<String> {
+    let text = read(path);
+    let code = text
+        .split("```")
+        .skip(1)
+        .step_by(2)
+        .find(|code| code.contains("use authflow::"))
+        .unwrap_or_else(|| panic!("{path} shows no use of authflow"));
+    let shown = code.lines().skip(1).filter(|line| !line.starts_with("# "));
+    shown.map(str::to_owned).collect()
+}
+
+/// The facade's README is its crate documentation, so that its block is compiled; this one is what visitors see.
+#[test]
+fn both_readmes_show_the_same_first_use() {
+    assert_eq!(first_use("README.md"), first_use("crates/authflow/README.md"));
+}
+
+#[test]
+fn the_first_use_is_twelve_lines() {
+    let lines = first_use("README.md");
+    let lines: Vec<_> = lines.iter().filter(|line| !line.is_empty() && !line.starts_with("//")).collect();
+    assert!((4..=12).contains(&lines.len()), "{lines:#?}");
+}
+
+#[test]
+fn the_documents_link_to_files_and_headings_that_exist() {
+    for path in ["README.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md", "CONTRIBUTING.md"] {
+        let text = read(path);
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+            if link.starts_with("https://") {
+                continue;
+            }
+            let (file, heading) =
+                link.split_once('#').map_or((link, None), |(file, heading)| (file, Some(heading)));
+            let target = if file.is_empty() { path } else { file };
+            assert!(root().join(target).exists(), "{path} links to {link}, and there is no such file");
+            if let Some(heading) = heading {
+                assert!(
+                    headings(target).iter().any(|known| known == heading),
+                    "{path} links to {link}, and there is no such heading"
+                );
+            }
+        }
+    }
+}
+
+/// The anchors that a Markdown viewer makes of headings.
+fn headings(path: &str) -> Vec<String> {
+    let text = read(path);
+    let heading =
+        |line: &str| line.starts_with('#').then(|| line.trim_start_matches('#').trim().to_lowercase());
+    let anchor = |heading: String| {
+        let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.collect::<String>().replace(' ', "-")
+    };
+    text.lines().filter_map(heading).map(anchor).collect()
+}
