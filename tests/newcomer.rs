@@ -10,9 +10,11 @@ use std::sync::Arc;
 use authflow::quirks::ResponseFormat;
 use authflow::{
     AuthorizationResponse, Binding, Call, ClientCredentials, Completed, ConfiguredProvider, Error, ErrorKind,
-    Expiry, Flow, FlowManager, HttpClient, HttpRequest, Limits, MemoryStateStore, Provider,
+    Expiry, Flow, FlowManager, HttpClient, HttpRequest, HttpResponse, Limits, MemoryStateStore, Provider,
     ProviderDefinition, Quirks, Result, Revocation, StateStore, TokenSet, async_trait, rfc,
 };
+use authflow_testkit::conformance::provider::ProviderFixture;
+use authflow_testkit::provider_conformance;
 use common::{Script, pairs, value};
 
 /// Withings: commas between scopes, `action` in both token requests, the tokens below `body`, and errors with status 200
@@ -198,3 +200,39 @@ async fn a_hook_that_fails_costs_no_tokens() {
     assert_eq!(completed.tokens.access_token.expose(), "AT");
     assert_eq!(completed.after_exchange.unwrap().kind(), ErrorKind::Unavailable);
 }
+
+fn json(body: &str) -> HttpResponse {
+    let json = http::HeaderValue::from_static("application/json");
+    HttpResponse::new(http::StatusCode::OK, body).with_header(http::header::CONTENT_TYPE, json)
+}
+
+provider_conformance!(
+    withings_conforms,
+    ProviderFixture::new(withings)
+        .token_json(
+            r#"{"status":0,"body":{"userid":"1","access_token":"planted-access-token","expires_in":10800,
+                "refresh_token":"planted-refresh-token","scope":"user.info,user.metrics","token_type":"Bearer"}}"#,
+        )
+        .kept_refresh_reply(json(
+            r#"{"status":0,"body":{"userid":"1","access_token":"planted-second-access-token","expires_in":10800}}"#,
+        ))
+        .rotated_refresh_reply(json(
+            r#"{"status":0,"body":{"userid":"1","access_token":"planted-third-access-token","expires_in":10800,
+                "refresh_token":"planted-third-refresh-token"}}"#,
+        ))
+        .token_error(
+            json(r#"{"status":503,"body":{},"error":"Invalid Params: invalid code"}"#),
+            ErrorKind::InvalidGrant,
+        )
+);
+
+provider_conformance!(
+    mailchimp_conforms,
+    ProviderFixture::new(|states| Mailchimp::new(credentials(), states).unwrap())
+        .token_json(r#"{"access_token":"planted-access-token","expires_in":0,"scope":null}"#)
+        .api_url("https://login.mailchimp.com/oauth2/metadata")
+        .script(|request| match request.url.path() {
+            "/oauth2/metadata" => Some(json(r#"{"dc":"us6","user_id":15}"#)),
+            _ => None,
+        })
+);

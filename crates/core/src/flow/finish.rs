@@ -1,14 +1,17 @@
 //! `finish`.
 
+use std::collections::BTreeMap;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 
 use super::Flow;
+use super::steps::code_grant;
 use crate::binding::{Binding, User};
-use crate::callback::AuthorizationResponse;
+use crate::callback::{AuthorizationResponse, Callback};
 use crate::endpoints::Endpoints;
 use crate::error::{Error, Operation, Result};
+use crate::grant::Grant;
 use crate::state::PendingFlow;
 use crate::token::TokenSet;
 
@@ -50,10 +53,21 @@ impl Finish<'_> {
         let pending = flow.check_state(&self.extensions, self.response, self.binding).await?;
         flow.check_callback(&pending, self.response).map_err(Error::state_used_up)?;
         let endpoints = flow.resolve().await.map_err(Error::state_used_up)?;
-        let callback =
-            flow.read_callback(&endpoints, &pending, self.response).map_err(Error::state_used_up)?;
-        let tokens = flow.exchange_at(&endpoints, &pending, callback).await.map_err(Error::state_used_up)?;
-        Ok(flow.completed(&endpoints, pending, tokens).await)
+        let (grant, retained) = self.grant(&endpoints, &pending).map_err(Error::state_used_up)?;
+        let exchanged = flow.exchange_code(&endpoints, &pending, &grant, &retained).await;
+        let mut tokens = exchanged.map_err(Error::state_used_up)?;
+        let after_exchange = flow.after_exchange(&endpoints, &pending, &mut tokens).await;
+        Ok(flow.completed(pending, tokens, after_exchange))
+    }
+
+    fn grant(
+        &self,
+        endpoints: &Arc<Endpoints>,
+        pending: &PendingFlow,
+    ) -> Result<(Grant, BTreeMap<String, String>)> {
+        let Callback { outcome, retained } = self.flow.read_callback(endpoints, pending, self.response)?;
+        self.flow.check_verifier(pending)?;
+        Ok((code_grant(pending, outcome)?, retained))
     }
 }
 
@@ -113,23 +127,20 @@ impl Flow {
         self.check_callback(&pending, response)?;
         let endpoints = self.resolve().await?;
         let callback = self.read_callback(&endpoints, &pending, response)?;
-        let tokens = self.exchange_unasked(&endpoints, &pending, callback).await?;
-        Ok(self.completed(&endpoints, pending, tokens).await)
+        // The code may have come without our asking, so without a verifier.
+        let grant = code_grant(&pending, callback.outcome)?;
+        let mut tokens = self.exchange_code(&endpoints, &pending, &grant, &callback.retained).await?;
+        let after_exchange = self.after_exchange(&endpoints, &pending, &mut tokens).await;
+        Ok(self.completed(pending, tokens, after_exchange))
     }
 
-    async fn completed(
-        &self,
-        endpoints: &Arc<Endpoints>,
-        pending: PendingFlow,
-        mut tokens: TokenSet,
-    ) -> Completed {
-        let after_exchange = self.after_exchange(endpoints, &pending, &mut tokens).await.err();
+    fn completed(&self, pending: PendingFlow, tokens: TokenSet, after_exchange: Result<()>) -> Completed {
         Completed {
             tokens,
             owner: pending.owner,
             return_to: pending.return_to,
             nonce: pending.nonce,
-            after_exchange: after_exchange.map(|error| error.at(self.provider().id(), Operation::Finish)),
+            after_exchange: self.at(Operation::Finish, after_exchange).err(),
         }
     }
 }

@@ -30,12 +30,8 @@ impl GuardedClient {
 }
 
 impl GuardedClient {
-    /// What [`HttpClient::send`] does, for the engine, which needs no trait object.
-    pub(super) async fn send_within(
-        &self,
-        mut request: HttpRequest,
-        limits: &Limits,
-    ) -> Result<HttpResponse, HttpError> {
+    /// Refuses what goes elsewhere, and adds the headers of protocol calls. The limits are those that hold for this request.
+    pub(super) fn admit(&self, request: &mut HttpRequest, limits: &Limits) -> Result<Limits, HttpError> {
         if !is_secure(&request.url) {
             return Err(HttpError::new(HttpErrorKind::Insecure, Delivery::NotSent));
         }
@@ -51,23 +47,33 @@ impl GuardedClient {
         for (name, value) in defaults {
             request.headers.entry(name).or_insert(value);
         }
-        let limits = Limits {
+        Ok(Limits {
             total: limits.total.min(self.limits.total),
             connect: limits.connect.min(self.limits.connect),
             max_body: limits.max_body.min(self.limits.max_body),
-        };
-        // The client itself: through the Arc each call would be boxed twice.
-        let response = (*self.http).send(request, &limits).await?;
-        if response.body.len() > limits.max_body {
-            return Err(HttpError::new(HttpErrorKind::TooLarge, Delivery::Answered));
-        }
-        Ok(response)
+        })
     }
+
+    /// The client itself, for a request that was admitted: through this one, and through the `Arc`, it would be boxed again.
+    pub(super) fn client(&self) -> &dyn HttpClient {
+        &*self.http
+    }
+}
+
+/// Once more, whatever client this is.
+pub(super) fn check_size(response: &HttpResponse, limits: &Limits) -> Result<(), HttpError> {
+    if response.body.len() > limits.max_body {
+        return Err(HttpError::new(HttpErrorKind::TooLarge, Delivery::Answered));
+    }
+    Ok(())
 }
 
 #[async_trait]
 impl HttpClient for GuardedClient {
-    async fn send(&self, request: HttpRequest, limits: &Limits) -> Result<HttpResponse, HttpError> {
-        self.send_within(request, limits).await
+    async fn send(&self, mut request: HttpRequest, limits: &Limits) -> Result<HttpResponse, HttpError> {
+        let limits = self.admit(&mut request, limits)?;
+        let response = self.client().send(request, &limits).await?;
+        check_size(&response, &limits)?;
+        Ok(response)
     }
 }

@@ -1,5 +1,6 @@
 //! The steps of `begin` and `finish`, one by one.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +8,12 @@ use std::time::Duration;
 use super::Flow;
 use super::begin::Options;
 use super::render::authorization_url;
+use super::token_check::check_token_request;
 use crate::binding::Binding;
 use crate::call::AuthorizationRequest;
 use crate::callback::{AuthorizationResponse, Callback, malformed};
 use crate::endpoints::{EndpointUrls, Endpoints};
-use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::error::{Error, ErrorKind, Operation, Result, ServerError};
 use crate::grant::Grant;
 use crate::http_client::{HttpRequest, HttpResponse};
 use crate::pkce::CodeChallenge;
@@ -119,12 +121,7 @@ impl Flow {
     }
 
     /// Names the owner in the flow, and makes its key.
-    pub(super) fn bind(
-        &self,
-        state: &str,
-        binding: &Binding,
-        pending: &mut PendingFlow,
-    ) -> Result<StateKey> {
+    pub(super) fn bind(&self, state: &str, binding: &Binding, pending: &mut PendingFlow) -> Result<StateKey> {
         binding.check()?;
         if let Some(user) = binding.as_user() {
             pending.bucket = pending.bucket.or_else(|| Some(Bucket::of_user(user)));
@@ -256,55 +253,35 @@ impl Flow {
     /// [`ErrorKind::AccessDenied`] and [`ErrorKind::AuthorizationFailed`] if the callback is the provider's no; else those of
     /// the token request.
     pub async fn exchange(&self, pending: &PendingFlow, callback: Callback) -> Result<TokenSet> {
-        self.exchange_at(&self.resolve().await?, pending, callback).await
+        let Callback { outcome, retained } = callback;
+        self.check_verifier(pending)?;
+        let grant = code_grant(pending, outcome)?;
+        let endpoints = self.resolve().await?;
+        self.exchange_code(&endpoints, pending, &grant, &retained).await
     }
 
-    pub(super) async fn exchange_at(
-        &self,
-        endpoints: &Arc<Endpoints>,
-        pending: &PendingFlow,
-        callback: Callback,
-    ) -> Result<TokenSet> {
+    pub(super) fn check_verifier(&self, pending: &PendingFlow) -> Result<()> {
         if pending.code_verifier.is_none() && self.provider().uses_pkce(&self.credentials()) {
             return Err(Error::new(ErrorKind::StateNotFound, "the flow was begun without PKCE; begin again"));
         }
-        self.exchange_unasked(endpoints, pending, callback).await
+        Ok(())
     }
 
-    /// The exchange of a code that may have come without our asking, so without a verifier.
-    pub(super) async fn exchange_unasked(
+    pub(super) async fn exchange_code(
         &self,
         endpoints: &Arc<Endpoints>,
         pending: &PendingFlow,
-        callback: Callback,
+        grant: &Grant,
+        retained: &BTreeMap<String, String>,
     ) -> Result<TokenSet> {
-        let Callback { outcome, retained } = callback;
-        let code = outcome.map_err(|server_error| {
-            let (kind, message) = match server_error.code() {
-                "access_denied" => (ErrorKind::AccessDenied, "access was denied"),
-                _ => (
-                    ErrorKind::AuthorizationFailed,
-                    "the provider answered the authorization request with an error",
-                ),
-            };
-            Error::new(kind, message).with_server_error(server_error)
-        })?;
-        let grant = Grant::AuthorizationCode {
-            code,
-            code_verifier: pending.code_verifier.clone(),
-            redirect_uri: Some(Arc::clone(&pending.redirect_uri)),
-        };
-        let urls = self.urls_of(endpoints, Some(&retained), None)?;
-        self.exchange_grant(
-            Operation::Exchange,
-            &urls,
-            &grant,
-            Some(pending),
-            Some(&retained),
-            &pending.scopes,
-            None,
-        )
-        .await
+        let urls = self.urls_of(endpoints, Some(retained), None)?;
+        let credentials = self.credentials();
+        let mut cx = self.call(Operation::Exchange, &urls, &credentials);
+        cx.grant = Some(grant);
+        cx.pending = Some(pending);
+        cx.callback = Some(retained);
+        cx.scopes = Some(&pending.scopes);
+        self.exchange_grant(cx, &urls).await
     }
 
     /// The token request for a grant, as the manager makes it, without sending it: to look at, or to send by other means.
@@ -319,7 +296,10 @@ impl Flow {
         cx.grant = Some(grant);
         cx.scopes = Some(scopes);
         let http = self.guarded(&urls);
-        self.made_token_request(&cx, &http).await
+        let mut request = self.manager().token_request(&cx)?;
+        self.manager().prepare_token_request(&cx, &http, &mut request).await?;
+        check_token_request(&cx, &request)?;
+        Ok(request)
     }
 
     /// Reads a token response by the manager's rules.
@@ -340,6 +320,28 @@ impl Flow {
         cx.scopes = Some(scopes);
         self.manager().token_response(&cx, response)
     }
+}
+
+/// The grant for the code of a callback, or the provider's no.
+pub(super) fn code_grant(
+    pending: &PendingFlow,
+    outcome: std::result::Result<Secret, ServerError>,
+) -> Result<Grant> {
+    let code = outcome.map_err(|server_error| {
+        let (kind, message) = match server_error.code() {
+            "access_denied" => (ErrorKind::AccessDenied, "access was denied"),
+            _ => (
+                ErrorKind::AuthorizationFailed,
+                "the provider answered the authorization request with an error",
+            ),
+        };
+        Error::new(kind, message).with_server_error(server_error)
+    })?;
+    Ok(Grant::AuthorizationCode {
+        code,
+        code_verifier: pending.code_verifier.clone(),
+        redirect_uri: Some(Arc::clone(&pending.redirect_uri)),
+    })
 }
 
 /// RFC 9207 §2.4: byte by byte, before the token request, and without a word of the response in the error.

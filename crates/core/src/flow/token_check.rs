@@ -4,14 +4,20 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::{Map, Value};
 
 use crate::call::Call;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::grant::Grant;
 use crate::http_client::HttpRequest;
 use crate::secret::Secret;
 
-/// What the engine made has to be in the request: the verifier, the redirect URI. In the body or in the query, as the
-/// provider wants it.
+/// After all hooks: the request goes to the provider, and what the engine made is in it: the verifier, the redirect URI. In
+/// the body or in the query, as the provider wants it.
 pub(super) fn check_token_request(cx: &Call<'_>, request: &HttpRequest) -> Result<()> {
+    if !cx.endpoints.is_protocol(&request.url) {
+        return Err(Error::new(
+            ErrorKind::ForeignOrigin,
+            "a hook points the token request at another origin than the provider's; nothing was sent",
+        ));
+    }
     let Some(Grant::AuthorizationCode { code_verifier, redirect_uri, .. }) = cx.grant else { return Ok(()) };
     let secret = cx.credentials.client_secret().map(Secret::expose);
     let omits = |name: &str| cx.provider.quirks().token.omit.iter().any(|omitted| omitted == name);

@@ -1,10 +1,9 @@
 //! What is done with tokens: exchange, refresh, client credentials, revocation, API requests.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Flow;
-use super::guard::GuardedClient;
+use super::guard::check_size;
 use super::token_check::check_token_request;
 use crate::call::Call;
 use crate::endpoints::{EndpointUrls, Endpoints};
@@ -45,8 +44,13 @@ impl Flow {
         let refresh_token = refresh_token
             .ok_or_else(|| Error::new(ErrorKind::Unsupported, "there is no refresh token; connect again"))?;
         let grant = Grant::RefreshToken { refresh_token };
+        let credentials = self.credentials();
         let urls = self.urls(None, Some(tokens)).await?;
-        self.exchange_grant(Operation::Refresh, &urls, &grant, None, None, &tokens.scopes, Some(tokens)).await
+        let mut cx = self.call(Operation::Refresh, &urls, &credentials);
+        cx.grant = Some(&grant);
+        cx.scopes = Some(&tokens.scopes);
+        cx.previous = Some(tokens);
+        self.exchange_grant(cx, &urls).await
     }
 
     /// Gets a token for the client itself (RFC 6749 §4.4).
@@ -59,22 +63,17 @@ impl Flow {
     }
 
     async fn run_client_credentials(&self, scopes: &Scopes) -> Result<TokenSet> {
-        if !self.credentials().is_confidential() {
+        let credentials = self.credentials();
+        if !credentials.is_confidential() {
             return Err(Error::configuration(
                 "client credentials need a client with a secret (RFC 6749 §4.4.2)",
             ));
         }
         let urls = self.urls(None, None).await?;
-        self.exchange_grant(
-            Operation::ClientCredentials,
-            &urls,
-            &Grant::ClientCredentials,
-            None,
-            None,
-            scopes,
-            None,
-        )
-        .await
+        let mut cx = self.call(Operation::ClientCredentials, &urls, &credentials);
+        cx.grant = Some(&Grant::ClientCredentials);
+        cx.scopes = Some(scopes);
+        self.exchange_grant(cx, &urls).await
     }
 
     /// Revokes the tokens at the provider. Forgetting them here is the caller's part, whatever comes of it.
@@ -128,46 +127,21 @@ impl Flow {
         Ok(())
     }
 
+    /// Sends the grant of `cx`, once, and reads the answer.
     pub(super) async fn exchange_grant(
         &self,
-        operation: Operation,
+        mut cx: Call<'_>,
         urls: &Arc<EndpointUrls>,
-        grant: &Grant,
-        pending: Option<&PendingFlow>,
-        callback: Option<&BTreeMap<String, String>>,
-        scopes: &Scopes,
-        previous: Option<&TokenSet>,
     ) -> Result<TokenSet> {
-        let credentials = self.credentials();
-        let mut cx = self.call(operation, urls, &credentials);
-        cx.grant = Some(grant);
-        cx.pending = pending;
-        cx.callback = callback;
-        cx.scopes = Some(scopes);
-        cx.previous = previous;
         let http = self.guarded(urls);
-        let request = self.made_token_request(&cx, &http).await?;
-        let response = http.send_within(request, http.limits()).await?;
+        let mut request = self.manager().token_request(&cx)?;
+        self.manager().prepare_token_request(&cx, &http, &mut request).await?;
+        check_token_request(&cx, &request)?;
+        let limits = http.admit(&mut request, http.limits())?;
+        let response = http.client().send(request, &limits).await?;
+        check_size(&response, &limits)?;
         cx.now = self.inner.clock.now();
         self.manager().token_response(&cx, &response)
-    }
-
-    /// The token request after all hooks, with what no hook may leave out.
-    pub(super) async fn made_token_request(
-        &self,
-        cx: &Call<'_>,
-        http: &GuardedClient,
-    ) -> Result<HttpRequest> {
-        let mut request = self.manager().token_request(cx)?;
-        self.manager().prepare_token_request(cx, http, &mut request).await?;
-        if !cx.endpoints.is_protocol(&request.url) {
-            return Err(Error::new(
-                ErrorKind::ForeignOrigin,
-                "a hook points the token request at another origin than the provider's; nothing was sent",
-            ));
-        }
-        check_token_request(cx, &request)?;
-        Ok(request)
     }
 
     pub(super) async fn after_exchange(

@@ -60,7 +60,7 @@ impl Evicted {
         self.counted
     }
 
-    fn push(&mut self, entry: Entry) {
+    fn push(&mut self, entry: &Entry) {
         self.any = true;
         if let Some(bucket) = entry.flow.bucket() {
             self.counted.push((StateKey::from_bytes(entry.key), bucket));
@@ -92,7 +92,7 @@ impl Shard {
         self.expire_into(now, &mut evicted);
         while self.len() >= capacity {
             match self.remove(self.first) {
-                Some(entry) => evicted.push(entry),
+                Some(entry) => evicted.push(&entry),
                 None => break,
             }
         }
@@ -129,7 +129,7 @@ impl Shard {
                 _ => break,
             }
             if let Some(entry) = self.remove(self.first) {
-                evicted.push(entry);
+                evicted.push(&entry);
             }
         }
     }

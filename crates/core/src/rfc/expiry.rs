@@ -134,7 +134,7 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
 /// The members of `object` that none of `pointers` names. A pointer that goes deeper leaves its member in place.
 pub(super) fn remaining<'p>(
     object: &Map<String, Value>,
-    pointers: impl Iterator<Item = &'p str> + Clone,
+    pointers: &(impl Iterator<Item = &'p str> + Clone),
 ) -> Map<String, Value> {
     let left = object
         .iter()

@@ -259,7 +259,7 @@ fn extra(shape: &ResponseShape, root: &Value, previous: Option<&TokenSet>) -> Ma
         &shape.expiry.issued_at,
     ];
     let pointers = standard.into_iter().chain(configured.into_iter().flatten().map(String::as_str));
-    let mut extra = root.as_object().map(|object| remaining(object, pointers)).unwrap_or_default();
+    let mut extra = root.as_object().map(|object| remaining(object, &pointers)).unwrap_or_default();
     if let Some(previous) = previous {
         for (name, value) in &previous.extra {
             if !extra.contains_key(name) {

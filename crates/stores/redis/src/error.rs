@@ -27,7 +27,9 @@ pub enum ConnectError {
     #[error("the server refused user or password")]
     Authentication,
     /// The user may not do what is needed.
-    #[error("the user needs the rights `+set +getdel` on the keys of the prefix (ACL SETUSER), and in a cluster `+cluster|slots`")]
+    #[error(
+        "the user needs the rights `+set +getdel` on the keys of the prefix (ACL SETUSER), and in a cluster `+cluster|slots`"
+    )]
     Permission,
     /// The server has no `GETDEL`.
     #[error("the server has no GETDEL: Redis 6.2 or later is needed{}", version.as_ref().map(|it| format!(", this is {it}")).unwrap_or_default())]

@@ -1,0 +1,157 @@
+//! A connection that is opened when it is needed, shared, and replaced when it is dead.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use redis::{Cmd, RedisError, Value};
+
+use crate::address::Address;
+use crate::connector::{Connector, Live};
+use crate::error::{Cause, Failure, Refusal};
+use crate::sentinel::Sentinels;
+
+/// Where a link leads.
+#[derive(Debug)]
+pub(crate) enum Target {
+    Server(Address),
+    Master(Sentinels),
+}
+
+/// One command.
+#[derive(Clone, Copy)]
+pub(crate) enum Request<'c> {
+    Plain(&'c Cmd),
+    /// After `ASKING`: for a slot that is on its way to the node.
+    Asking(&'c Cmd),
+}
+
+/// The reconnecting connection. No command is ever sent twice by it.
+pub(crate) struct Link {
+    target: Target,
+    connector: Arc<Connector>,
+    current: RwLock<Option<Arc<Live>>>,
+    /// Held by the one who connects.
+    connecting: tokio::sync::Mutex<()>,
+    /// How often connecting has failed, and how it did last.
+    failures: AtomicU64,
+    last_failure: Mutex<Option<Cause>>,
+}
+
+impl Link {
+    pub(crate) fn new(target: Target, connector: Arc<Connector>) -> Self {
+        Self {
+            target,
+            connector,
+            current: RwLock::new(None),
+            connecting: tokio::sync::Mutex::new(()),
+            failures: AtomicU64::new(0),
+            last_failure: Mutex::new(None),
+        }
+    }
+
+    pub(crate) const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Sends a command once and waits for its answer.
+    pub(crate) async fn call(&self, request: Request<'_>) -> Result<Value, Failure> {
+        let live = match self.live() {
+            Some(live) => live,
+            None => self.connect().await.map_err(Failure::NotSent)?,
+        };
+        let answer = match request {
+            Request::Plain(cmd) => live.connection().send_packed_command(cmd).await,
+            Request::Asking(cmd) => {
+                let mut pipeline = redis::pipe();
+                pipeline.cmd("ASKING").add_command(cmd.clone());
+                let answers = live.connection().send_packed_commands(&pipeline, 0, 2).await;
+                answers.map(|answers| answers.into_iter().next_back().unwrap_or_default())
+            }
+        };
+        match answer {
+            Ok(Value::ServerError(error)) => {
+                let refusal = Refusal::new(error);
+                if refusal.code() == "READONLY" {
+                    // A master that was demoted: the next call looks for the new one.
+                    self.discard(&live);
+                }
+                Err(Failure::Refused(refusal))
+            }
+            Ok(value) => Ok(value),
+            Err(error) => {
+                // It may be a peer that is gone without a word: the next call opens another connection.
+                self.discard(&live);
+                Err(Failure::Lost(Cause::new(lost(&error))))
+            }
+        }
+    }
+
+    /// The connection, unless it is dead.
+    pub(crate) fn live(&self) -> Option<Arc<Live>> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().filter(|live| live.is_alive()).map(Arc::clone)
+    }
+
+    fn discard(&self, live: &Arc<Live>) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, live)) {
+            *current = None;
+        }
+    }
+
+    /// Opens the connection, or waits for whoever does it already and shares what comes of it: however many wait, none waits
+    /// longer than for two attempts.
+    pub(crate) async fn connect(&self) -> Result<Arc<Live>, Cause> {
+        let seen = self.failures.load(Ordering::Acquire);
+        let _turn = self.connecting.lock().await;
+        if let Some(live) = self.live() {
+            return Ok(live);
+        }
+        if self.failures.load(Ordering::Acquire) != seen
+            && let Some(cause) = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        {
+            return Err(cause);
+        }
+        let opened = tokio::time::timeout(self.connector.connection_timeout, self.open()).await;
+        match opened.unwrap_or_else(|_| Err(Cause::new("the connection could not be opened in time"))) {
+            Ok(live) => {
+                let live = Arc::new(live);
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&live));
+                Ok(live)
+            }
+            Err(cause) => {
+                *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause.clone());
+                self.failures.fetch_add(1, Ordering::Release);
+                Err(cause)
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Live, Cause> {
+        match &self.target {
+            Target::Server(address) => self.connector.open(address).await,
+            Target::Master(sentinels) => sentinels.open_master(&self.connector).await,
+        }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("target", &self.target)
+            .field("connected", &self.live().is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The driver's own text may repeat what was on the wire.
+fn lost(error: &RedisError) -> &'static str {
+    if error.is_timeout() {
+        "no answer came in time"
+    } else if error.is_io_error() {
+        "the connection was lost before the answer came"
+    } else {
+        "the answer is not one of Redis"
+    }
+}

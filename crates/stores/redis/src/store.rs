@@ -1,0 +1,195 @@
+//! The state store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use authflow_core::{
+    PendingFlow, StateContext, StateKey, StateStore, StoreError, StoreErrorKind, async_trait,
+};
+use redis::{Cmd, Value, cmd};
+
+use crate::cluster::Cluster;
+use crate::config::{MAX_PREFIX, RedisConfig, Servers};
+use crate::connector::Connector;
+use crate::error::{Cause, ConnectError, Failure};
+use crate::link::{Link, Request, Target};
+use crate::sentinel::{Sentinels, text};
+use crate::slot::slot;
+
+/// Keeps pending flows in Redis. Cheap to clone; the clones share their connections.
+///
+/// A flow is one key, `prefix` and the 32 bytes of the [`StateKey`], with [`PendingFlow::to_bytes`] as its value. Storing it
+/// is `SET … NX PX`, checking it is `GETDEL`: one round trip each, and neither is ever sent a second time unless the server
+/// said, or it is certain, that nothing was done. Redis counts the time to live, by its own clock.
+///
+/// There is no cap for a [`Bucket`](authflow_core::Bucket): the time to live bounds what one user can fill.
+#[derive(Clone, Debug)]
+pub struct RedisStateStore {
+    server: Arc<Server>,
+    prefix: Arc<str>,
+}
+
+#[derive(Debug)]
+enum Server {
+    One(Link),
+    Cluster(Cluster),
+}
+
+/// The longest time to live that is written: a hundred years. Redis refuses what would overflow its clock.
+const MAX_TTL: u64 = 3_155_760_000_000;
+
+impl RedisStateStore {
+    /// Connects, and finds out whether everything is there that is needed: the server is reached and recent enough, takes
+    /// writes, and lets the user do what has to be done. To see that, it writes a key that no flow can have, for a
+    /// millisecond, and removes it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]: each says what to change.
+    pub async fn connect(config: RedisConfig) -> Result<Self, ConnectError> {
+        config.check()?;
+        let connector = Connector::new(&config)?;
+        let server = match &config.servers {
+            Servers::One(location) => {
+                Server::One(Link::new(Target::Server(location.address.clone()), Arc::new(connector)))
+            }
+            Servers::Sentinel { master, sentinels } => {
+                let sentinels = Sentinels::new(&config, master, sentinels)?;
+                Server::One(Link::new(Target::Master(sentinels), Arc::new(connector)))
+            }
+            Servers::Cluster(seeds) => Server::Cluster(Cluster::new(
+                connector,
+                seeds.iter().map(|seed| seed.address.clone()).collect(),
+            )),
+        };
+        let store = Self { server: Arc::new(server), prefix: config.prefix.into() };
+        store.check_server().await?;
+        Ok(store)
+    }
+
+    async fn check_server(&self) -> Result<(), ConnectError> {
+        match &*self.server {
+            Server::One(link) => {
+                link.connect().await.map_err(Cause::at_start)?;
+            }
+            Server::Cluster(cluster) => cluster.refresh().await.map_err(|failure| match failure {
+                Failure::Refused(refusal) if refusal.code() == "ERR" => ConnectError::NotACluster,
+                failure => failure.at_start(),
+            })?,
+        }
+        // No provider id, state and binding have this SHA-256.
+        let key = Key::new(&self.prefix, &[0; 32]);
+        // A user who may not ask is fine: then nobody knows the version, and the commands themselves tell the rest.
+        let info = self.server.call(&cmd("INFO"), &key).await.ok();
+        let info = info.as_ref().and_then(text).unwrap_or_default();
+        let find = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        if matches!(*self.server, Server::One(_)) && find("cluster_enabled") == Some("1") {
+            return Err(ConnectError::IsCluster);
+        }
+        match self.server.call(&set(&key, b"", Duration::from_millis(1)), &key).await {
+            Ok(_) => {}
+            // The server is the right one, and has a bad day: that is what `begin` is for to say.
+            Err(Failure::Refused(refusal)) if matches!(refusal.code(), "OOM" | "MISCONF" | "NOREPLICAS") => {}
+            Err(Failure::Refused(refusal)) if refusal.code() == "CLUSTERDOWN" => {
+                return Err(ConnectError::NotACluster);
+            }
+            Err(failure) => return Err(failure.at_start()),
+        }
+        match self.server.call(&getdel(&key), &key).await {
+            Ok(_) => Ok(()),
+            Err(Failure::Refused(refusal)) if refusal.is_unknown_command() => {
+                Err(ConnectError::TooOld { version: find("redis_version").map(str::to_owned) })
+            }
+            Err(failure) => Err(failure.at_start()),
+        }
+    }
+}
+
+#[async_trait]
+impl StateStore for RedisStateStore {
+    async fn store_state(
+        &self,
+        _: &StateContext<'_>,
+        key: &StateKey,
+        flow: PendingFlow,
+        ttl: Duration,
+    ) -> Result<(), StoreError> {
+        let key = Key::new(&self.prefix, key.as_bytes());
+        match self.server.call(&set(&key, &flow.to_bytes(), ttl), &key).await? {
+            Value::Okay => Ok(()),
+            Value::Nil => Err(StoreError::new(StoreErrorKind::Conflict)),
+            _ => Err(unreadable()),
+        }
+    }
+
+    async fn check_state(
+        &self,
+        _: &StateContext<'_>,
+        key: &StateKey,
+    ) -> Result<Option<PendingFlow>, StoreError> {
+        let key = Key::new(&self.prefix, key.as_bytes());
+        match self.server.call(&getdel(&key), &key).await? {
+            Value::Nil => Ok(None),
+            Value::BulkString(bytes) => PendingFlow::from_bytes(&bytes).map(Some),
+            _ => Err(unreadable()),
+        }
+    }
+}
+
+/// An answer that the command does not have: nobody knows what the server did.
+fn unreadable() -> StoreError {
+    Failure::Lost(Cause::new("the answer is not one of Redis")).into()
+}
+
+impl Server {
+    async fn call(&self, cmd: &Cmd, key: &Key) -> Result<Value, Failure> {
+        match self {
+            Self::Cluster(cluster) => cluster.call(cmd, slot(key.as_bytes())).await,
+            Self::One(link) => match link.call(Request::Plain(cmd)).await {
+                // The master was demoted and did nothing; the sentinels know the new one.
+                Err(Failure::Refused(refusal))
+                    if refusal.code() == "READONLY" && matches!(link.target(), Target::Master(_)) =>
+                {
+                    link.call(Request::Plain(cmd)).await
+                }
+                answer => answer,
+            },
+        }
+    }
+}
+
+fn set(key: &Key, value: &[u8], ttl: Duration) -> Cmd {
+    // A time to live of zero is an error to Redis, and its resolution is a millisecond.
+    let ttl = u64::try_from(ttl.as_millis()).unwrap_or(MAX_TTL).clamp(1, MAX_TTL);
+    let mut cmd = Cmd::with_capacity(6, key.len + value.len() + 24);
+    cmd.arg("SET").arg(key.as_bytes()).arg(value).arg("NX").arg("PX").arg(ttl);
+    cmd
+}
+
+fn getdel(key: &Key) -> Cmd {
+    let mut cmd = Cmd::with_capacity(2, key.len + 6);
+    cmd.arg("GETDEL").arg(key.as_bytes());
+    cmd
+}
+
+/// Prefix and state key, without an allocation.
+struct Key {
+    bytes: [u8; MAX_PREFIX + 32],
+    len: usize,
+}
+
+impl Key {
+    fn new(prefix: &str, key: &[u8; 32]) -> Self {
+        let mut bytes = [0; MAX_PREFIX + 32];
+        // `RedisConfig::check` keeps the prefix short enough.
+        let prefix = prefix.as_bytes();
+        let len = prefix.len().min(MAX_PREFIX);
+        bytes[..len].copy_from_slice(&prefix[..len]);
+        bytes[len..len + 32].copy_from_slice(key);
+        Self { bytes, len: len + 32 }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
