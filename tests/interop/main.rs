@@ -5,5 +5,5 @@
 
 mod node;
 mod oauth2_crate;
-// mod oidc_provider;
+mod oidc_provider;
 mod openid_client;

@@ -23,7 +23,9 @@ fn command(script: &str) -> Command {
 }
 
 fn spawn(command: &mut Command) -> Child {
-    command.spawn().unwrap_or_else(|error| panic!("`node` cannot be started ({error}); install it: apt-get install nodejs npm"))
+    command.spawn().unwrap_or_else(|error| {
+        panic!("`node` cannot be started ({error}); install it: apt-get install nodejs npm")
+    })
 }
 
 /// A running `oidc-provider`. It ends with this value: its standard input closes.
@@ -38,12 +40,16 @@ impl OidcProvider {
         let mut child = spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
-        let about = serde_json::from_str(&line).unwrap_or_else(|_| panic!("oidc-provider did not start: {line:?}"));
+        let about =
+            serde_json::from_str(&line).unwrap_or_else(|_| panic!("oidc-provider did not start: {line:?}"));
         Self { _child: child, about }
     }
 
     pub(crate) fn text(&self, pointer: &str) -> &str {
-        self.about.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("{pointer} in {}", self.about))
+        self.about
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("{pointer} in {}", self.about))
     }
 }
 

@@ -1,8 +1,8 @@
 //! authflow against npm's `oidc-provider`.
 
 use authflow::{
-    AuthorizationResponse, Binding, ClientAuthentication, ClientCredentials, ConfiguredProvider, ErrorKind, Expiry, Flow,
-    HttpClient as _, HttpRequest, Limits, MemoryStateStore, Provider, Revocation,
+    AuthorizationResponse, Binding, ClientAuthentication, ClientCredentials, ConfiguredProvider, ErrorKind,
+    Expiry, Flow, HttpClient as _, HttpRequest, Limits, MemoryStateStore, Provider, Revocation,
 };
 use authflow_testkit::ScriptedUser;
 
@@ -29,8 +29,11 @@ fn flow(server: &OidcProvider, kind: &str) -> Flow {
         .default_scopes(["openid", "offline_access"])
         .build()
         .unwrap();
-    let manager =
-        ConfiguredProvider::from_provider(provider, credentials.redirect_uri(REDIRECT_URI), MemoryStateStore::default());
+    let manager = ConfiguredProvider::from_provider(
+        provider,
+        credentials.redirect_uri(REDIRECT_URI),
+        MemoryStateStore::default(),
+    );
     authflow::flow(manager.unwrap()).build().unwrap()
 }
 

@@ -14,7 +14,8 @@ fn described(client: &Client, method: &str) -> Value {
 }
 
 async fn judged(method: &str, least: usize) {
-    let server = AuthorizationServer::builder().rotation(Rotation::Rotate { grace: None }).start().await.unwrap();
+    let server =
+        AuthorizationServer::builder().rotation(Rotation::Rotate { grace: None }).start().await.unwrap();
     let (client, other) = match method {
         "basic" => (server.basic_client(), described(server.post_client(), "post")),
         "post" => (server.post_client(), described(server.basic_client(), "basic")),
