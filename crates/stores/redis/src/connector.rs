@@ -13,6 +13,7 @@ use tokio::task::AbortHandle;
 
 use crate::address::{Address, Location, Transport};
 use crate::config::RedisConfig;
+use crate::counted::{Counted, Written};
 use crate::error::{Cause, ConnectError};
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
@@ -73,14 +74,16 @@ impl Connector {
     pub(crate) async fn open(&self, address: &Address) -> Result<Live, Cause> {
         let stream = TcpStream::connect((&*address.host, address.port)).await.map_err(Cause::new)?;
         stream.set_nodelay(true).map_err(Cause::new)?;
+        let written = Written::default();
+        let stream = Counted::new(stream, written.clone());
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
-            return self.log_in(tls.open(&address.host, stream).await.map_err(Cause::new)?).await;
+            return self.log_in(tls.open(&address.host, stream).await.map_err(Cause::new)?, written).await;
         }
-        self.log_in(stream).await
+        self.log_in(stream, written).await
     }
 
-    async fn log_in<S>(&self, stream: S) -> Result<Live, Cause>
+    async fn log_in<S>(&self, stream: S, written: Written) -> Result<Live, Cause>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -95,7 +98,7 @@ impl Connector {
             let _end = end;
             driver.await;
         });
-        Ok(Live { connection, is_alive, driver: driver.abort_handle() })
+        Ok(Live { connection, written, is_alive, driver: driver.abort_handle() })
     }
 }
 
@@ -121,6 +124,7 @@ fn login(username: Option<&str>, database: i64) -> RedisConnectionInfo {
 /// An open connection, shared by all who use it.
 pub(crate) struct Live {
     connection: MultiplexedConnection,
+    written: Written,
     is_alive: Arc<AtomicBool>,
     driver: AbortHandle,
 }
@@ -130,6 +134,11 @@ impl Live {
     /// into a connection that is known to be dead.
     pub(crate) fn is_alive(&self) -> bool {
         self.is_alive.load(Ordering::Acquire)
+    }
+
+    /// How much was ever written to the connection.
+    pub(crate) fn written(&self) -> u64 {
+        self.written.get()
     }
 
     pub(crate) fn connection(&self) -> MultiplexedConnection {

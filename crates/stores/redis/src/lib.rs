@@ -5,6 +5,7 @@ mod address;
 mod cluster;
 mod config;
 mod connector;
+mod counted;
 mod error;
 mod link;
 mod sentinel;

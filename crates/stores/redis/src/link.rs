@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use redis::{Cmd, RedisError, Value};
+use redis::{Cmd, RedisError, RedisResult, Value};
 
 use crate::address::Address;
 use crate::connector::{Connector, Live};
@@ -56,20 +56,22 @@ impl Link {
 
     /// Sends a command once and waits for its answer.
     pub(crate) async fn call(&self, request: Request<'_>) -> Result<Value, Failure> {
-        let live = match self.live() {
+        // A connection may have died without anyone having noticed. Once only: a new one that dies is another matter.
+        let live = self.live();
+        let is_old = live.is_some();
+        match self.call_on(live, request).await {
+            Err(Failure::NotSent(_)) if is_old => self.call_on(None, request).await,
+            answer => answer,
+        }
+    }
+
+    async fn call_on(&self, live: Option<Arc<Live>>, request: Request<'_>) -> Result<Value, Failure> {
+        let live = match live {
             Some(live) => live,
             None => self.connect().await.map_err(Failure::NotSent)?,
         };
-        let answer = match request {
-            Request::Plain(cmd) => live.connection().send_packed_command(cmd).await,
-            Request::Asking(cmd) => {
-                let mut pipeline = redis::pipe();
-                pipeline.cmd("ASKING").add_command(cmd.clone());
-                let answers = live.connection().send_packed_commands(&pipeline, 0, 2).await;
-                answers.map(|answers| answers.into_iter().next_back().unwrap_or_default())
-            }
-        };
-        match answer {
+        let written = live.written();
+        match send(&live, request).await {
             Ok(Value::ServerError(error)) => {
                 let refusal = Refusal::new(error);
                 if refusal.code() == "READONLY" {
@@ -82,7 +84,12 @@ impl Link {
             Err(error) => {
                 // It may be a peer that is gone without a word: the next call opens another connection.
                 self.discard(&live);
-                Err(Failure::Lost(Cause::new(lost(&error))))
+                let cause = Cause::new(reason(&error));
+                // The driver ended, and in all the time nothing was written: not this command either. A command that was
+                // given up after a time may still be written.
+                let is_unsent =
+                    error.is_connection_dropped() && !error.is_timeout() && live.written() == written;
+                Err(if is_unsent { Failure::NotSent(cause) } else { Failure::Lost(cause) })
             }
         }
     }
@@ -145,8 +152,20 @@ impl fmt::Debug for Link {
     }
 }
 
+async fn send(live: &Live, request: Request<'_>) -> RedisResult<Value> {
+    match request {
+        Request::Plain(cmd) => live.connection().send_packed_command(cmd).await,
+        Request::Asking(cmd) => {
+            let mut pipeline = redis::pipe();
+            pipeline.cmd("ASKING").add_command(cmd.clone());
+            let answers = live.connection().send_packed_commands(&pipeline, 0, 2).await?;
+            Ok(answers.into_iter().next_back().unwrap_or_default())
+        }
+    }
+}
+
 /// The driver's own text may repeat what was on the wire.
-fn lost(error: &RedisError) -> &'static str {
+fn reason(error: &RedisError) -> &'static str {
     if error.is_timeout() {
         "no answer came in time"
     } else if error.is_io_error() {

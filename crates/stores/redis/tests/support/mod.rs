@@ -1,0 +1,64 @@
+//! Throwaway servers, and a proxy that loses answers.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests, each of which uses a part"
+)]
+
+mod proxy;
+mod server;
+
+use std::future::Future;
+use std::time::{Duration, SystemTime};
+
+use authflow_core::{Binding, PendingFlow, StateContext, StateKey, StateStore, StoreError, StoreErrorKind};
+use authflow_redis::RedisStateStore;
+
+pub use self::proxy::{Answers, Proxy};
+pub use self::server::{Server, free_port, run};
+
+/// Waits until something is so, asking for it again and again.
+pub async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
+    let wait = async {
+        while !is_so().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(40), wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+pub fn key(state: &str) -> StateKey {
+    StateKey::new("provider", state, &Binding::user("tenant", "user-42")).unwrap()
+}
+
+pub const TTL: Duration = Duration::from_secs(600);
+
+/// A flow that can be told apart by its name.
+pub fn flow(name: &str) -> PendingFlow {
+    let mut flow = PendingFlow::new("provider", "https://app.example/callback", SystemTime::UNIX_EPOCH, TTL);
+    flow.return_to = Some(name.into());
+    flow.code_verifier = Some("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".into());
+    flow
+}
+
+pub async fn put(store: &RedisStateStore, state: &str) -> Result<(), StoreError> {
+    let extensions = http::Extensions::new();
+    let cx = StateContext::new(&extensions, SystemTime::UNIX_EPOCH);
+    store.store_state(&cx, &key(state), flow(state), TTL).await
+}
+
+/// The name of the flow.
+pub async fn take(store: &RedisStateStore, state: &str) -> Result<Option<String>, StoreError> {
+    let extensions = http::Extensions::new();
+    let cx = StateContext::new(&extensions, SystemTime::UNIX_EPOCH);
+    let found = store.check_state(&cx, &key(state)).await?;
+    Ok(found.map(|flow| flow.return_to.unwrap().as_ref().to_owned()))
+}
+
+pub fn kind<T: std::fmt::Debug>(result: Result<T, StoreError>) -> StoreErrorKind {
+    result.unwrap_err().kind()
+}

@@ -1,0 +1,165 @@
+//! H1: every flow and every fault, with all crates logging at TRACE; no secret is in anything that comes out.
+//!
+//! A test program of its own: a process has one subscriber.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use std::time::Duration;
+
+use authflow::contentstack::{Contentstack, Region};
+use authflow::reqwest::ReqwestClient;
+use authflow::stackexchange::StackExchange;
+use authflow::{
+    AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, Flow, FlowManager,
+    HttpClient as _, HttpRequest, Limits, MemoryStateStore, Provider,
+};
+use authflow_testkit::{
+    AuthorizationServer, Client, Fault, LeakDetector, LogCapture, Personality, Rotation, ScriptedUser,
+};
+
+const REDIRECT_URI: &str = "http://127.0.0.1:51235/callback";
+
+fn credentials(client: &Client) -> ClientCredentials {
+    ClientCredentials::confidential(client.id(), client.secret().unwrap()).redirect_uri(REDIRECT_URI)
+}
+
+fn manager(server: &AuthorizationServer) -> Box<dyn FlowManager> {
+    let base = server.base_url().parse().unwrap();
+    let client = server.post_client();
+    match server.personality() {
+        Personality::StackExchange => Box::new(
+            StackExchange::builder(credentials(client))
+                .key(client.api_key())
+                .site("stackoverflow")
+                .endpoints_at(&base)
+                .build()
+                .unwrap(),
+        ),
+        Personality::Contentstack => Box::new(
+            Contentstack::builder(credentials(client))
+                .app_uid(client.registered_app_uid())
+                .region(Region::Na)
+                .endpoints_at(&base)
+                .build()
+                .unwrap(),
+        ),
+        _ => {
+            let provider = Provider::builder("rfc")
+                .issuer(server.issuer())
+                .authorization_endpoint(&server.authorization_endpoint())
+                .token_endpoint(&server.token_endpoint())
+                .revocation_endpoint(&server.revocation_endpoint())
+                .build()
+                .unwrap();
+            let credentials = credentials(server.basic_client());
+            Box::new(
+                ConfiguredProvider::from_provider(provider, credentials, MemoryStateStore::default())
+                    .unwrap(),
+            )
+        }
+    }
+}
+
+fn limits() -> Limits {
+    Limits::default().with_total(Duration::from_millis(250)).with_connect(Duration::from_millis(250))
+}
+
+/// Goes as far as the fault lets it, and shows everything that an application may print.
+async fn journey(flow: &Flow, server: &AuthorizationServer, leaks: &LeakDetector) {
+    let me = Binding::new_browser().unwrap();
+    leaks.plant("the browser's secret", me.browser_secret().unwrap().expose());
+    let show = |place: &str, text: String| drop(leaks.scan_named(place, text));
+    show("the flow", format!("{flow:?} {:?}", flow.manager()));
+    let authorization = match flow.begin(&me).return_to("/settings").await {
+        Ok(authorization) => authorization,
+        Err(error) => return drop(leaks.scan_error("begin", &error)),
+    };
+    let url: url::Url = authorization.url().parse().unwrap();
+    let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    leaks.plant("the state", &state);
+    show("the authorization", format!("{authorization:?}"));
+    let Ok(callback) = ScriptedUser::new().approve(authorization.url()).await else { return };
+    let response = match AuthorizationResponse::from_url(&callback) {
+        Ok(response) => response,
+        Err(error) => return drop(leaks.scan_error("the callback", &error)),
+    };
+    show("the response", format!("{response:?}"));
+    let completed = match flow.finish(&response, &me).await {
+        Ok(completed) => completed,
+        Err(error) => {
+            show("the body's beginning", error.body_prefix().unwrap_or_default().to_owned());
+            return drop(leaks.scan_error("finish", &error));
+        }
+    };
+    show("the result", format!("{completed:?}"));
+    let client = ReqwestClient::new().unwrap();
+    let mut request = HttpRequest::get(server.resource_url().parse().unwrap());
+    match flow.authenticate(&completed.tokens, &mut request).await {
+        Ok(()) => {
+            show("the request", format!("{request:?}"));
+            match client.send(request, &limits()).await {
+                Ok(response) => show("the answer", format!("{response:?}")),
+                Err(error) => drop(leaks.scan_error("the API", &error)),
+            }
+        }
+        Err(error) => drop(leaks.scan_error("authenticate", &error)),
+    }
+    match flow.refresh(&completed.tokens).await {
+        Ok(tokens) => show("the refresh", format!("{tokens:?}")),
+        Err(error) => drop(leaks.scan_error("refresh", &error)),
+    }
+    match flow.revoke(&completed.tokens).await {
+        Ok(revocation) => show("the revocation", format!("{revocation:?}")),
+        Err(error) => drop(leaks.scan_error("revoke", &error)),
+    }
+}
+
+#[test]
+fn h1_no_secret_is_in_any_log_error_or_debug_output() {
+    let log = LogCapture::new();
+    log.install().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let leaks = LeakDetector::new();
+        let mut journeys = 0;
+        for personality in [Personality::Rfc, Personality::StackExchange, Personality::Contentstack] {
+            for fault in std::iter::once(None).chain(Fault::all().into_iter().map(Some)) {
+                let rotation = Rotation::Rotate { grace: None };
+                let server = AuthorizationServer::builder()
+                    .personality(personality)
+                    .rotation(rotation)
+                    .start()
+                    .await
+                    .unwrap();
+                for client in server.clients() {
+                    if let Some(secret) = client.secret() {
+                        leaks.plant("a client secret", secret);
+                    }
+                }
+                let flow = Flow::builder(manager(&server))
+                    .http_client(ReqwestClient::new().unwrap())
+                    .limits(limits());
+                let flow = flow.build().unwrap();
+                if let Some(fault) = fault {
+                    server.set_fault(fault);
+                }
+                journey(&flow, &server, &leaks).await;
+                for entry in server.ledger().entries() {
+                    for issued in entry.issued() {
+                        leaks.plant("a token", issued.value());
+                    }
+                    for name in ["code", "code_verifier", "refresh_token"] {
+                        if let Some(value) = entry.form_value(name).filter(|value| value.len() >= 8) {
+                            leaks.plant(name, value);
+                        }
+                    }
+                }
+                journeys += 1;
+            }
+        }
+        assert!(journeys > 200, "{journeys}");
+        log.scan(&leaks);
+        assert!(log.text().contains("TRACE"), "nothing was logged: the test proves nothing");
+        leaks.assert_clean();
+    });
+}
