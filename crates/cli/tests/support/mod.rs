@@ -32,7 +32,10 @@ pub(crate) async fn run(arguments: &[&str]) -> Ended {
 
 /// Runs to the end with this on stdin.
 pub(crate) async fn run_with(arguments: &[&str], input: &str) -> Ended {
-    let mut command = command(arguments);
+    feed(command(arguments), input).await
+}
+
+pub(crate) async fn feed(mut command: Command, input: &str) -> Ended {
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     // A program that fails before it reads leaves a broken pipe.

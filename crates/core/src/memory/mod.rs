@@ -33,7 +33,11 @@ const DEFAULT_CAPACITY: usize = 1_000_000;
 /// The cap of one bucket where none is set.
 const DEFAULT_BUCKET_CAPACITY: usize = 256;
 /// More shards than processors that may call at once, so that two calls seldom meet.
-const MAX_SHARDS: usize = 64;
+const ENOUGH_SHARDS: usize = 64;
+/// As many as the byte of the key that chooses one can name.
+const MAX_SHARDS: usize = 256;
+/// Above this a shard takes long to give memory back.
+const LONG_SHARD: usize = 16_384;
 /// A store so small that an exact cap matters more than concurrency has one shard.
 const MIN_SHARD_CAPACITY: usize = 1024;
 
@@ -48,7 +52,9 @@ impl MemoryStateStore {
     #[must_use]
     pub fn with_capacity(capacity: usize, bucket_capacity: usize) -> Self {
         let capacity = capacity.max(1);
-        let shards = (capacity / MIN_SHARD_CAPACITY).clamp(1, MAX_SHARDS).next_power_of_two().min(MAX_SHARDS);
+        let for_concurrency = (capacity / MIN_SHARD_CAPACITY).min(ENOUGH_SHARDS);
+        let for_short_locks = (capacity / LONG_SHARD).min(MAX_SHARDS);
+        let shards = for_concurrency.max(for_short_locks).max(1).next_power_of_two();
         Self {
             shards: (0..shards).map(|_| Apart(Mutex::new(Shard::default()))).collect(),
             buckets: Buckets::new(shards, bucket_capacity.max(1)),
@@ -74,9 +80,8 @@ impl MemoryStateStore {
         for shard in &self.shards {
             loop {
                 let evicted = lock(&shard.0).expire(now);
-                let more = !evicted.is_empty();
-                self.forget(evicted);
-                if !more {
+                self.forget(&evicted);
+                if evicted.is_empty() {
                     break;
                 }
             }
@@ -88,8 +93,8 @@ impl MemoryStateStore {
         self.shards.get(usize::from(key.as_bytes()[31]) & (self.shards.len() - 1)).map(|shard| &shard.0)
     }
 
-    fn forget(&self, evicted: Evicted) {
-        for (key, bucket) in evicted.into_counted() {
+    fn forget(&self, evicted: &Evicted) {
+        for (key, bucket) in evicted.counted() {
             self.buckets.remove(&bucket, &key);
         }
     }
@@ -127,7 +132,7 @@ impl StateStore for MemoryStateStore {
         let flow = Parked::new(flow);
         let (stored, evicted) =
             lock(shard).store(key, flow, now, now.saturating_add(ttl), self.shard_capacity);
-        self.forget(evicted);
+        self.forget(&evicted);
         if !stored {
             return Err(StoreError::new(StoreErrorKind::Conflict));
         }
@@ -135,7 +140,8 @@ impl StateStore for MemoryStateStore {
             // Counted after it is stored: at worst a bucket holds one flow too many for a moment.
             for oldest in self.buckets.add(bucket, *key) {
                 if let Some(shard) = self.shard(&oldest) {
-                    drop(lock(shard).take(&oldest));
+                    let taken = lock(shard).take(&oldest, now);
+                    self.forget(&taken.1);
                 }
             }
         }
@@ -149,11 +155,8 @@ impl StateStore for MemoryStateStore {
     ) -> Result<Option<PendingFlow>, StoreError> {
         let now = milliseconds(cx.now);
         let Some(shard) = self.shard(key) else { return Ok(None) };
-        let (found, evicted) = {
-            let mut shard = lock(shard);
-            (shard.take(key), shard.expire(now))
-        };
-        self.forget(evicted);
+        let (found, evicted) = lock(shard).take(key, now);
+        self.forget(&evicted);
         let Some(found) = found else { return Ok(None) };
         if let Some(bucket) = found.flow.bucket() {
             self.buckets.remove(&bucket, key);

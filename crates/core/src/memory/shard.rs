@@ -15,13 +15,19 @@ const EXPIRE_AT_ONCE: usize = 16;
 const MAX_STEPS: usize = 32;
 /// How many entries are allocated together.
 const CHUNK: usize = 64;
+/// Up to how many entries an index keeps its memory when it is empty.
+const SMALL: usize = 28;
+/// Up to how many entries an index keeps its memory as long as it is not.
+const LARGE: usize = 256;
 /// The most entries of a chunk that is kept though it is empty.
 const KEPT: usize = 4;
+
+type Index = HashMap<[u8; 16], u32, BuildHasherDefault<KeyHasher>>;
 
 #[derive(Debug)]
 pub(super) struct Shard {
     /// From the first half of a key to the place of its entry.
-    index: HashMap<[u8; 16], u32, BuildHasherDefault<KeyHasher>>,
+    index: Index,
     /// The entries without a gap, in chunks, so that growing copies nothing and shrinking gives memory back.
     chunks: Vec<Vec<Entry>>,
     /// The entry that expires first, and the last.
@@ -44,27 +50,23 @@ pub(super) struct Taken {
     pub(super) expires_at: u64,
 }
 
-/// What a call let go of: the keys that a bucket counts.
+/// What a call let go of. It is dropped after the lock is given back: the allocator may return much memory at once.
 #[derive(Default)]
 pub(super) struct Evicted {
-    any: bool,
-    counted: Vec<(StateKey, Bucket)>,
+    entries: Vec<Entry>,
+    chunks: Vec<Vec<Entry>>,
+    index: Option<Index>,
 }
 
 impl Evicted {
     pub(super) const fn is_empty(&self) -> bool {
-        !self.any
+        self.entries.is_empty()
     }
 
-    pub(super) fn into_counted(self) -> Vec<(StateKey, Bucket)> {
-        self.counted
-    }
-
-    fn push(&mut self, entry: &Entry) {
-        self.any = true;
-        if let Some(bucket) = entry.flow.bucket() {
-            self.counted.push((StateKey::from_bytes(entry.key), bucket));
-        }
+    /// The keys that a bucket counts.
+    pub(super) fn counted(&self) -> impl Iterator<Item = (StateKey, Bucket)> {
+        let counted = |entry: &Entry| Some((StateKey::from_bytes(entry.key), entry.flow.bucket()?));
+        self.entries.iter().filter_map(counted)
     }
 }
 
@@ -107,12 +109,14 @@ impl Shard {
         (true, evicted)
     }
 
-    pub(super) fn take(&mut self, key: &StateKey) -> Option<Taken> {
-        let at = *self.index.get(&half(key))?;
-        if self.entry(at)?.key != *key.as_bytes() {
-            return None;
-        }
-        self.remove(at).map(|entry| Taken { flow: entry.flow, expires_at: entry.expires_at })
+    /// Takes the flow of a key, and lets go of a few that expired at `now`.
+    pub(super) fn take(&mut self, key: &StateKey, now: u64) -> (Option<Taken>, Evicted) {
+        let mut evicted = Evicted::default();
+        let at = self.index.get(&half(key)).copied();
+        let at = at.filter(|at| self.entry(*at).is_some_and(|entry| entry.key == *key.as_bytes()));
+        let entry = at.and_then(|at| self.remove(at, &mut evicted));
+        self.expire_into(now, &mut evicted);
+        (entry.map(|entry| Taken { flow: entry.flow, expires_at: entry.expires_at }), evicted)
     }
 
     /// Lets go of a few entries that expired at `now`.
@@ -128,8 +132,8 @@ impl Shard {
                 Some(entry) if entry.expires_at <= now => {}
                 _ => break,
             }
-            if let Some(entry) = self.remove(self.first) {
-                evicted.push(&entry);
+            if let Some(entry) = self.remove(self.first, evicted) {
+                evicted.entries.push(entry);
             }
         }
     }
@@ -191,7 +195,7 @@ impl Shard {
     }
 
     /// Removes an entry and moves the last one into the gap.
-    fn remove(&mut self, at: u32) -> Option<Entry> {
+    fn remove(&mut self, at: u32, evicted: &mut Evicted) -> Option<Entry> {
         let (before, after, key) = self.entry(at).map(|entry| (entry.before, entry.after, entry.key))?;
         self.join(before, after);
         let last = u32::try_from(self.len().checked_sub(1)?).ok()?;
@@ -199,7 +203,7 @@ impl Shard {
         let moved = self.chunks.last_mut()?.pop()?;
         // A small one stays, for a store that is empty now and then.
         if self.chunks.last().is_some_and(|chunk| chunk.is_empty() && chunk.capacity() > KEPT) {
-            self.chunks.pop();
+            evicted.chunks.extend(self.chunks.pop());
         }
         let removed = if at == last {
             moved
@@ -211,20 +215,25 @@ impl Shard {
             self.join(at, after);
             removed
         };
-        self.shrink();
+        self.shrink(evicted);
         Some(removed)
     }
 
     /// Gives memory back once most of it is unused. A shard is small enough to do so within a call.
-    fn shrink(&mut self) {
-        let len = self.len();
-        if self.index.capacity() > 256 && len < self.index.capacity() / 4 {
-            self.index.shrink_to(len * 2);
-            // A new list, not the old one cut off in its place: that would pin the memory around it.
-            let mut chunks = Vec::with_capacity(len / CHUNK * 2);
-            chunks.append(&mut self.chunks);
-            self.chunks = chunks;
+    fn shrink(&mut self, evicted: &mut Evicted) {
+        let (len, capacity) = (self.len(), self.index.capacity());
+        let is_idle = len == 0 && capacity > SMALL;
+        if !is_idle && (capacity <= LARGE || len >= capacity / 4) {
+            return;
         }
+        let mut index = Index::default();
+        index.reserve(len * 2);
+        index.extend(self.index.drain());
+        evicted.index = Some(std::mem::replace(&mut self.index, index));
+        // A new list, not the old one cut off in its place: that would pin the memory around it.
+        let mut chunks = Vec::with_capacity(len / CHUNK * 2);
+        chunks.append(&mut self.chunks);
+        self.chunks = chunks;
     }
 }
 

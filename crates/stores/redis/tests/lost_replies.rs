@@ -9,7 +9,7 @@ use authflow_core::{
     HttpError, HttpRequest, HttpResponse, Limits, Provider, Recovery, StoreErrorKind, async_trait,
 };
 use authflow_redis::{RedisConfig, RedisStateStore};
-use support::{Answers, Proxy, Server, kind, put, take};
+use support::{Answers, Proxy, Server, kind, put, take, until_noticed};
 
 async fn behind_proxy() -> (Server, Proxy, RedisStateStore) {
     let server = Server::start(&[]);
@@ -110,13 +110,14 @@ async fn begin_draws_another_state_and_finish_says_begin_again() {
 async fn x26_the_same_callback_works_when_the_server_is_back() {
     let mut server = Server::start(&["--appendonly", "yes", "--appendfsync", "always"]);
     let store = RedisStateStore::connect(RedisConfig::server(&server.url()).unwrap()).await.unwrap();
-    let flow = flow(store);
+    let flow = flow(store.clone());
     let user = Binding::user("tenant", "user-42");
     let authorization = flow.begin(&user).await.unwrap();
     let state = authorization.url().split(['?', '&']).find_map(|it| it.strip_prefix("state=")).unwrap();
     let query = format!("error=access_denied&state={state}");
     let response = AuthorizationResponse::from_query(&query).unwrap();
     server.sigkill();
+    until_noticed(&store).await;
     let error = flow.finish(&response, &user).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StoreUnavailable);
     assert!(matches!(error.recovery(), Recovery::Retry { .. }));

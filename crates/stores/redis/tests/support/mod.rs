@@ -31,6 +31,13 @@ pub async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) 
     tokio::time::timeout(Duration::from_secs(40), wait).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
+/// Waits until the store has seen that its connection is gone. A command that is written in the moment in between is not known
+/// to have failed: that is another test.
+pub async fn until_noticed(store: &RedisStateStore) {
+    until("the closed connection is noticed", || async { format!("{store:?}").contains("connected: false") })
+        .await;
+}
+
 pub fn key(state: &str) -> StateKey {
     StateKey::new("provider", state, &Binding::user("tenant", "user-42")).unwrap()
 }
