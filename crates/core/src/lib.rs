@@ -54,3 +54,5 @@ pub use self::token::{Expiry, TokenSet};
 
 /// For the `impl` blocks of [`FlowManager`], [`StateStore`], [`HttpClient`] and [`Clock`].
 pub use async_trait::async_trait;
+/// The types of other crates that appear in authflow's own.
+pub use {http, url};

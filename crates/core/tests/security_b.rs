@@ -480,6 +480,11 @@ async fn a_callback_without_state_goes_through_its_own_method_only() {
     let with_state = AuthorizationResponse::from_query("code=c&state=s").unwrap();
     let error = rig.flow.finish_install_without_state(&with_state).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Usage);
+    for doubled in ["code=c&code=d", "code=c&iss=a&iss=b", "code=c&error=e", "code=c&access_token=t"] {
+        let doubled = AuthorizationResponse::from_query(doubled).unwrap();
+        let error = rig.flow.finish_install_without_state(&doubled).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::CallbackMalformed);
+    }
     assert_eq!(rig.http.count(), 0);
     rig.tokens();
     let completed = rig.flow.finish_install_without_state(&install).await.unwrap();

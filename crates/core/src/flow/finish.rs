@@ -55,7 +55,7 @@ impl Finish<'_> {
         let endpoints = flow.resolve().await.map_err(Error::state_used_up)?;
         let (grant, retained) = self.grant(&endpoints, &pending).map_err(Error::state_used_up)?;
         let exchanged = flow.exchange_code(&endpoints, &pending, &grant, &retained).await;
-        let mut tokens = exchanged.map_err(Error::state_used_up)?;
+        let mut tokens = flow.at(Operation::Exchange, exchanged).map_err(Error::state_used_up)?;
         let after_exchange = flow.after_exchange(&endpoints, &pending, &mut tokens).await;
         Ok(flow.completed(pending, tokens, after_exchange))
     }
@@ -115,6 +115,7 @@ impl Flow {
         if response.get(name)?.is_some() {
             return Err(Error::usage("a callback with a state is finished with `finish`"));
         }
+        self.check_duplicates(response)?;
         let credentials = self.credentials();
         let redirect_uri = credentials.choose_redirect_uri(None)?;
         let mut pending = PendingFlow::new(

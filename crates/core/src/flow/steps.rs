@@ -182,7 +182,7 @@ impl Flow {
     }
 
     /// Refuses a protocol parameter that occurs twice, before the store is asked (RFC 6749 §3.1).
-    fn check_duplicates(&self, response: &AuthorizationResponse<'_>) -> Result<()> {
+    pub(super) fn check_duplicates(&self, response: &AuthorizationResponse<'_>) -> Result<()> {
         let shape = &self.provider().quirks().authorization_response;
         let configured = [&shape.code_parameter, &shape.state_parameter, &shape.error_parameters.error];
         let standard = [
@@ -253,6 +253,10 @@ impl Flow {
     /// [`ErrorKind::AccessDenied`] and [`ErrorKind::AuthorizationFailed`] if the callback is the provider's no; else those of
     /// the token request.
     pub async fn exchange(&self, pending: &PendingFlow, callback: Callback) -> Result<TokenSet> {
+        self.at(Operation::Exchange, self.run_exchange(pending, callback).await)
+    }
+
+    async fn run_exchange(&self, pending: &PendingFlow, callback: Callback) -> Result<TokenSet> {
         let Callback { outcome, retained } = callback;
         self.check_verifier(pending)?;
         let grant = code_grant(pending, outcome)?;

@@ -93,8 +93,8 @@ impl Shard {
         let mut evicted = Evicted::default();
         self.expire_into(now, &mut evicted);
         while self.len() >= capacity {
-            match self.remove(self.first) {
-                Some(entry) => evicted.push(&entry),
+            match self.remove(self.first, &mut evicted) {
+                Some(entry) => evicted.entries.push(entry),
                 None => break,
             }
         }

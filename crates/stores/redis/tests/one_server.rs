@@ -138,7 +138,7 @@ async fn a_server_out_of_memory_is_unavailable() {
     let server = Server::start(&["--maxmemory-policy", "noeviction"]);
     let store = connect(&server).await;
     put(&store, "before").await.unwrap();
-    let () = server.ask(&["CONFIG", "SET", "maxmemory", "1mb"]).await;
+    let () = server.ask(&["CONFIG", "SET", "maxmemory", "100kb"]).await;
     let () = server.ask(&["CONFIG", "SET", "maxmemory-clients", "0"]).await;
     let error = put(&store, "s").await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);

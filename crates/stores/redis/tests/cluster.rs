@@ -1,0 +1,170 @@
+//! Six nodes: three masters, three replicas.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use authflow_core::StoreErrorKind;
+use authflow_redis::{RedisConfig, RedisStateStore};
+use authflow_testkit::conformance::state_store::{self, StateStoreCapabilities};
+use support::{Server, key, put, run, take, until};
+
+struct Cluster(Vec<Server>);
+
+impl Cluster {
+    async fn start() -> Self {
+        let options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
+        let nodes: Vec<_> = (0..6).map(|_| Server::start(&options)).collect();
+        let addresses: Vec<_> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        let addresses = addresses.iter().map(String::as_str);
+        let create = ["--cluster", "create"].into_iter().chain(addresses);
+        let create: Vec<_> = create.chain(["--cluster-replicas", "1", "--cluster-yes"]).collect();
+        run("redis-cli", &create);
+        let cluster = Self(nodes);
+        for node in &cluster.0 {
+            until("the node is in the cluster, and its master has it", || async {
+                let info: String = node.ask(&["CLUSTER", "INFO"]).await;
+                let replication: String = node.ask(&["INFO", "replication"]).await;
+                info.contains("cluster_state:ok")
+                    && info.contains("cluster_known_nodes:6")
+                    && (replication.contains("master_link_status:up")
+                        || replication.contains("connected_slaves:1"))
+            })
+            .await;
+        }
+        cluster
+    }
+
+    /// By one node; the others are found.
+    async fn connect(&self) -> RedisStateStore {
+        RedisStateStore::connect(RedisConfig::cluster([self.0[0].url()]).unwrap()).await.unwrap()
+    }
+
+    /// How often all nodes together carried a command out. A replica counts what its master passes on.
+    async fn calls(&self, command: &str) -> u64 {
+        let mut sum = 0;
+        for at in self.masters().await {
+            sum += self.0[at].calls(command).await;
+        }
+        sum
+    }
+
+    async fn masters(&self) -> Vec<usize> {
+        let mut masters = Vec::new();
+        for (at, node) in self.0.iter().enumerate() {
+            let info: String = node.ask(&["INFO", "replication"]).await;
+            if info.contains("role:master") {
+                masters.push(at);
+            }
+        }
+        masters
+    }
+
+    /// The master that holds the only key.
+    async fn holder(&self) -> usize {
+        for at in self.masters().await {
+            if self.0[at].ask::<usize>(&["DBSIZE"]).await == 1 {
+                return at;
+            }
+        }
+        panic!("no master holds the key");
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_conforms_and_follows_its_slots() {
+    let cluster = Cluster::start().await;
+    let store = cluster.connect().await;
+
+    // One command each, to the right node at once.
+    let before = (cluster.calls("set").await, cluster.calls("getdel").await);
+    for at in 0..60 {
+        put(&store, &at.to_string()).await.unwrap();
+        assert_eq!(take(&store, &at.to_string()).await.unwrap(), Some(at.to_string()));
+    }
+    assert_eq!(cluster.calls("set").await - before.0, 60);
+    assert_eq!(cluster.calls("getdel").await - before.1, 60);
+    for node in &cluster.0 {
+        let errors: String = node.ask(&["INFO", "errorstats"]).await;
+        assert!(!errors.contains("MOVED"), "{errors}");
+    }
+
+    let capabilities =
+        StateStoreCapabilities::default().shares_keys_between_instances(true).expires_by_clock(false);
+    let make = || async { cluster.connect().await };
+    let skipped = state_store::all(make, &capabilities).await.unwrap();
+    assert!(skipped.iter().all(|(name, _)| name.contains("ttl") || name.contains("expired")), "{skipped:?}");
+
+    redirections(&cluster, &store).await;
+}
+
+/// A slot moves from one master to another. Each command is carried out once, wherever the slot is.
+async fn redirections(cluster: &Cluster, store: &RedisStateStore) {
+    for node in &cluster.0 {
+        let _ = redis::cmd("FLUSHALL").exec_async(&mut node.admin().await).await;
+    }
+    put(store, "s").await.unwrap();
+    let from = &cluster.0[cluster.holder().await];
+    let others = cluster.masters().await;
+    let to = others.into_iter().map(|at| &cluster.0[at]).find(|node| node.port != from.port).unwrap();
+    let redis_key = [b"authflow:", &key("s").as_bytes()[..]].concat();
+    let mut admin = from.admin().await;
+    let slot: u16 =
+        redis::cmd("CLUSTER").arg("KEYSLOT").arg(redis_key).query_async(&mut admin).await.unwrap();
+    let slot = slot.to_string();
+    let (from_id, to_id): (String, String) =
+        (from.ask(&["CLUSTER", "MYID"]).await, to.ask(&["CLUSTER", "MYID"]).await);
+
+    let () = to.ask(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id]).await;
+    let () = from.ask(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id]).await;
+    assert_eq!(take(store, "s").await.unwrap().as_deref(), Some("s"), "what is still there is found there");
+    let before = (cluster.calls("set").await, cluster.calls("getdel").await);
+    put(store, "s").await.expect("ASK is followed");
+    assert_eq!(to.ask::<usize>(&["DBSIZE"]).await, 1, "what is new is stored where the slot goes");
+    assert_eq!(take(store, "s").await.unwrap().as_deref(), Some("s"));
+    assert_eq!(cluster.calls("set").await - before.0, 1);
+    assert_eq!(cluster.calls("getdel").await - before.1, 1);
+
+    let () = to.ask(&["CLUSTER", "SETSLOT", &slot, "NODE", &to_id]).await;
+    let () = from.ask(&["CLUSTER", "SETSLOT", &slot, "NODE", &to_id]).await;
+    let before = (cluster.calls("set").await, cluster.calls("getdel").await);
+    put(store, "s").await.expect("MOVED is followed");
+    assert_eq!(take(store, "s").await.unwrap().as_deref(), Some("s"));
+    assert_eq!(cluster.calls("set").await - before.0, 1);
+    assert_eq!(cluster.calls("getdel").await - before.1, 1);
+}
+
+#[tokio::test]
+async fn x26_a_master_is_killed_between_begin_and_finish() {
+    let mut cluster = Cluster::start().await;
+    let store = cluster.connect().await;
+    put(&store, "s").await.unwrap();
+    let holder = cluster.holder().await;
+    until("the replica has the flow", || async {
+        let mut copies = 0;
+        for node in &cluster.0 {
+            copies += node.ask::<usize>(&["DBSIZE"]).await;
+        }
+        copies == 2
+    })
+    .await;
+
+    cluster.0[holder].sigkill();
+    // Whatever is asked of another node lets the closed connection be noticed.
+    let _: String = cluster.0[(holder + 1) % 6].ask(&["PING"]).await;
+    until("the replica has taken over", || async {
+        match take(&store, "s").await {
+            Ok(found) => {
+                assert_eq!(found.as_deref(), Some("s"));
+                true
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), StoreErrorKind::Unavailable, "nothing is used up meanwhile");
+                false
+            }
+        }
+    })
+    .await;
+    assert_eq!(take(&store, "s").await.unwrap(), None);
+    put(&store, "s").await.unwrap();
+}
