@@ -23,6 +23,7 @@ pub(crate) enum Request {
     Measure(Settings),
     ServeTokens,
     HoldPending(String),
+    Expire,
 }
 
 #[derive(Default)]
@@ -66,6 +67,7 @@ impl Request {
                 // What this program starts as its own child.
                 "serve-tokens" => return Ok(Self::ServeTokens),
                 "hold-pending" => return Ok(Self::HoldPending(rest.next().unwrap_or_default().to_owned())),
+                "expire" => return Ok(Self::Expire),
                 unknown => return Err(format!("unknown argument `{unknown}`")),
             }
         }

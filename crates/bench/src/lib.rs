@@ -35,6 +35,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         }
         Ok(Request::ServeTokens) => server::serve(),
         Ok(Request::HoldPending(contender)) => rows::pending::hold(&contender),
+        Ok(Request::Expire) => rows::store::expire(),
         Err(message) => {
             eprintln!("error: {message}\n\n`authflow-bench --help` shows what there is.");
             ExitCode::from(2)

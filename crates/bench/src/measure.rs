@@ -28,6 +28,7 @@ pub(crate) fn wall<T>(times: u32, work: impl FnOnce() -> T) -> f64 {
 /// What one contender needed in each round.
 pub(crate) type Series = Vec<f64>;
 
+#[allow(clippy::needless_pass_by_value, reason = "the array holds exclusive references")]
 /// Lets the contenders take turns. The first round warms up and does not count; who comes first moves on each round.
 pub(crate) fn take_turns<const N: usize>(
     rounds: usize,
@@ -37,7 +38,7 @@ pub(crate) fn take_turns<const N: usize>(
     for round in 0..=rounds {
         for turn in 0..N {
             let at = (round + turn) % N;
-            let needed = contenders[at]();
+            let needed = (*contenders[at])();
             if round > 0 {
                 series[at].push(needed);
             }
@@ -59,8 +60,11 @@ impl Spread {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         let middle = sorted.len() / 2;
-        let median =
-            if sorted.len() % 2 == 0 { (sorted[middle - 1] + sorted[middle]) / 2.0 } else { sorted[middle] };
+        let median = if sorted.len().is_multiple_of(2) {
+            (sorted[middle - 1] + sorted[middle]) / 2.0
+        } else {
+            sorted[middle]
+        };
         Self { median, least: sorted[0], most: sorted[sorted.len() - 1] }
     }
 

@@ -10,8 +10,11 @@ pub(crate) mod whole;
 use crate::arguments::Settings;
 use crate::table::Line;
 
+/// A row: its name, and what measures it.
+type Row = (&'static str, fn(&Settings) -> Vec<Line>);
+
 /// Every row by its name.
-pub(crate) const ALL: &[(&str, fn(&Settings) -> Vec<Line>)] = &[
+pub(crate) const ALL: &[Row] = &[
     ("steps", steps::measure),
     ("begin", begin::measure),
     ("whole", whole::measure),

@@ -1,5 +1,6 @@
 //! The memory store: store and check, on one thread and on two, and what expiry costs a call.
 
+use std::process::{Command, ExitCode};
 use std::sync::Barrier;
 use std::time::{Duration, SystemTime};
 
@@ -146,31 +147,43 @@ fn measure_on((threads, must, must_over): (u32, f64, f64), settings: &Settings) 
     }
 }
 
-/// A million flows end at once. What is taken is the slowest call after that, by its CPU time: no call holds a lock longer
-/// than it runs. Other work on the machine can only add to it, so the least of several rounds counts.
+/// The hidden subcommand: a million flows end at once, and then calls come. Prints the CPU time of the slowest, in
+/// nanoseconds: no call holds a lock longer than it runs.
 #[allow(clippy::disallowed_methods, reason = "the store is told a time that is as good as any")]
-fn measure_expiry(settings: &Settings) -> Line {
+pub(crate) fn expire() -> ExitCode {
     let now = SystemTime::now();
     let pending = authflow_pending();
     let extensions = http::Extensions::new();
+    let store = MemoryStateStore::with_capacity(2 * CROWD as usize, 256);
+    let slowest = runtime().block_on(async {
+        fill(&store, &pending, now, CROWD).await;
+        let later = StateContext::new(&extensions, now + TTL);
+        let mut slowest = 0;
+        for _ in 0..CROWD / 8 {
+            let (key, flow) = (random_key(), pending.clone());
+            let begun = thread_cpu();
+            store.store_state(&later, &key, flow, TTL).await.unwrap();
+            slowest = slowest.max(thread_cpu() - begun);
+        }
+        slowest
+    });
+    println!("{slowest}");
+    ExitCode::SUCCESS
+}
+
+/// Each round is a process of its own whose allocator keeps what is freed: the store frees with no lock held, and how long
+/// glibc then takes to hand many megabytes back is not the store's. Other work on the machine can only add to a round, so
+/// the least counts.
+fn measure_expiry(settings: &Settings) -> Line {
+    let round = || {
+        let program = std::env::current_exe().unwrap();
+        let mut command = Command::new(program);
+        command.arg("expire").env("MALLOC_TRIM_THRESHOLD_", "4000000000");
+        let output = command.output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().parse::<f64>().unwrap()
+    };
     let rounds = if settings.quick { 1 } else { 5 };
-    let slowest: Series = (0..rounds)
-        .map(|_| {
-            let store = MemoryStateStore::with_capacity(2 * CROWD as usize, 256);
-            runtime().block_on(async {
-                fill(&store, &pending, now, CROWD).await;
-                let later = StateContext::new(&extensions, now + TTL);
-                let mut slowest = 0;
-                for _ in 0..CROWD / 8 {
-                    let (key, flow) = (random_key(), pending.clone());
-                    let begun = thread_cpu();
-                    store.store_state(&later, &key, flow, TTL).await.unwrap();
-                    slowest = slowest.max(thread_cpu() - begun);
-                }
-                slowest as f64
-            })
-        })
-        .collect();
+    let slowest: Series = (0..rounds).map(|_| round()).collect();
     let slowest = Spread::of(&slowest);
     Line {
         work: "memory store, the slowest call after a million flows expired at once".to_owned(),

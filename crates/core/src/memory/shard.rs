@@ -59,7 +59,7 @@ pub(super) struct Evicted {
 }
 
 impl Evicted {
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
@@ -155,6 +155,10 @@ impl Shard {
                 // A shard with a few entries has room for a few.
                 let mut chunk = if self.chunks.is_empty() { Vec::new() } else { Vec::with_capacity(CHUNK) };
                 chunk.push(entry);
+                if !self.chunks.is_empty() && self.chunks.len() == self.chunks.capacity() {
+                    // In large steps: small lists given up on the way would lie about and pin the memory around them.
+                    self.chunks.reserve_exact(self.chunks.len().max(CHUNK));
+                }
                 self.chunks.push(chunk);
             }
         }

@@ -22,7 +22,7 @@ pub use self::proxy::{Answers, Proxy};
 pub use self::server::{Server, free_port, run};
 
 /// Waits until something is so, asking for it again and again.
-pub async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
+pub async fn until<F: Future<Output = bool> + Send>(what: &str, is_so: impl Fn() -> F + Send + Sync) {
     let wait = async {
         while !is_so().await {
             tokio::task::yield_now().await;
