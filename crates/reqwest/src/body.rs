@@ -39,7 +39,6 @@ pub(crate) async fn read(mut response: reqwest::Response, max: usize) -> Result<
 /// A body that is being read.
 struct Body {
     declared: Declared,
-    sniff: bool,
     max: usize,
     on_the_wire: usize,
     /// What was read and is not given to a decoder: the body, or the bytes that tell what it is.
@@ -62,9 +61,9 @@ struct Complete {
 impl Body {
     fn new(headers: &HeaderMap, max: usize) -> Self {
         let declared = Declared::of(headers);
-        let sniff = declared == Declared::Plain && is_text(headers);
-        let state = if declared == Declared::Plain && !sniff { State::Plain } else { State::Unknown };
-        Self { declared, sniff, max, on_the_wire: 0, bytes: Vec::new(), state }
+        let plain = declared == Declared::Plain && !is_text(headers);
+        let state = if plain { State::Plain } else { State::Unknown };
+        Self { declared, max, on_the_wire: 0, bytes: Vec::new(), state }
     }
 
     /// Refuses a body that says it is too large, and makes room for one that is not.
@@ -89,9 +88,6 @@ impl Body {
         if matches!(self.state, State::Unknown) && self.bytes.len() >= TELLING {
             self.decide()?;
         }
-        if matches!(self.state, State::Plain) && self.bytes.len() > self.max {
-            return Err(too_large());
-        }
         Ok(())
     }
 
@@ -103,6 +99,7 @@ impl Body {
         if let State::Encoded(decoder) = self.state {
             return Ok(Complete { bytes: decoder.finish()?, decoded: true });
         }
+        // What turned out to be plain was given the allowance of what may be compressed.
         if self.bytes.len() > self.max {
             return Err(too_large());
         }
@@ -110,7 +107,7 @@ impl Body {
     }
 
     fn decide(&mut self) -> Result<(), HttpError> {
-        self.state = match format(self.declared, self.sniff, &self.bytes)? {
+        self.state = match format(self.declared, &self.bytes)? {
             None => State::Plain,
             Some(format) => {
                 let mut decoder = Decoder::new(format, self.max)?;

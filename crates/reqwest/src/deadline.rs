@@ -53,13 +53,12 @@ impl<'a> Deadline<'a> {
     /// Ready when a deadline passes: the one for the connection once, the total one for ever.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Passed> {
         ready!(self.sleep.as_mut().poll(cx));
-        let now = self.clock.monotonic();
-        if now >= self.total || self.next == self.total {
+        if self.next == self.total {
             // A timer that has ended is not polled again.
             self.sleep = Box::pin(std::future::ready(()));
             return Poll::Ready(Passed::Total);
         }
-        self.sleep_until(self.total, now);
+        self.sleep_until(self.total, self.clock.monotonic());
         Poll::Ready(Passed::Connect)
     }
 

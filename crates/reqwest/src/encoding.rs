@@ -54,12 +54,11 @@ pub(crate) enum Format {
     Deflate,
 }
 
-/// How to decode a body of which `declared` is said, which may be compressed without saying so if `sniff`, and which
-/// begins with `bytes`. `None` for a plain one.
-pub(crate) fn format(declared: Declared, sniff: bool, bytes: &[u8]) -> Result<Option<Format>, HttpError> {
+/// How to decode a text of which `declared` is said, and which begins with `bytes`. `None` for a plain one.
+pub(crate) fn format(declared: Declared, bytes: &[u8]) -> Result<Option<Format>, HttpError> {
     match declared {
-        Declared::Plain if sniff && is_gzip(bytes) => Ok(Some(Format::Gzip)),
-        Declared::Plain if sniff && is_usual_zlib(bytes) => Ok(Some(Format::Zlib)),
+        Declared::Plain if is_gzip(bytes) => Ok(Some(Format::Gzip)),
+        Declared::Plain if is_usual_zlib(bytes) => Ok(Some(Format::Zlib)),
         Declared::Plain => Ok(None),
         Declared::Gzip => Ok(Some(Format::Gzip)),
         Declared::Deflate if is_zlib(bytes) => Ok(Some(Format::Zlib)),

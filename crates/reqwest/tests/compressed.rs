@@ -160,6 +160,24 @@ async fn c3_the_cap_holds_after_decoding() {
 }
 
 #[tokio::test]
+async fn raw_deflate_may_begin_almost_as_zlib_does() {
+    // A stored block (RFC 1951 §3.2.4) whose padding makes the first byte that of zlib; the check of the two bytes fails.
+    let length = u16::try_from(JSON.len()).unwrap();
+    let head = [&[0x08][..], &length.to_le_bytes(), &(!length).to_le_bytes()].concat();
+    let body = [&head, JSON, &[0x01, 0x00, 0x00, 0xff, 0xff]].concat();
+    assert_eq!(get_body("Content-Encoding: deflate\r\n", &body).await.unwrap().body, JSON);
+}
+
+#[tokio::test]
+async fn what_does_not_compress_may_be_longer_on_the_wire() {
+    let limits = Limits::default().with_max_body(100_000);
+    let body = zlib(&[b' '; 100_000], 0);
+    assert!(body.len() > limits.max_body);
+    let response = get_with(&limits, "Content-Encoding: deflate\r\n", &body).await.unwrap();
+    assert_eq!(response.body.len(), 100_000);
+}
+
+#[tokio::test]
 async fn c3_a_bomb_is_cut_off() {
     let bomb = gzip(&vec![0; 64 << 20]);
     assert!(bomb.len() < 100_000);

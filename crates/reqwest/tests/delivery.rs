@@ -83,7 +83,9 @@ async fn connect_deadline_is_not_sent() {
 #[tokio::test]
 async fn the_connect_timeout_of_the_client_is_not_sent() {
     let seen = serve(|_, stream, _| hold(stream)).await;
-    let client = ReqwestClient::builder().connect_timeout(Duration::from_millis(20)).build().unwrap();
+    let builder = ReqwestClient::builder().connect_timeout(Duration::from_millis(20));
+    // With a clock that stands still, no deadline of the request can pass.
+    let client = builder.clock(ManualClock::new()).build().unwrap();
     let error = client.send(post(&https(&seen, "/token")), &Limits::default()).await.unwrap_err();
     assert_eq!(what(&error), (HttpErrorKind::Timeout, Delivery::NotSent));
 }

@@ -6,7 +6,7 @@ mod common;
 
 use std::time::Duration;
 
-use authflow_core::{Delivery, HttpClient as _, HttpErrorKind, Limits};
+use authflow_core::{Delivery, HttpClient as _, HttpError, HttpErrorKind, Limits};
 use authflow_reqwest::ReqwestClient;
 use common::clock::ManualClock;
 use common::server::{answer, hold, serve, serve_on};
@@ -42,25 +42,47 @@ async fn what_was_not_sent_is_sent_again_once_the_server_is_back() {
     assert!(seen.texts()[0].ends_with("grant_type=authorization_code"), "the body is sent in full");
 }
 
-#[tokio::test]
-async fn each_try_has_its_own_deadline_for_the_connection() {
+/// The first try is refused, and the second finds a server that never says hello. Moves the clock by each of `moves` after
+/// the second has begun, and returns before which of them it had ended, if so, and how.
+async fn ends_before(limits: Limits, moves: impl Fn(Duration) -> Vec<Duration>) -> (usize, HttpError) {
     let (socket, url) = refusing();
     let url = url.replacen("http:", "https:", 1);
     let clock = ManualClock::new();
     let client = ReqwestClient::builder().clock(clock.clone()).build().unwrap();
-    let sending = tokio::spawn(async move { client.send(post(&url), &Limits::default()).await });
+    let sending = tokio::spawn(async move { client.send(post(&url), &limits).await });
     let pause = clock.pause_begun().await;
     let seen = serve_on(socket.listen(8).unwrap(), |_, stream, _| hold(stream));
     clock.advance(pause);
     seen.wait_for_connections(1).await;
-    // The first try would have ended here.
-    clock.advance(Limits::default().connect - pause);
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
+    let mut count = 0;
+    for by in moves(pause) {
+        if sending.is_finished() {
+            break;
+        }
+        count += 1;
+        clock.advance(by);
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
     }
-    assert!(!sending.is_finished());
-    clock.advance(pause);
-    let error = sending.await.unwrap().unwrap_err();
+    assert!(sending.is_finished());
+    (count, sending.await.unwrap().unwrap_err())
+}
+
+#[tokio::test]
+async fn each_try_has_its_own_deadline_for_the_connection() {
+    // By the first move, the first try would have ended.
+    let connect = Limits::default().connect;
+    let (moves, error) = ends_before(Limits::default(), |pause| vec![connect - pause, pause]).await;
+    assert_eq!(what(&error), (HttpErrorKind::Timeout, Delivery::NotSent));
+    assert_eq!(moves, 2);
+}
+
+#[tokio::test]
+async fn all_tries_share_the_total_deadline() {
+    let total = Duration::from_secs(5);
+    let limits = Limits::default().with_total(total);
+    let (_, error) = ends_before(limits, |pause| vec![total - pause]).await;
     assert_eq!(what(&error), (HttpErrorKind::Timeout, Delivery::NotSent));
 }
 

@@ -54,13 +54,20 @@ pub(super) struct Taken {
 #[derive(Default)]
 pub(super) struct Evicted {
     entries: Vec<Entry>,
-    chunks: Vec<Vec<Entry>>,
+    chunk: Option<Vec<Entry>>,
     index: Option<Index>,
 }
 
 impl Evicted {
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    fn push(&mut self, entry: Entry) {
+        if self.entries.is_empty() {
+            self.entries.reserve(EXPIRE_AT_ONCE);
+        }
+        self.entries.push(entry);
     }
 
     /// The keys that a bucket counts.
@@ -94,7 +101,7 @@ impl Shard {
         self.expire_into(now, &mut evicted);
         while self.len() >= capacity {
             match self.remove(self.first, &mut evicted) {
-                Some(entry) => evicted.entries.push(entry),
+                Some(entry) => evicted.push(entry),
                 None => break,
             }
         }
@@ -133,7 +140,7 @@ impl Shard {
                 _ => break,
             }
             if let Some(entry) = self.remove(self.first, evicted) {
-                evicted.entries.push(entry);
+                evicted.push(entry);
             }
         }
     }
@@ -207,7 +214,8 @@ impl Shard {
         let moved = self.chunks.last_mut()?.pop()?;
         // A small one stays, for a store that is empty now and then.
         if self.chunks.last().is_some_and(|chunk| chunk.is_empty() && chunk.capacity() > KEPT) {
-            evicted.chunks.extend(self.chunks.pop());
+            // Few entries go at once: there is one at most.
+            evicted.chunk = self.chunks.pop();
         }
         let removed = if at == last {
             moved
