@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError, RedisResult, Value};
 
 use crate::address::Address;
@@ -57,41 +58,47 @@ impl Link {
     /// Sends a command once and waits for its answer.
     pub(crate) async fn call(&self, request: Request<'_>) -> Result<Value, Failure> {
         // A connection may have died without anyone having noticed. Once only: a new one that dies is another matter.
-        let live = self.live();
-        let is_old = live.is_some();
-        match self.call_on(live, request).await {
-            Err(Failure::NotSent(_)) if is_old => self.call_on(None, request).await,
-            answer => answer,
+        if let Some(live) = self.live() {
+            match self.call_on(&live, request).await {
+                Err(Failure::NotSent(_)) => {}
+                answer => return answer,
+            }
         }
+        let live = self.connect().await.map_err(Failure::NotSent)?;
+        self.call_on(&live, request).await
     }
 
-    async fn call_on(&self, live: Option<Arc<Live>>, request: Request<'_>) -> Result<Value, Failure> {
-        let live = match live {
-            Some(live) => live,
-            None => self.connect().await.map_err(Failure::NotSent)?,
-        };
+    /// The same on one connection.
+    pub(crate) async fn call_on(&self, live: &Arc<Live>, request: Request<'_>) -> Result<Value, Failure> {
         let written = live.written();
-        match send(&live, request).await {
+        let mut connection = live.connection();
+        let answer = match request {
+            Request::Plain(cmd) => connection.send_packed_command(cmd).await,
+            Request::Asking(cmd) => Box::pin(after_asking(connection, cmd)).await,
+        };
+        match answer {
             Ok(Value::ServerError(error)) => {
                 let refusal = Refusal::new(error);
                 if refusal.code() == "READONLY" {
                     // A master that was demoted: the next call looks for the new one.
-                    self.discard(&live);
+                    self.discard(live);
                 }
                 Err(Failure::Refused(refusal))
             }
             Ok(value) => Ok(value),
-            Err(error) => {
-                // It may be a peer that is gone without a word: the next call opens another connection.
-                self.discard(&live);
-                let cause = Cause::new(reason(&error));
-                // The driver ended, and in all the time nothing was written: not this command either. A command that was
-                // given up after a time may still be written.
-                let is_unsent =
-                    error.is_connection_dropped() && !error.is_timeout() && live.written() == written;
-                Err(if is_unsent { Failure::NotSent(cause) } else { Failure::Lost(cause) })
-            }
+            Err(error) => Err(self.failed(live, written, &error)),
         }
+    }
+
+    /// What became of a command that was given to the driver when `written` bytes had been written.
+    fn failed(&self, live: &Arc<Live>, written: u64, error: &RedisError) -> Failure {
+        // It may be a peer that is gone without a word: the next call opens another connection.
+        self.discard(live);
+        let cause = Cause::new(reason(error));
+        // The driver ended, and in all the time nothing was written: not this command either. A command that was given up
+        // after a time may still be written.
+        let is_unsent = error.is_connection_dropped() && !error.is_timeout() && live.written() == written;
+        if is_unsent { Failure::NotSent(cause) } else { Failure::Lost(cause) }
     }
 
     /// The connection, unless it is dead.
@@ -152,16 +159,11 @@ impl fmt::Debug for Link {
     }
 }
 
-async fn send(live: &Live, request: Request<'_>) -> RedisResult<Value> {
-    match request {
-        Request::Plain(cmd) => live.connection().send_packed_command(cmd).await,
-        Request::Asking(cmd) => {
-            let mut pipeline = redis::pipe();
-            pipeline.cmd("ASKING").add_command(cmd.clone());
-            let answers = live.connection().send_packed_commands(&pipeline, 0, 2).await?;
-            Ok(answers.into_iter().next_back().unwrap_or_default())
-        }
-    }
+async fn after_asking(mut connection: MultiplexedConnection, cmd: &Cmd) -> RedisResult<Value> {
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("ASKING").add_command(cmd.clone());
+    let answers = connection.send_packed_commands(&pipeline, 0, 2).await?;
+    Ok(answers.into_iter().next_back().unwrap_or_default())
 }
 
 /// The driver's own text may repeat what was on the wire.

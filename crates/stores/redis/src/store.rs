@@ -79,14 +79,15 @@ impl RedisStateStore {
         }
         // No provider id, state and binding have this SHA-256.
         let key = Key::new(&self.prefix, &[0; 32]);
+        let slot = self.server.slot(&key);
         // A user who may not ask is fine: then nobody knows the version, and the commands themselves tell the rest.
-        let info = self.server.call(&cmd("INFO"), &key).await.ok();
+        let info = self.server.call(&cmd("INFO"), slot).await.ok();
         let info = info.as_ref().and_then(text).unwrap_or_default();
         let find = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         if matches!(*self.server, Server::One(_)) && find("cluster_enabled") == Some("1") {
             return Err(ConnectError::IsCluster);
         }
-        match self.server.call(&set(&key, b"", Duration::from_millis(1)), &key).await {
+        match self.server.call(&set(&key, b"", Duration::from_millis(1)), slot).await {
             Ok(_) => {}
             // The server is the right one, and has a bad day: that is what `begin` is for to say.
             Err(Failure::Refused(refusal)) if matches!(refusal.code(), "OOM" | "MISCONF" | "NOREPLICAS") => {}
@@ -95,7 +96,7 @@ impl RedisStateStore {
             }
             Err(failure) => return Err(failure.at_start()),
         }
-        match self.server.call(&getdel(&key), &key).await {
+        match self.server.call(&getdel(&key), slot).await {
             Ok(_) => Ok(()),
             Err(Failure::Refused(refusal)) if refusal.is_unknown_command() => {
                 Err(ConnectError::TooOld { version: find("redis_version").map(str::to_owned) })
@@ -114,8 +115,12 @@ impl StateStore for RedisStateStore {
         flow: PendingFlow,
         ttl: Duration,
     ) -> Result<(), StoreError> {
-        let key = Key::new(&self.prefix, key.as_bytes());
-        match self.server.call(&set(&key, &flow.to_bytes(), ttl), &key).await? {
+        let (cmd, slot) = {
+            let key = Key::new(&self.prefix, key.as_bytes());
+            (set(&key, &flow.to_bytes(), ttl), self.server.slot(&key))
+        };
+        drop(flow);
+        match self.server.call(&cmd, slot).await? {
             Value::Okay => Ok(()),
             Value::Nil => Err(StoreError::new(StoreErrorKind::Conflict)),
             _ => Err(unreadable()),
@@ -127,8 +132,11 @@ impl StateStore for RedisStateStore {
         _: &StateContext<'_>,
         key: &StateKey,
     ) -> Result<Option<PendingFlow>, StoreError> {
-        let key = Key::new(&self.prefix, key.as_bytes());
-        match self.server.call(&getdel(&key), &key).await? {
+        let (cmd, slot) = {
+            let key = Key::new(&self.prefix, key.as_bytes());
+            (getdel(&key), self.server.slot(&key))
+        };
+        match self.server.call(&cmd, slot).await? {
             Value::Nil => Ok(None),
             Value::BulkString(bytes) => PendingFlow::from_bytes(&bytes).map(Some),
             _ => Err(unreadable()),
@@ -142,18 +150,41 @@ fn unreadable() -> StoreError {
 }
 
 impl Server {
-    async fn call(&self, cmd: &Cmd, key: &Key) -> Result<Value, Failure> {
+    /// The slot of a key, where there are slots.
+    fn slot(&self, key: &Key) -> u16 {
         match self {
-            Self::Cluster(cluster) => cluster.call(cmd, slot(key.as_bytes())).await,
-            Self::One(link) => match link.call(Request::Plain(cmd)).await {
-                // The master was demoted and did nothing; the sentinels know the new one.
-                Err(Failure::Refused(refusal))
-                    if refusal.code() == "READONLY" && matches!(link.target(), Target::Master(_)) =>
-                {
-                    link.call(Request::Plain(cmd)).await
-                }
-                answer => answer,
+            Self::One(_) => 0,
+            Self::Cluster(_) => slot(key.as_bytes()),
+        }
+    }
+
+    /// On an open connection this is all there is. The rest has a future of its own, so that this one is small.
+    async fn call(&self, cmd: &Cmd, slot: u16) -> Result<Value, Failure> {
+        let failure = match self {
+            Self::One(link) => match link.live() {
+                Some(live) => match link.call_on(&live, Request::Plain(cmd)).await {
+                    Ok(value) => return Ok(value),
+                    Err(failure) => Some(failure),
+                },
+                None => None,
             },
+            Self::Cluster(_) => None,
+        };
+        Box::pin(self.call_again(cmd, slot, failure)).await
+    }
+
+    /// Sends the command where it certainly was not carried out, or not sent yet.
+    async fn call_again(&self, cmd: &Cmd, slot: u16, failure: Option<Failure>) -> Result<Value, Failure> {
+        match (self, failure) {
+            (Self::Cluster(cluster), _) => cluster.call(cmd, slot).await,
+            (Self::One(link), None | Some(Failure::NotSent(_))) => link.call(Request::Plain(cmd)).await,
+            // The master was demoted and did nothing; the sentinels know the new one.
+            (Self::One(link), Some(Failure::Refused(refusal)))
+                if refusal.code() == "READONLY" && matches!(link.target(), Target::Master(_)) =>
+            {
+                link.call(Request::Plain(cmd)).await
+            }
+            (Self::One(_), Some(failure)) => Err(failure),
         }
     }
 }
