@@ -420,7 +420,7 @@ async fn acf_19_an_error_is_typed_and_holds_what_the_provider_said() {
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert_eq!(error.status().unwrap(), 400);
     assert_eq!(error.server_error().unwrap().code(), "invalid_client");
-    assert_eq!((error.provider(), error.operation()), (Some("example"), Some(Operation::Finish)));
+    assert_eq!((error.provider(), error.operation()), (Some("example"), Some(Operation::Exchange)));
     assert_eq!(error.recovery(), Recovery::FixConfiguration);
 }
 

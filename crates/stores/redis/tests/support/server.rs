@@ -117,7 +117,13 @@ impl Server {
     /// A connection for the test itself.
     pub async fn admin(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.url()).unwrap();
-        client.get_multiplexed_async_connection().await.unwrap()
+        for _ in 0..PATIENCE {
+            match client.get_multiplexed_async_connection().await {
+                Err(error) if is_passing(&error) => tokio::task::yield_now().await,
+                connected => return connected.unwrap(),
+            }
+        }
+        panic!("the server on port {} takes no connection", self.port);
     }
 
     pub async fn ask<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
@@ -125,7 +131,13 @@ impl Server {
         command.iter().for_each(|part| {
             cmd.arg(*part);
         });
-        cmd.query_async(&mut self.admin().await).await.unwrap()
+        for _ in 0..PATIENCE {
+            match cmd.query_async(&mut self.admin().await).await {
+                Err(error) if is_passing(&error) => tokio::task::yield_now().await,
+                answer => return answer.unwrap(),
+            }
+        }
+        panic!("the server on port {} does not answer", self.port);
     }
 
     /// How often the server was asked for a command, by its own count.
@@ -188,3 +200,11 @@ pub fn run(program: &str, args: &[&str]) -> String {
     assert!(output.status.success(), "{program} {args:?}: {text}");
     text
 }
+
+/// A server that changes its role lets go of its connections: what the test itself asks is asked again then.
+fn is_passing(error: &redis::RedisError) -> bool {
+    error.is_io_error() || error.is_connection_dropped()
+}
+
+/// As often as a test asks again: far more than a change of roles takes.
+const PATIENCE: usize = 100_000;
