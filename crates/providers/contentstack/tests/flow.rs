@@ -336,7 +336,7 @@ async fn h1_no_secret_in_debug_or_errors() {
         assert!(!shown.contains(secret), "{secret} in {shown}");
     }
     assert!(exchange.to_string().contains("[redacted] and [redacted] are wrong"), "{exchange}");
-    assert_eq!(exchange.operation(), Some(Operation::Finish));
+    assert_eq!(exchange.operation(), Some(Operation::Exchange));
     let exchange = complete(&flow(with(public()), &Scripted::new(repeat))).await.unwrap_err();
     assert!(exchange.to_string().contains("[redacted] and [redacted] are wrong"), "{exchange}");
 }
