@@ -119,12 +119,20 @@ impl Binding {
     }
 }
 
-/// Adds one part: kind, length, bytes.
+/// Adds one part: kind, length, bytes. A short one has a short length, so that a key is made of two blocks of SHA-256.
 pub(crate) fn hash_part(hash: &mut Sha256, kind: u8, bytes: &[u8]) {
-    hash.update([kind]);
-    hash.update((bytes.len() as u64).to_be_bytes());
+    match u8::try_from(bytes.len()) {
+        Ok(length) if length < LONG => hash.update([kind, length]),
+        _ => {
+            hash.update([kind, LONG]);
+            hash.update((bytes.len() as u64).to_be_bytes());
+        }
+    }
     hash.update(bytes);
 }
+
+/// Stands before a length of eight bytes.
+const LONG: u8 = u8::MAX;
 
 fn process_secret() -> Result<&'static [u8; 32]> {
     static SECRET: OnceLock<[u8; 32]> = OnceLock::new();
@@ -132,7 +140,7 @@ fn process_secret() -> Result<&'static [u8; 32]> {
         return Ok(secret);
     }
     let mut secret = [0; 32];
-    random::fill(&mut secret)?;
+    random::fill_from_system(&mut secret)?;
     Ok(SECRET.get_or_init(|| secret))
 }
 

@@ -1,31 +1,158 @@
-//! Random values from the operating system.
+//! Random values.
+//!
+//! What a flow draws comes from a generator of its thread (`rand`'s ChaCha12), which the operating system seeds anew after
+//! a few flows and in another process. A read of the system's own costs more than all else that `begin` does for the URL.
+//! What outlives a flow, or proves who begins it, is read from the system each time.
+
+use std::cell::RefCell;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rand::TryRngCore as _;
-use rand::rngs::OsRng;
+use rand::rand_core::OsError;
+use rand::rngs::{OsRng, StdRng};
+use rand::{RngCore as _, SeedableRng as _, TryRngCore as _};
+use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Fills `bytes` from the operating system. There is no fallback: RFC 6749 §10.10 has no room for one.
+/// After how many bytes a generator is seeded anew: 64 flows. A copy of this process's memory, such as a snapshot of a
+/// virtual machine, repeats no more than these.
+const SEED_LASTS: usize = 4096;
+
+/// A generator and how far its seed may be used.
+struct Generator {
+    random: StdRng,
+    /// A process that was forked off has its parent's memory, and would draw its parent's values.
+    process: u32,
+    left: usize,
+}
+
+thread_local! {
+    static GENERATOR: RefCell<Option<Generator>> = const { RefCell::new(None) };
+}
+
+/// Fills `bytes` from this thread's generator.
+///
+/// # Errors
+///
+/// [`ErrorKind::Randomness`] if it had to be seeded and the operating system gave nothing: there is no fallback.
 pub(crate) fn fill(bytes: &mut [u8]) -> Result<()> {
-    OsRng.try_fill_bytes(bytes).map_err(|source| {
-        Error::new(ErrorKind::Randomness, "the operating system gave no random bytes").with_source(source)
-    })
+    let process = std::process::id();
+    let drawn = GENERATOR.try_with(|generator| match generator.try_borrow_mut() {
+        Ok(mut generator) => draw(&mut generator, bytes, process, || StdRng::try_from_rng(&mut OsRng)),
+        Err(_) => OsRng.try_fill_bytes(bytes),
+    });
+    // A thread that ends has no generator any more.
+    drawn.unwrap_or_else(|_| OsRng.try_fill_bytes(bytes)).map_err(no_randomness)
+}
+
+fn draw<E>(
+    generator: &mut Option<Generator>,
+    bytes: &mut [u8],
+    process: u32,
+    seed: impl FnOnce() -> std::result::Result<StdRng, E>,
+) -> std::result::Result<(), E> {
+    let usable = |it: &Generator| it.process == process && it.left >= bytes.len();
+    if !generator.as_ref().is_some_and(usable) {
+        // Where the seeding fails there is none left, so that the next call seeds again.
+        *generator = None;
+        *generator = Some(Generator { random: seed()?, process, left: SEED_LASTS.max(bytes.len()) });
+    }
+    if let Some(generator) = generator {
+        generator.random.fill_bytes(bytes);
+        generator.left = generator.left.saturating_sub(bytes.len());
+    }
+    Ok(())
+}
+
+/// Fills `bytes` from the operating system.
+///
+/// # Errors
+///
+/// [`ErrorKind::Randomness`].
+pub(crate) fn fill_from_system(bytes: &mut [u8]) -> Result<()> {
+    OsRng.try_fill_bytes(bytes).map_err(no_randomness)
+}
+
+fn no_randomness(source: OsError) -> Error {
+    // RFC 6749 §10.10 has no room for anything else.
+    Error::new(ErrorKind::Randomness, "the operating system gave no random bytes").with_source(source)
 }
 
 /// 32 bytes as the 43 characters of base64url without padding (RFC 7636 appendix A).
 pub(crate) fn base64url(bytes: &[u8; 32]) -> String {
-    let mut text = vec![0; 43];
+    let mut text = [0; 43];
     // 32 bytes are 43 characters of ASCII: neither can fail.
     let len = URL_SAFE_NO_PAD.encode_slice(bytes, &mut text).unwrap_or_default();
-    text.truncate(len);
-    String::from_utf8(text).unwrap_or_default()
+    std::str::from_utf8(&text[..len]).unwrap_or_default().to_owned()
 }
 
-/// A new value of 256 bits, as 43 characters of base64url.
+/// The 32 bytes that [`base64url`] writes as `text`, if it writes it of any.
+pub(crate) fn from_base64url(text: &str) -> Option<[u8; 32]> {
+    // The decoder asks for room for whole groups of three.
+    let mut room = Zeroizing::new([0; 33]);
+    if text.len() != 43 || URL_SAFE_NO_PAD.decode_slice(text, &mut *room).ok()? != 32 {
+        return None;
+    }
+    room.first_chunk().copied()
+}
+
+/// A new value of 256 bits from the operating system, as 43 characters of base64url.
 pub(crate) fn token() -> Result<String> {
     let mut bytes = [0; 32];
-    fill(&mut bytes)?;
+    fill_from_system(&mut bytes)?;
     Ok(base64url(&bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draw_64(generator: &mut Option<Generator>, process: u32, seed: Option<u64>) -> Option<[u8; 64]> {
+        let mut bytes = [0; 64];
+        let seed = || seed.map(StdRng::seed_from_u64).ok_or(());
+        draw(generator, &mut bytes, process, seed).ok().map(|()| bytes)
+    }
+
+    #[test]
+    fn a_forked_process_does_not_draw_its_parents_values() {
+        let mut parent = None;
+        draw_64(&mut parent, 1, Some(1));
+        let copy = || parent.as_ref().map(|it| Generator { random: it.random.clone(), ..*it });
+        let (mut same, mut forked) = (copy(), copy());
+        let next = draw_64(&mut parent, 1, None);
+        assert!(next.is_some());
+        assert_eq!(draw_64(&mut same, 1, None), next, "a copy in the same process goes on alike");
+        assert_eq!(draw_64(&mut forked, 2, None), None, "in another one it has to be seeded");
+        assert_ne!(draw_64(&mut forked, 2, Some(2)), next);
+    }
+
+    #[test]
+    fn a_seed_lasts_for_64_flows() {
+        let mut generator = None;
+        draw_64(&mut generator, 1, Some(1));
+        for _ in 1..64 {
+            assert!(draw_64(&mut generator, 1, None).is_some());
+        }
+        assert_eq!(draw_64(&mut generator, 1, None), None);
+        assert_eq!(draw_64(&mut generator, 1, None), None, "what failed once is not used the next time");
+        assert!(draw_64(&mut generator, 1, Some(2)).is_some());
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let bytes = std::array::from_fn(|at| at as u8 * 8);
+        let text = base64url(&bytes);
+        assert_eq!(from_base64url(&text), Some(bytes));
+        for other in [
+            "",
+            "short",
+            &text[1..],
+            &format!("{text}A"),
+            &text.replace('I', "+"),
+            &format!("{}B", &text[..42]),
+        ] {
+            assert_eq!(from_base64url(other), None, "{other}");
+        }
+    }
 }

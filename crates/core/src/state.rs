@@ -27,7 +27,7 @@ impl StateKey {
     /// [`ErrorKind::Randomness`] if the binding is to this process and the operating system has no random bytes.
     pub fn new(provider_id: &str, state: &str, binding: &Binding) -> Result<Self> {
         let mut hash = Sha256::new();
-        hash.update(b"authflow state 1");
+        hash.update(b"state 1");
         hash_part(&mut hash, b'r', provider_id.as_bytes());
         hash_part(&mut hash, b's', state.as_bytes());
         binding.hash_into(&mut hash)?;
@@ -133,8 +133,12 @@ impl PendingFlow {
     #[must_use]
     pub fn is_expired(&self, now: SystemTime) -> bool {
         let now = epoch_seconds(now);
-        let lifetime = self.expires_at.saturating_sub(self.created_at);
-        now >= self.expires_at || now.saturating_add(lifetime) < self.created_at
+        now >= self.expires_at || now.saturating_add(self.lifetime().as_secs()) < self.created_at
+    }
+
+    /// From the begin to the end.
+    pub(crate) const fn lifetime(&self) -> Duration {
+        Duration::from_secs(self.expires_at.saturating_sub(self.created_at))
     }
 }
 

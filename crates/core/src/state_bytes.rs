@@ -1,16 +1,15 @@
 //! The compact form of a pending flow.
 //!
-//! Format 1: the format's number, a byte that says what is present, `created_at`, the lifetime, then the texts in the order
-//! of [`PendingFlow::to_bytes`], each with its length. Numbers are LEB128. A flow has exactly one form: whatever differs
-//! from it by a byte is another flow or is refused.
+//! Format 1: the format's number, a byte that says what is present, `created_at`, the lifetime, what has a fixed length, then
+//! the texts in the order of [`PendingFlow::to_bytes`], each with its length. Numbers are LEB128. A flow has exactly one form:
+//! whatever differs from it by a byte is another flow or is refused.
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroize as _;
 
 use crate::binding::User;
+use crate::random;
 use crate::scopes::Scopes;
 use crate::secret::Secret;
 use crate::state::{Bucket, PendingFlow, StoreError, StoreErrorKind};
@@ -48,7 +47,6 @@ impl PendingFlow {
         present |= verifier.as_ref().map_or(0, |it| it.flag(VERIFIER_PACKED, VERIFIER_TEXT));
         present |= nonce.as_ref().map_or(0, |it| it.flag(NONCE_PACKED, NONCE_TEXT));
 
-        // The sum of these texts, and for each of them a length of at most ten bytes, is never exceeded: one allocation.
         let texts = [
             Some(&*self.provider_id),
             Some(&*self.redirect_uri),
@@ -73,31 +71,24 @@ impl PendingFlow {
         out.push(present);
         put_number(&mut out, self.created_at);
         put_number(&mut out, lifetime);
-        put_text(&mut out, &self.provider_id);
-        put_text(&mut out, &self.redirect_uri);
-        if let Some(issuer) = &self.issuer {
-            put_text(&mut out, issuer);
+        for packed in [&verifier, &nonce] {
+            if let Some(Packed::Bytes(bytes)) = packed {
+                out.extend_from_slice(bytes);
+            }
         }
-        if let Some(owner) = &self.owner {
-            put_text(&mut out, &owner.tenant);
-            put_text(&mut out, &owner.id);
+        if let Some(bucket) = &self.bucket {
+            out.extend_from_slice(bucket.as_bytes());
         }
-        if let Some(verifier) = &verifier {
-            verifier.put(&mut out);
-        }
-        if let Some(nonce) = &nonce {
-            nonce.put(&mut out);
+        texts.into_iter().flatten().for_each(|text| put_text(&mut out, text));
+        for packed in [&verifier, &nonce] {
+            if let Some(Packed::Text(text)) = packed {
+                put_text(&mut out, text);
+            }
         }
         put_number(&mut out, self.scopes.len() as u64);
         self.scopes.iter().for_each(|scope| put_text(&mut out, scope));
         put_number(&mut out, self.resources.len() as u64);
         self.resources.iter().for_each(|resource| put_text(&mut out, resource));
-        if let Some(return_to) = &self.return_to {
-            put_text(&mut out, return_to);
-        }
-        if let Some(bucket) = &self.bucket {
-            out.extend_from_slice(bucket.as_bytes());
-        }
         debug_assert_eq!(out.len(), size, "the size was computed for another flow");
         out
     }
@@ -110,9 +101,9 @@ impl PendingFlow {
     /// UTF-8, or a form that `to_bytes` would not have chosen.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StoreError> {
         match bytes.split_first() {
-            Some((&FORMAT, rest)) => {
-                Reader(rest).flow().ok_or_else(|| corrupt("these bytes are not a pending flow"))
-            }
+            Some((&FORMAT, rest)) => Reader { rest, text: None }
+                .flow()
+                .ok_or_else(|| corrupt("these bytes are not a pending flow")),
             _ => Err(corrupt("the pending flow has a format that this version does not know")),
         }
     }
@@ -130,18 +121,7 @@ enum Packed<'a> {
 
 impl<'a> Packed<'a> {
     fn new(text: &'a str) -> Self {
-        // The decoder asks for room for whole groups of three.
-        let mut room = [0; 33];
-        let packed = match URL_SAFE_NO_PAD.decode_slice(text, &mut room) {
-            Ok(32) if text.len() == 43 => {
-                let mut bytes = [0; 32];
-                bytes.copy_from_slice(&room[..32]);
-                Self::Bytes(bytes)
-            }
-            _ => Self::Text(text),
-        };
-        room.zeroize();
-        packed
+        random::from_base64url(text).map_or(Self::Text(text), Self::Bytes)
     }
 
     const fn flag(&self, packed: u8, text: u8) -> u8 {
@@ -155,13 +135,6 @@ impl<'a> Packed<'a> {
         match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Text(text) => text_size(text),
-        }
-    }
-
-    fn put(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Bytes(bytes) => out.extend_from_slice(bytes),
-            Self::Text(text) => put_text(out, text),
         }
     }
 }
@@ -197,7 +170,11 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
 }
 
 /// What is still to be read. Every length is checked against it before anything is allocated.
-struct Reader<'a>(&'a [u8]);
+struct Reader<'a> {
+    rest: &'a [u8],
+    /// The rest as text, where all of it is: that is seen at once, and faster than piece by piece.
+    text: Option<&'a str>,
+}
 
 impl<'a> Reader<'a> {
     fn flow(mut self) -> Option<PendingFlow> {
@@ -208,18 +185,28 @@ impl<'a> Reader<'a> {
         }
         let created_at = self.number()?;
         let expires_at = created_at.wrapping_add(self.number()?);
-        let provider_id = self.text()?.into();
-        let redirect_uri = self.text()?.into();
-        let issuer = if has(ISSUER) { Some(self.text()?.into()) } else { None };
-        let owner = if has(OWNER) { Some(User::new(self.text()?, self.text()?)) } else { None };
-        let code_verifier =
-            self.random(has(VERIFIER_PACKED), has(VERIFIER_TEXT))?.map(|RandomText(text)| Secret::new(text));
-        let nonce = self.random(has(NONCE_PACKED), has(NONCE_TEXT))?.map(|RandomText(text)| text.into());
+        let verifier = if has(VERIFIER_PACKED) { Some(self.array()?) } else { None };
+        let nonce = if has(NONCE_PACKED) { Some(self.array()?) } else { None };
+        let bucket = if has(BUCKET) { Some(Bucket::from_bytes(*self.array()?)) } else { None };
+        self.text = std::str::from_utf8(self.rest).ok();
+        let provider_id = self.shared()?;
+        let redirect_uri = self.shared()?;
+        let issuer = if has(ISSUER) { Some(self.shared()?) } else { None };
+        let owner = if has(OWNER) { Some(User::new(self.shared()?, self.shared()?)) } else { None };
+        let return_to = if has(RETURN_TO) { Some(self.shared()?) } else { None };
+        let code_verifier = match verifier {
+            Some(bytes) => Some(Secret::new(random::base64url(bytes))),
+            None if has(VERIFIER_TEXT) => Some(Secret::new(self.unpackable()?)),
+            None => None,
+        };
+        let nonce = match nonce {
+            Some(bytes) => Some(random::base64url(bytes).into()),
+            None if has(NONCE_TEXT) => Some(self.unpackable()?.into()),
+            None => None,
+        };
         let scopes = self.scopes()?;
         let resources = self.resources()?;
-        let return_to = if has(RETURN_TO) { Some(self.text()?.into()) } else { None };
-        let bucket = if has(BUCKET) { Some(Bucket::from_bytes(*self.array()?)) } else { None };
-        self.0.is_empty().then_some(PendingFlow {
+        self.rest.is_empty().then_some(PendingFlow {
             provider_id,
             issuer,
             owner,
@@ -236,14 +223,14 @@ impl<'a> Reader<'a> {
     }
 
     fn byte(&mut self) -> Option<u8> {
-        let (&first, rest) = self.0.split_first()?;
-        self.0 = rest;
+        let (&first, rest) = self.rest.split_first()?;
+        self.rest = rest;
         Some(first)
     }
 
     fn array<const N: usize>(&mut self) -> Option<&'a [u8; N]> {
-        let (first, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
+        let (first, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
         Some(first)
     }
 
@@ -266,14 +253,32 @@ impl<'a> Reader<'a> {
 
     fn text(&mut self) -> Option<&'a str> {
         let length = usize::try_from(self.number()?).ok()?;
-        let (text, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        std::str::from_utf8(text).ok()
+        let before = self.rest;
+        let (bytes, rest) = before.split_at_checked(length)?;
+        self.rest = rest;
+        match self.text {
+            // The rest is the end of the whole.
+            Some(whole) => {
+                let start = whole.len().checked_sub(before.len())?;
+                whole.get(start..start + length)
+            }
+            None => std::str::from_utf8(bytes).ok(),
+        }
+    }
+
+    fn shared(&mut self) -> Option<Arc<str>> {
+        // The empty text is shared by all.
+        self.text().map(|text| if text.is_empty() { Arc::default() } else { text.into() })
+    }
+
+    /// A random value that is not the text of 32 bytes: that one is always packed.
+    fn unpackable(&mut self) -> Option<&'a str> {
+        self.text().filter(|text| matches!(Packed::new(text), Packed::Text(_)))
     }
 
     /// A list's length. Each entry takes a byte at least.
     fn count(&mut self) -> Option<usize> {
-        usize::try_from(self.number()?).ok().filter(|count| *count <= self.0.len())
+        usize::try_from(self.number()?).ok().filter(|count| *count <= self.rest.len())
     }
 
     fn scopes(&mut self) -> Option<Scopes> {
@@ -287,22 +292,7 @@ impl<'a> Reader<'a> {
         let count = self.count()?;
         (0..count).map(|_| self.text().map(Arc::from)).collect()
     }
-
-    /// `Some(None)` where there is none.
-    fn random(&mut self, is_packed: bool, is_text: bool) -> Option<Option<RandomText>> {
-        if is_packed {
-            return Some(Some(RandomText(URL_SAFE_NO_PAD.encode(self.array::<32>()?))));
-        }
-        if !is_text {
-            return Some(None);
-        }
-        let text = self.text()?;
-        // What can be packed is always packed.
-        matches!(Packed::new(text), Packed::Text(_)).then(|| Some(RandomText(text.to_owned())))
-    }
 }
-
-struct RandomText(String);
 
 #[cfg(test)]
 mod tests {

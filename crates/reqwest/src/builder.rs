@@ -33,7 +33,7 @@ impl ReqwestClientBuilder {
             clock: Arc::new(SystemClock::new()),
             connect_timeout: Limits::default().connect,
             idle_timeout: IDLE,
-            max_idle_per_host: 32,
+            max_idle_per_host: 128,
             proxy: None,
             root_certificates: Vec::new(),
             user_agent: concat!("authflow/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -59,7 +59,7 @@ impl ReqwestClientBuilder {
         self
     }
 
-    /// How many idle connections are kept per host; 0 for a new connection each time. Default: 32.
+    /// How many idle connections are kept per host; 0 for a new connection each time. Default: 128.
     pub const fn max_idle_per_host(mut self, max: usize) -> Self {
         self.max_idle_per_host = max;
         self
@@ -78,7 +78,8 @@ impl ReqwestClientBuilder {
         self
     }
 
-    /// The `User-Agent` of requests that name none (RFC 9110 §10.1.5). Default: `authflow/` and the version.
+    /// The `User-Agent` of requests that name none (RFC 9110 §10.1.5), those to the provider's endpoints included. Default:
+    /// `authflow/` and the version, since some providers (GitHub) refuse requests without.
     pub fn user_agent(mut self, user_agent: &str) -> Self {
         user_agent.clone_into(&mut self.user_agent);
         self

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::steps::is_protocol_parameter;
-use super::{Flow, Prepared, check_return_to};
+use super::{Flow, check_return_to};
 use crate::binding::Binding;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::provider::Provider;
 use crate::scopes::Scopes;
 use crate::secret::Secret;
-use crate::state::Bucket;
+use crate::state::{Bucket, StateContext};
 use crate::text;
 
 /// What a caller may ask of one flow.
@@ -133,27 +133,30 @@ impl<'f> Begin<'f> {
     }
 }
 
-/// Takes references only: what an async function owns it holds twice, and this one is boxed for each flow.
-async fn run(
-    flow: &Flow,
-    binding: &Binding,
-    options: &Options,
-    extensions: &http::Extensions,
-) -> Result<(String, SystemTime)> {
-    let mut tries = 0;
-    loop {
-        let urls = flow.urls(None, None).await?;
-        let Prepared { url, state, mut pending } = flow.prepare_with(&urls, options)?;
-        let key = flow.bind(&state, binding, &mut pending)?;
-        let expires_at = SystemTime::UNIX_EPOCH + Duration::from_secs(pending.expires_at);
-        match flow.store_bound(extensions, &key, pending).await {
-            Ok(()) => return Ok((url, expires_at)),
-            // Where the answer was lost the store may have this state: it is given up, and another one is drawn.
-            Err(error) => match error.kind() {
-                ErrorKind::StoreConflict if tries < 2 => tries += 1,
-                ErrorKind::StoreOutcomeUnknown if tries < 1 => tries += 1,
-                _ => return Err(error),
-            },
+impl Begin<'_> {
+    async fn run(self) -> Result<Authorization> {
+        let binding = self.binding?;
+        let mut tries = 0;
+        loop {
+            let now = self.flow.inner.clock.now();
+            let urls = self.flow.urls(None, None).await?;
+            let mut prepared = self.flow.prepare_with(&urls, &self.options, now)?;
+            let key = self.flow.bind(&prepared.state, &binding, &mut prepared.pending)?;
+            let expires_at = SystemTime::UNIX_EPOCH + Duration::from_secs(prepared.pending.expires_at);
+            // No function of ours in between: a flow is large, and each would move it once more.
+            let cx = StateContext::new(&self.extensions, now);
+            let ttl = prepared.pending.lifetime();
+            let stored =
+                self.flow.manager().state_store().store_state(&cx, &key, prepared.pending, ttl).await;
+            match stored.map_err(Error::from) {
+                Ok(()) => return Ok(Authorization { url: prepared.url, binding, expires_at }),
+                // Where the answer was lost the store may have this state: it is given up, and another one is drawn.
+                Err(error) => match error.kind() {
+                    ErrorKind::StoreConflict if tries < 2 => tries += 1,
+                    ErrorKind::StoreOutcomeUnknown if tries < 1 => tries += 1,
+                    _ => return Err(error),
+                },
+            }
         }
     }
 }
@@ -162,20 +165,12 @@ impl<'f> IntoFuture for Begin<'f> {
     type Output = Result<Authorization>;
     type IntoFuture = Pin<Box<dyn Future<Output = Result<Authorization>> + Send + 'f>>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        let Self { flow, binding, mut options, scopes, extensions } = self;
-        if !scopes.is_empty() {
-            options.scopes = Some(Scopes::new(&scopes));
+    fn into_future(mut self) -> Self::IntoFuture {
+        if !self.scopes.is_empty() {
+            self.options.scopes = Some(Scopes::new(&self.scopes));
         }
-        Box::pin(async move {
-            let authorization = match binding {
-                Ok(binding) => run(flow, &binding, &options, &extensions)
-                    .await
-                    .map(|(url, expires_at)| Authorization { url, binding, expires_at }),
-                Err(error) => Err(error),
-            };
-            flow.at(Operation::Begin, authorization)
-        })
+        let flow = self.flow;
+        Box::pin(async move { flow.at(Operation::Begin, self.run().await) })
     }
 }
 

@@ -28,6 +28,7 @@ use crate::manager::FlowManager;
 use crate::provider::Provider;
 use crate::token::TokenSet;
 use guard::GuardedClient;
+use render::Encoded;
 
 /// Runs the protocol for one provider and keeps no token. Concrete, cheap to clone, without type parameters.
 ///
@@ -58,6 +59,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     limits: Limits,
     state_ttl: Duration,
+    encoded: Encoded,
 }
 
 /// Builds a [`Flow`].
@@ -120,9 +122,11 @@ impl FlowBuilder {
         if self.state_ttl < Duration::from_secs(1) || self.state_ttl > MAX_STATE_TTL {
             return Err(Error::configuration("state_ttl is one second to one day"));
         }
-        self.manager.provider().check_credentials(&self.manager.credentials())?;
+        let credentials = self.manager.credentials();
+        self.manager.provider().check_credentials(&credentials)?;
+        let encoded = Encoded::new(self.manager.provider(), &credentials);
         let Self { manager, clock, limits, state_ttl, .. } = self;
-        Ok(Flow { inner: Arc::new(Inner { manager, http, clock, limits, state_ttl }) })
+        Ok(Flow { inner: Arc::new(Inner { manager, http, clock, limits, state_ttl, encoded }) })
     }
 }
 

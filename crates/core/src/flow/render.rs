@@ -1,10 +1,13 @@
 //! Checks an authorization request and writes it as a URL.
 
-use url::{Position, form_urlencoded};
+use url::Position;
+use url::form_urlencoded::byte_serialize;
 
 use crate::call::AuthorizationRequest;
+use crate::credentials::ClientCredentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pkce::CodeChallenge;
+use crate::provider::Provider;
 use crate::quirks::QueryPlacement;
 use crate::rfc::{AuthorizationParameters, Parameter};
 
@@ -16,6 +19,7 @@ pub(super) fn authorization_url(
     made: &AuthorizationParameters<'_>,
     request: &AuthorizationRequest<'_>,
     own: &url::Url,
+    known: &Encoded,
 ) -> Result<String> {
     if !is_same_origin(&made.endpoint, own) {
         return Err(Error::new(
@@ -23,24 +27,25 @@ pub(super) fn authorization_url(
             "the hook authorization_parameters points at another origin than the provider's authorization endpoint",
         ));
     }
-    check(made, request)?;
+    check_names(made)?;
     let front = &made.endpoint[..Position::AfterQuery];
     let has_query = made.endpoint.query().is_some();
     let fragment = made.endpoint.fragment();
     let mut text = String::with_capacity(front.len() + 512);
     text.push_str(front);
-    let append = |text: &mut String, has_query: bool| append(text, has_query, &made.parameters, request);
+    let append =
+        |text: &mut String, has_query: bool| append(text, has_query, &made.parameters, request, known);
     match (fragment, made.query_placement) {
-        (None, _) => append(&mut text, has_query),
+        (None, _) => append(&mut text, has_query)?,
         (Some(fragment), Some(QueryPlacement::BeforeFragment)) => {
-            append(&mut text, has_query);
+            append(&mut text, has_query)?;
             text.push('#');
             text.push_str(fragment);
         }
         (Some(fragment), Some(QueryPlacement::InsideFragment)) => {
             text.push('#');
             text.push_str(fragment);
-            append(&mut text, fragment.contains('?'));
+            append(&mut text, fragment.contains('?'))?;
         }
         (Some(_), None) => {
             return Err(Error::configuration(
@@ -65,23 +70,8 @@ fn is_same_origin(a: &url::Url, b: &url::Url) -> bool {
             && a.port_or_known_default() == b.port_or_known_default()
 }
 
-fn check(made: &AuthorizationParameters<'_>, request: &AuthorizationRequest<'_>) -> Result<()> {
-    // In the state's own parameter, or inside another one for providers that have none (Mixcloud).
-    let mut parameters = made.parameters.iter();
-    if !parameters.clone().any(|parameter| parameter.value == request.state)
-        && !parameters.any(|parameter| parameter.value.contains(request.state))
-    {
-        return Err(Error::configuration(
-            "the hook authorization_parameters left the state out (RFC 6749 §10.12)",
-        ));
-    }
-    if let Some(challenge) = request.code_challenge.as_ref().map(CodeChallenge::as_str) {
-        if !made.parameters.iter().any(|parameter| parameter.value == challenge) {
-            return Err(Error::configuration(
-                "the hook authorization_parameters left the challenge out (RFC 7636 §4.3)",
-            ));
-        }
-    }
+/// No name twice, neither among the parameters nor in the endpoint.
+fn check_names(made: &AuthorizationParameters<'_>) -> Result<()> {
     let has_query = made.endpoint.query().is_some();
     let in_endpoint = |name: &str| has_query && made.endpoint.query_pairs().any(|(known, _)| known == name);
     // Two names of different lengths are not the same: most need no other look.
@@ -102,30 +92,51 @@ fn check(made: &AuthorizationParameters<'_>, request: &AuthorizationRequest<'_>)
     Ok(())
 }
 
+/// Writes the parameters, and sees that state and challenge are among them.
 fn append(
     text: &mut String,
     has_query: bool,
     parameters: &[Parameter<'_>],
     request: &AuthorizationRequest<'_>,
-) {
-    let challenge = request.code_challenge.as_ref().map_or("", CodeChallenge::as_str);
-    let mut separator = if has_query { '&' } else { '?' };
+    known: &Encoded,
+) -> Result<()> {
+    let challenge = request.code_challenge.as_ref().map(CodeChallenge::as_str);
+    let (mut has_state, mut has_challenge) = (false, challenge.is_none());
+    let mut separator = if has_query { "&" } else { "?" };
     for parameter in parameters {
-        text.push(separator);
-        separator = '&';
+        text.push_str(separator);
+        separator = "&";
         if is_standard(&parameter.name) {
             text.push_str(&parameter.name);
         } else {
-            push_encoded(text, &parameter.name);
+            text.extend(byte_serialize(parameter.name.as_bytes()));
         }
-        text.push('=');
+        text.push_str("=");
+        let value = &*parameter.value;
+        let (is_state, is_challenge) = (value == request.state, Some(value) == challenge);
+        has_state |= is_state;
+        has_challenge |= is_challenge;
         // State and challenge are the engine's own: base64url or hexadecimal, with nothing to encode.
-        if parameter.encoded || parameter.value == request.state || parameter.value == challenge {
-            text.push_str(&parameter.value);
+        if is_state || is_challenge || parameter.encoded {
+            text.push_str(value);
+        } else if let Some(encoded) = known.get(value) {
+            text.push_str(encoded);
         } else {
-            push_encoded(text, &parameter.value);
+            text.extend(byte_serialize(value.as_bytes()));
         }
     }
+    // Inside another one for providers that have no parameter for it (Mixcloud).
+    if !has_state && !parameters.iter().any(|parameter| parameter.value.contains(request.state)) {
+        return Err(Error::configuration(
+            "the hook authorization_parameters left the state out (RFC 6749 §10.12)",
+        ));
+    }
+    if !has_challenge {
+        return Err(Error::configuration(
+            "the hook authorization_parameters left the challenge out (RFC 7636 §4.3)",
+        ));
+    }
+    Ok(())
 }
 
 /// The names that occur in every request. They have nothing to encode.
@@ -142,43 +153,19 @@ fn is_standard(name: &str) -> bool {
     )
 }
 
-/// Form-encodes (WHATWG URL §5.2).
-fn push_encoded(text: &mut String, value: &str) {
-    let is_plain = |byte: &u8| IS_PLAIN[usize::from(*byte)];
-    // Most have nothing to encode.
-    if value.as_bytes().iter().all(is_plain) {
-        text.push_str(value);
-    } else {
-        text.extend(form_urlencoded::byte_serialize(value.as_bytes()));
+/// Values that occur in every request, with their form encoding (WHATWG URL §5.2): each is encoded once.
+#[derive(Debug)]
+pub(super) struct Encoded(Box<[(Box<str>, Box<str>)]>);
+
+impl Encoded {
+    pub(super) fn new(provider: &Provider, credentials: &ClientCredentials) -> Self {
+        let own = ["code", "S256", credentials.client_id(), provider.joined_default_scopes()];
+        let encode =
+            |value: &str| (value.into(), byte_serialize(value.as_bytes()).collect::<String>().into());
+        Self(own.into_iter().chain(credentials.redirect_uris()).map(encode).collect())
     }
-}
 
-/// The bytes that form encoding leaves as they are.
-static IS_PLAIN: [bool; 256] = {
-    let mut is_plain = [false; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        let it = byte as u8;
-        is_plain[byte] = it.is_ascii_alphanumeric() || matches!(it, b'*' | b'-' | b'.' | b'_');
-        byte += 1;
-    }
-    is_plain
-};
-
-#[cfg(test)]
-mod tests {
-    use url::form_urlencoded::byte_serialize;
-
-    use super::push_encoded;
-
-    #[test]
-    fn what_is_written_is_form_encoded() {
-        let every: String = (0..=0x2ff_u32).filter_map(char::from_u32).collect();
-        for text in ["", "a", " ", "read_inbox no_expiry", "https://a.example/?b=c&d#e", "\u{1f600}", &every]
-        {
-            let mut written = "x".to_owned();
-            push_encoded(&mut written, text);
-            assert_eq!(written[1..], byte_serialize(text.as_bytes()).collect::<String>());
-        }
+    fn get(&self, value: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| **known == *value).map(|(_, encoded)| &**encoded)
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::SystemTime;
 
 use super::Flow;
 use super::begin::Options;
 use super::render::authorization_url;
 use super::token_check::check_token_request;
 use crate::binding::Binding;
-use crate::call::AuthorizationRequest;
+use crate::call::{AuthorizationRequest, Call};
 use crate::callback::{AuthorizationResponse, Callback, malformed};
 use crate::endpoints::{EndpointUrls, Endpoints};
 use crate::error::{Error, ErrorKind, Operation, Result, ServerError};
@@ -50,23 +50,29 @@ impl Flow {
     /// [`ErrorKind::Configuration`] and [`ErrorKind::Usage`].
     pub async fn prepare(&self) -> Result<Prepared> {
         let urls = self.urls(None, None).await;
-        self.at(Operation::Begin, urls.and_then(|urls| self.prepare_with(&urls, &Options::default())))
+        let now = self.inner.clock.now();
+        self.at(Operation::Begin, urls.and_then(|urls| self.prepare_with(&urls, &Options::default(), now)))
     }
 
-    pub(super) fn prepare_with(&self, urls: &EndpointUrls, options: &Options) -> Result<Prepared> {
+    pub(super) fn prepare_with(
+        &self,
+        urls: &EndpointUrls,
+        options: &Options,
+        now: SystemTime,
+    ) -> Result<Prepared> {
         let provider = self.provider();
         let credentials = self.credentials();
         options.check(provider)?;
         let redirect_uri = credentials.choose_redirect_uri(options.redirect_uri.as_deref())?;
         let scopes = options.scopes.as_ref().unwrap_or_else(|| provider.default_scopes());
 
-        // One read for state and verifier: each has 256 bits (RFC 6749 §10.10, RFC 7636 §7.1).
-        let mut bytes = [0; 64];
-        random::fill(&mut bytes)?;
-        let (state, verifier) = bytes.split_at(32);
-        let text = |half: &[u8]| half.try_into().map(random::base64url).unwrap_or_default();
-        let state = text(state);
-        let code_verifier = provider.uses_pkce(&credentials).then(|| Secret::new(text(verifier)));
+        // Each has 256 bits (RFC 6749 §10.10, RFC 7636 §7.1).
+        let mut bytes = [[0; 32]; 2];
+        random::fill(bytes.as_flattened_mut())?;
+        let [state, verifier] = &bytes;
+        let state = random::base64url(state);
+        let uses_pkce = provider.uses_pkce(&credentials);
+        let code_verifier = uses_pkce.then(|| Secret::new(random::base64url(verifier)));
         let nonce: Option<Arc<str>> =
             if scopes.contains("openid") { Some(random::token()?.into()) } else { None };
 
@@ -77,22 +83,22 @@ impl Flow {
         request.nonce = nonce.as_deref();
         request.resources = &options.resources;
         request.parameters = &options.parameters;
-        let mut cx = self.call(Operation::Begin, urls, &credentials);
+        let mut cx = Call::new(Operation::Begin, provider, urls, &credentials, now);
         cx.authorization = Some(&request);
         cx.scopes = Some(scopes);
         let made = self.manager().authorization_parameters(&cx)?;
         let own = urls.authorization_endpoint.as_ref().unwrap_or(&made.endpoint);
-        let url = authorization_url(&made, &request, own)?;
+        let url = authorization_url(&made, &request, own, &self.inner.encoded)?;
 
-        let created_at = epoch_seconds(cx.now);
+        let created_at = epoch_seconds(now);
         let pending = PendingFlow {
             provider_id: provider.shared_id(),
             issuer: urls.issuer.clone(),
             owner: None,
             code_verifier,
-            nonce: nonce.clone(),
+            nonce,
             scopes: scopes.clone(),
-            redirect_uri: Arc::clone(&redirect_uri),
+            redirect_uri,
             resources: options.resources.clone(),
             return_to: options.return_to.clone(),
             bucket: options.bucket,
@@ -117,7 +123,9 @@ impl Flow {
         mut pending: PendingFlow,
     ) -> Result<()> {
         let key = self.bind(state, binding, &mut pending)?;
-        self.store_bound(extensions, &key, pending).await
+        let cx = StateContext::new(extensions, self.inner.clock.now());
+        let ttl = pending.lifetime();
+        Ok(self.manager().state_store().store_state(&cx, &key, pending, ttl).await?)
     }
 
     /// Names the owner in the flow, and makes its key.
@@ -128,17 +136,6 @@ impl Flow {
             pending.owner = Some(user.clone());
         }
         StateKey::new(self.provider().id(), state, binding)
-    }
-
-    pub(super) async fn store_bound(
-        &self,
-        extensions: &http::Extensions,
-        key: &StateKey,
-        pending: PendingFlow,
-    ) -> Result<()> {
-        let cx = StateContext::new(extensions, self.inner.clock.now());
-        let ttl = Duration::from_secs(pending.expires_at.saturating_sub(pending.created_at));
-        Ok(self.manager().state_store().store_state(&cx, key, pending, ttl).await?)
     }
 
     /// First step of [`finish`](Self::finish): takes the flow that the response's state and this binding belong to. The state

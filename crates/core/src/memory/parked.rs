@@ -3,8 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
 use crate::binding::User;
@@ -53,7 +51,8 @@ impl Parked {
             created_at,
             expires_at,
         } = flow;
-        let verifier = code_verifier.as_ref().and_then(packed);
+        let verifier = code_verifier.as_ref().and_then(|verifier| random::from_base64url(verifier.expose()));
+        let verifier = verifier.map(Zeroizing::new);
         let other_verifier = code_verifier.filter(|_| verifier.is_none());
         let has_rest = issuer.is_some()
             || owner.is_some()
@@ -129,18 +128,6 @@ impl fmt::Debug for Parked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Parked").finish_non_exhaustive()
     }
-}
-
-/// The 32 bytes behind the 43 characters that [`random::base64url`] writes.
-fn packed(verifier: &Secret) -> Option<Zeroizing<[u8; 32]>> {
-    if verifier.len() != 43 {
-        return None;
-    }
-    // The decoder asks for room for whole groups of three.
-    let mut room = Zeroizing::new([0; 33]);
-    let len = URL_SAFE_NO_PAD.decode_slice(verifier.expose(), &mut *room).ok()?;
-    let bytes = room.first_chunk().filter(|_| len == 32)?;
-    Some(Zeroizing::new(*bytes))
 }
 
 #[cfg(test)]

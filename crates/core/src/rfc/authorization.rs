@@ -94,33 +94,25 @@ pub fn authorization_parameters<'a>(cx: &'a Call<'_>) -> Result<AuthorizationPar
         query_placement: shape.query_placement,
     };
     let has_own_names = !shape.omit.is_empty() || !shape.rename.is_empty();
-    let mut standard = |name: &'static str, value: Cow<'a, str>, encoded: bool| {
-        if value.is_empty() {
-            return;
-        }
-        let name = if has_own_names { shape.wire_name(name) } else { Some(name) };
-        if let Some(name) = name {
-            all.parameters.push(Parameter { name: name.into(), value, encoded });
-        }
-    };
-
-    standard("response_type", shape.type_value.as_deref().unwrap_or("code").into(), false);
-    standard("client_id", cx.credentials.client_id().into(), false);
-    standard("redirect_uri", request.redirect_uri.into(), false);
-    standard("scope", joined_scopes(cx), shape.raw_scope);
-    standard("state", request.state.into(), false);
+    let named = |name: &'static str| if has_own_names { shape.wire_name(name) } else { Some(name) };
+    let parameters = &mut all.parameters;
+    put(parameters, named("response_type"), shape.type_value.as_deref().unwrap_or("code"));
+    put(parameters, named("client_id"), cx.credentials.client_id());
+    put(parameters, named("redirect_uri"), request.redirect_uri);
+    put_scopes(parameters, named("scope"), cx);
+    put(parameters, named("state"), request.state);
     if let Some(challenge) = &request.code_challenge {
-        standard("code_challenge", challenge.as_str().into(), false);
-        standard("code_challenge_method", pkce::method_value(&quirks.pkce).into(), false);
+        put(parameters, named("code_challenge"), challenge.as_str());
+        put(parameters, named("code_challenge_method"), pkce::method_value(&quirks.pkce));
     }
     if let Some(nonce) = request.nonce {
-        standard("nonce", nonce.into(), false);
+        put(parameters, named("nonce"), nonce);
     }
     if quirks.authorization_response.response_mode == ResponseMode::FormPost {
-        standard("response_mode", "form_post".into(), false);
+        put(parameters, named("response_mode"), "form_post");
     }
     for resource in request.resources {
-        standard("resource", (&**resource).into(), false);
+        put(parameters, named("resource"), resource);
     }
     for (name, template) in shape.parameters.iter() {
         // A parameter of this one request replaces the provider's own.
@@ -148,15 +140,26 @@ pub fn authorization_parameters<'a>(cx: &'a Call<'_>) -> Result<AuthorizationPar
     Ok(all)
 }
 
-fn joined_scopes<'a>(cx: &'a Call<'_>) -> Cow<'a, str> {
-    let Some(scopes) = cx.scopes else { return Cow::Borrowed("") };
+/// Adds a parameter that the provider has a name for, unless it is empty.
+fn put<'a>(parameters: &mut Vec<Parameter<'a>>, name: Option<&'a str>, value: &'a str) {
+    if let Some(name) = name.filter(|_| !value.is_empty()) {
+        parameters.push(Parameter { name: name.into(), value: value.into(), encoded: false });
+    }
+}
+
+fn put_scopes<'a>(parameters: &mut Vec<Parameter<'a>>, name: Option<&'a str>, cx: &'a Call<'_>) {
+    let (Some(name), Some(scopes)) = (name, cx.scopes) else { return };
     let shape = &cx.provider.quirks().authorization;
     if shape.raw_scope {
         let encode = |scope: &str| url::form_urlencoded::byte_serialize(scope.as_bytes()).collect::<String>();
-        return Cow::Owned(scopes.iter().map(encode).collect::<Vec<_>>().join(shape.scope_delimiter()));
+        let joined = scopes.iter().map(encode).collect::<Vec<_>>().join(shape.scope_delimiter());
+        if !joined.is_empty() {
+            parameters.push(Parameter { name: name.into(), value: joined.into(), encoded: true });
+        }
+    } else if scopes == cx.provider.default_scopes() {
+        put(parameters, Some(name), cx.provider.joined_default_scopes());
+    } else if !scopes.is_empty() {
+        let joined = scopes.join(shape.scope_delimiter());
+        parameters.push(Parameter { name: name.into(), value: joined.into(), encoded: false });
     }
-    if scopes == cx.provider.default_scopes() {
-        return Cow::Borrowed(cx.provider.joined_default_scopes());
-    }
-    Cow::Owned(scopes.join(shape.scope_delimiter()))
 }
