@@ -72,15 +72,15 @@ impl Mailchimp {
     fn new(credentials: ClientCredentials, states: impl StateStore) -> Result<Self> {
         let quirks: Quirks = toml::from_str(MAILCHIMP_QUIRKS)
             .map_err(|error| Error::configuration("the quirks are not readable").with_source(error))?;
-        let mut data_center = authflow::Variable::config(authflow::Pattern::Label).with_parameter("dc");
-        data_center.sources = vec![authflow::VariableSource::TokenResponse];
+        let data_center =
+            authflow::Variable::matching([authflow::VariableSource::TokenResponse], authflow::Pattern::Label);
         let provider = Provider::builder("mailchimp")
             .base_uri("https://login.mailchimp.com/oauth2")
             .authorization_endpoint("/authorize")
             .token_endpoint("/token")
             .userinfo_endpoint("/metadata")
-            // Until the look-up the data centre is unknown; some host has to be named, and this one gets no request.
-            .variable("dc", data_center.with_default("login"))
+            // Until the look-up the data centre is unknown, and no origin of the API is open.
+            .variable("dc", data_center)
             .api_origin("https://{dc}.api.mailchimp.com")
             .quirks(quirks)
             .build()?;

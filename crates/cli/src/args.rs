@@ -23,7 +23,8 @@ Examples:
   authflow revoke ./gitea.toml --client-id my-app < new.json
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 denied by the user, 4 timed out.
-Results go to stdout, everything else to stderr. Tokens are masked unless --json is given.";
+Results go to stdout, everything else to stderr. Tokens are masked unless --json is given;
+`refresh` prints them whole, to be used again.";
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -170,7 +171,8 @@ it to another file than the one it reads.";
 const REFRESH_EXAMPLES: &str = "\
 Examples:
   authflow refresh ./gitea.toml --client-id my-app < tokens.json > new.json
-  authflow refresh contentstack --client-id my-id --app-uid 64f0... < tokens.json > new.json";
+  authflow refresh contentstack --client-id my-id --app-uid 64f0... --region eu \\
+      < tokens.json > new.json";
 
 const REVOKE_LONG: &str = "\
 Revokes the tokens at the provider.

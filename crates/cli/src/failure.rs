@@ -21,6 +21,10 @@ pub(crate) enum Failure {
     TimedOut(String),
     /// Ctrl-C.
     Interrupted,
+    /// Whoever read stdout stopped, as `head` does.
+    Unread,
+    /// The same where nothing is lost by it: there is nobody to tell.
+    Silent,
     /// What a fault of the demo led to, as was asked for.
     Faulted(Box<Self>),
 }
@@ -48,8 +52,17 @@ impl Failure {
                 (ErrorKind::Usage, _) | (ErrorKind::Configuration, Some(Operation::Build)) => 2,
                 _ => 1,
             },
-            Self::Local(_) | Self::Interrupted | Self::Faulted(_) => 1,
+            Self::Local(_) | Self::Interrupted | Self::Unread | Self::Silent | Self::Faulted(_) => 1,
             Self::TimedOut(_) => 4,
+        }
+    }
+
+    /// For a command whose result can be had again: a reader that has enough is no error worth a word.
+    pub(crate) fn repeatable(self) -> Self {
+        match self {
+            Self::Unread => Self::Silent,
+            Self::Faulted(failure) => Self::Faulted(Box::new(failure.repeatable())),
+            failure => failure,
         }
     }
 
@@ -73,6 +86,11 @@ impl Failure {
                 vec![format!("error: {}", printable_lines(message))]
             }
             Self::Interrupted => vec!["interrupted".to_owned()],
+            Self::Unread => vec![
+                "error: the result could not be written to stdout: whoever was to read it has gone"
+                    .to_owned(),
+            ],
+            Self::Silent => Vec::new(),
             Self::Faulted(failure) => failure.lines(),
         }
     }

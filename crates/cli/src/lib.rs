@@ -25,7 +25,7 @@ use crate::failure::Failure;
 /// For the fuzz target of the loopback listener.
 #[doc(hidden)]
 pub mod fuzzing {
-    pub use crate::listener::{Head, Site, read_head};
+    pub use crate::listener::{Head, Outcome, Site, read_head};
 }
 
 /// Runs the program with the arguments and streams of this process.
@@ -61,11 +61,11 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Demo(args) => demo::run(&args).await,
+        Command::Demo(args) => demo::run(&args).await.map_err(Failure::repeatable),
         Command::Login(args) => login::run(&args).await,
         Command::Refresh(args) => tokens::refresh(&args).await,
         Command::Revoke(args) => tokens::revoke(&args).await,
-        Command::Providers => provider::list(),
+        Command::Providers => provider::list().map_err(Failure::repeatable),
     }
 }
 

@@ -49,10 +49,12 @@ pub(crate) async fn run(args: &LoginArgs) -> Result<(), Failure> {
 
     let mut wait = Wait { callbacks, events, serving, redirect_uri, strays: 0 };
     let completed = wait.outcome(timeout).await;
+    // The tokens first: the browser may take its time over the last page.
+    let printed = completed.and_then(|completed| print(args, &flow, &completed));
     if let Some(serving) = wait.serving.take() {
         serving.close().await;
     }
-    print(args, &flow, &completed?)
+    printed
 }
 
 /// Sends the user to the provider.
@@ -167,9 +169,12 @@ impl Wait {
 
 fn late(timeout: Duration) -> Failure {
     Failure::TimedOut(format!(
-        "no callback came within {} seconds. Run the command again; --timeout SECONDS waits longer. If the browser showed an \
-         error of the provider, the redirect URI may not be registered there",
-        timeout.as_secs()
+        "no callback came within {}. Run the command again; --timeout SECONDS waits longer. If the browser showed an error \
+         of the provider, the redirect URI may not be registered there",
+        match timeout.as_secs() {
+            1 => "a second".to_owned(),
+            seconds => format!("{seconds} seconds"),
+        }
     ))
 }
 

@@ -89,7 +89,7 @@ pub(crate) fn read_json(text: &str, now: SystemTime) -> Result<TokenSet, String>
 
 /// serde_json's own words may hold a piece of the input.
 fn place(error: &serde_json::Error) -> String {
-    format!("line {}, column {}", error.line(), error.column())
+    format!("line {}, column {}", error.line(), error.column().max(1))
 }
 
 /// What a user sees of a token set: everything that tells something, nothing that could be used.

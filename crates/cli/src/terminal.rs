@@ -12,9 +12,10 @@ pub(crate) const WIDTH: usize = 100;
 /// Writes a line of the result to stdout.
 pub(crate) fn result(line: impl Display) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{line}")
-        .and_then(|()| stdout.flush())
-        .map_err(|error| Failure::io("the result could not be written to stdout", error))
+    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::Unread,
+        _ => Failure::io("the result could not be written to stdout", error),
+    })
 }
 
 /// Whether a prompt waits on the last line of stderr, so that the next line has to begin below it.

@@ -193,7 +193,7 @@ async fn g11_without_a_browser_the_address_can_be_opened_elsewhere() {
     let (child, url) = invited(&["demo", "rfc"]).await;
     let user = ScriptedUser::new();
     let callback = user.approve(&url).await.unwrap();
-    let page = user.deliver(&callback).await.unwrap();
+    let page = support::deliver(&callback).await;
     assert!(page.body().contains("Connected"), "{}", page.body());
     let ended: Ended = child.wait_with_output().await.unwrap().into();
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -205,7 +205,7 @@ async fn a_denial_on_the_consent_page_is_3() {
     let (child, url) = invited(&["demo", "rfc"]).await;
     let user = ScriptedUser::new();
     let callback = user.deny(&url).await.unwrap();
-    user.deliver(&callback).await.unwrap();
+    support::deliver(&callback).await;
     let ended: Ended = child.wait_with_output().await.unwrap().into();
     assert_eq!(ended.code, Some(3), "{ended:?}");
 }

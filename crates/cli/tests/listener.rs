@@ -5,7 +5,7 @@
 mod support;
 
 use authflow_testkit::{AuthorizationServer, Endpoint, ScriptedUser};
-use support::{Running, arguments, parameter, provider};
+use support::{Running, arguments, deliver, parameter, provider};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -74,7 +74,7 @@ async fn g4_stray_hits_do_not_end_the_wait() {
     }
     assert_eq!(server.ledger().count(Endpoint::Token), 0);
 
-    let page = ScriptedUser::new().deliver(&callback).await.unwrap();
+    let page = deliver(&callback).await;
     assert!(page.body().contains("Connected"), "{}", page.body());
     let ended = running.end().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -97,7 +97,7 @@ async fn g6_silent_connections_do_not_keep_the_callback_out() {
     }
     let user = ScriptedUser::new();
     let callback = user.approve(&url).await.unwrap();
-    let page = user.deliver(&callback).await.unwrap();
+    let page = deliver(&callback).await;
     assert!(page.body().contains("Connected"), "{}", page.body());
     assert_eq!(running.end().await.code, Some(0));
 }
@@ -108,7 +108,19 @@ async fn g7_the_page_is_static() {
     let (running, url) = begun(&server).await;
     let user = ScriptedUser::new();
     let callback = user.approve(&url).await.unwrap();
-    let page = user.deliver(&format!("{callback}&x=<script>alert(1)</script>")).await.unwrap();
+    let callback = format!("{callback}&x=<script>alert(1)</script>");
+    let answer = user.deliver(&callback).await.unwrap();
+    assert_eq!(answer.status(), 303);
+    let location = answer.header("location").unwrap();
+    assert!(
+        !location.contains(['?', '#']) && !location.contains(&parameter(&callback, "code")),
+        "{location}"
+    );
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+    assert!(answer.body().is_empty());
+    let result = url::Url::parse(&callback).unwrap().join(location).unwrap();
+    let page = user.open(result.as_str()).await.unwrap();
     assert_eq!(page.status(), 200);
     assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
     assert_eq!(page.header("cache-control"), Some("no-store"));
@@ -139,12 +151,11 @@ async fn g8_the_second_callback_is_already_done() {
     let callback = format!("{}?code=a&state={}", parameter(&url, "redirect_uri"), parameter(&url, "state"));
     let first = tokio::spawn({
         let callback = callback.clone();
-        async move { ScriptedUser::new().deliver(&callback).await.unwrap() }
+        async move { deliver(&callback).await }
     });
     let (mut exchange, _) = tokens.accept().await.unwrap();
 
-    let second = ScriptedUser::new().deliver(&callback).await.unwrap();
-    assert_eq!(second.status(), 200);
+    let second = deliver(&callback).await;
     assert!(second.body().contains("Already done"), "{}", second.body());
     // Another one with a state of its own is as stray as before.
     let stray = format!("{}?code=a&state=wrong", parameter(&url, "redirect_uri"));
@@ -189,7 +200,7 @@ async fn r8252_04_the_port_is_bound_while_it_waits_and_free_afterwards() {
     assert!(TcpListener::bind(&host).await.is_err(), "bound before the URL is known");
     let user = ScriptedUser::new();
     let callback = user.approve(&url).await.unwrap();
-    user.deliver(&callback).await.unwrap();
+    deliver(&callback).await;
     assert_eq!(running.end().await.code, Some(0));
     assert!(TcpStream::connect(&host).await.is_err(), "nobody listens any more");
 }

@@ -8,7 +8,7 @@ use std::io::Write as _;
 
 use authflow_testkit::{AuthorizationServer, Client, Endpoint, Outcome, ScriptedUser};
 use serde_json::Value;
-use support::{Running, arguments, command, parameter, provider, run};
+use support::{Running, arguments, command, deliver, parameter, provider, run};
 
 async fn server() -> AuthorizationServer {
     AuthorizationServer::builder().start().await.unwrap()
@@ -18,7 +18,7 @@ async fn server() -> AuthorizationServer {
 async fn approve(url: &str) -> String {
     let user = ScriptedUser::new();
     let callback = user.approve(url).await.unwrap();
-    user.deliver(&callback).await.unwrap().body().to_owned()
+    deliver(&callback).await.body().to_owned()
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn a_denial_is_3() {
     let url = running.url().await;
     let user = ScriptedUser::new();
     let callback = user.deny(&url).await.unwrap();
-    let page = user.deliver(&callback).await.unwrap();
+    let page = deliver(&callback).await;
     assert!(page.body().contains("denied"), "{}", page.body());
     let ended = running.end().await;
     assert_eq!(ended.code, Some(3), "{ended:?}");
@@ -302,7 +302,7 @@ async fn g5_a_code_of_another_flow_is_refused_by_the_server() {
         parameter(&own, "state"),
         server.issuer()
     );
-    ScriptedUser::new().deliver(&callback).await.unwrap();
+    deliver(&callback).await;
     let ended = victim.end().await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let refused = server.ledger().token_requests().pop().unwrap();

@@ -77,7 +77,7 @@ async fn login_refresh_and_revoke_with_each_kind_of_client() {
         let url = running.url().await;
         let user = ScriptedUser::new();
         let callback = user.approve(&url).await.unwrap();
-        user.deliver(&callback).await.unwrap();
+        support::deliver(&callback).await;
         let ended = running.end().await;
         assert_eq!(ended.code, Some(0), "{kind}: {ended:?}");
         let first = ended.json();

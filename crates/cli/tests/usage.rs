@@ -44,6 +44,34 @@ async fn what_is_missing_is_named_with_the_way_to_get_it() {
 }
 
 #[tokio::test]
+async fn all_that_is_missing_is_named_at_once() {
+    teaches(&["login", "stackexchange"], &["3 options", "--client-id is missing", "--key is", "--site is"])
+        .await;
+    teaches(
+        &["login", "contentstack", "--client-id", " "],
+        &["3 options", "--client-id is empty", "--app-uid is", "--region is"],
+    )
+    .await;
+    teaches(
+        &["login", "--issuer", "https://as.example"],
+        &["--client-id is", "--authorization-endpoint is", "--token-endpoint is"],
+    )
+    .await;
+}
+
+/// As in `authflow providers | head -1`: the pipe is closed before anything is written.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_reader_that_has_enough_is_no_error_worth_a_word() {
+    for arguments in [&["providers"][..], &["demo", "rfc", "--headless"]] {
+        let mut child = command(arguments).spawn().unwrap();
+        drop(child.stdout.take());
+        let ended: support::Ended = child.wait_with_output().await.unwrap().into();
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), ""), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_does_not_fit_is_refused() {
     teaches(&["login", "githib"], &["githib", "stackexchange"]).await;
     teaches(
@@ -90,7 +118,7 @@ fn endpoints<'a>(base: &'a [String; 2], more: &[&'a str]) -> Vec<&'a str> {
 async fn plain_http_is_for_this_machine_only() {
     for base in ["http://as.example", "http://localhost:1", "ftp://127.0.0.1", "http://user@127.0.0.1:1"] {
         let urls = [format!("{base}/a"), format!("{base}/t")];
-        teaches(&endpoints(&urls, &[]), &["https"]).await;
+        teaches(&endpoints(&urls, &[]), &["the authorization endpoint", "https"]).await;
     }
     let urls = ["https://as.example/a".to_owned(), "https://as.example/t".to_owned()];
     teaches(

@@ -86,14 +86,16 @@ impl ConfiguredProvider {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if the credentials do not fit the provider.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if the credentials do not fit the provider, or if the
+    /// provider needs a hook: one whose endpoints are discovered, or with a value from the callback that is not retained.
     pub fn from_provider(
         provider: Provider,
         credentials: ClientCredentials,
         state_store: impl StateStore,
     ) -> Result<Self> {
         provider
-            .check_credentials(&credentials)
+            .check_without_hooks()
+            .and_then(|()| provider.check_credentials(&credentials))
             .map_err(|error| error.at(provider.id(), Operation::Build))?;
         Ok(Self { provider, credentials: Arc::new(credentials), state_store: Box::new(state_store) })
     }

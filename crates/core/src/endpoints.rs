@@ -1,11 +1,15 @@
 //! Where a provider is: URI templates, and what may be put into them.
 
+mod variable;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use url::{Origin, Url};
+
+pub use self::variable::{Pattern, Variable, VariableSource, VariableSources};
 
 use crate::error::{Error, Result};
 use crate::http_client::is_secure;
@@ -16,6 +20,9 @@ use crate::template::Template;
 ///
 /// A value that comes from a callback or a token response decides where a code and a client secret go. So each variable has
 /// a closed list of values or a strict form, and a value outside is refused before anything is sent.
+///
+/// A value that only the callback or the token response tells is unknown before. Until then an origin that depends on it is
+/// not among those that are open, and an endpoint is absent.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -24,7 +31,8 @@ pub struct Endpoints {
     pub issuer: Option<String>,
     /// The authorization endpoint (RFC 6749 §3.1). Absent where flows begin at the provider only.
     pub authorization_endpoint: Option<Template>,
-    /// The token endpoint (RFC 6749 §3.2).
+    /// The token endpoint (RFC 6749 §3.2). Required, unless the endpoints are discovered
+    /// ([`ProviderBuilder::build_for_discovery`](crate::ProviderBuilder::build_for_discovery)).
     pub token_endpoint: Option<Template>,
     /// Where a token is refreshed, if not at the token endpoint.
     pub refresh_endpoint: Option<Template>,
@@ -50,114 +58,8 @@ pub struct Endpoints {
     pub variables: BTreeMap<String, Variable>,
 }
 
-/// A variable of an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Variable {
-    /// Where a value is looked for, in this order. Default: the configuration.
-    pub sources: Vec<VariableSource>,
-    /// The name under which the sources know it. Default: the variable's own.
-    pub parameter: Option<String>,
-    /// The value if no source has one; it is looked up in [`values`](Self::values) like any other.
-    pub default: Option<String>,
-    /// The closed list: each value that may come, and what it becomes in the URL.
-    pub values: Option<BTreeMap<String, String>>,
-    /// The form of a value, where there is no list.
-    pub pattern: Option<Pattern>,
-}
-
-/// Where the value of a variable comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum VariableSource {
-    /// The provider's configuration.
-    Config,
-    /// A retained parameter of the callback.
-    Callback,
-    /// A member of the token response.
-    TokenResponse,
-}
-
-/// The form of a variable's value.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Pattern {
-    /// One label of a host name: letters, digits and inner hyphens, 63 at most.
-    #[default]
-    Label,
-    /// One segment of a path: unreserved characters (RFC 3986 §2.3), 256 at most, not `.` or `..`.
-    Segment,
-    /// A host name that is one of these or below it.
-    HostUnder(Vec<String>),
-    /// An https origin or URL whose host is one of these or below it; only the origin is taken.
-    OriginUnder(Vec<String>),
-}
-
-impl Pattern {
-    /// The part of `value` that may go into a URL, if all of it has this form.
-    fn accept<'v>(&self, value: &'v str) -> Option<Cow<'v, str>> {
-        let under = |host: &str, roots: &[String]| {
-            is_host(host)
-                && roots.iter().any(|root| {
-                    host.strip_suffix(root.as_str())
-                        .is_some_and(|front| front.is_empty() || front.ends_with('.'))
-                })
-        };
-        match self {
-            Self::Label => is_label(value).then_some(Cow::Borrowed(value)),
-            Self::Segment => {
-                let unreserved = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
-                let fits = !value.is_empty() && value.len() <= 256 && value.bytes().all(unreserved);
-                (fits && value != "." && value != "..").then_some(Cow::Borrowed(value))
-            }
-            Self::HostUnder(roots) => under(value, roots).then_some(Cow::Borrowed(value)),
-            Self::OriginUnder(roots) => {
-                let url = Url::parse(value).ok()?;
-                let fits = url.scheme() == "https"
-                    && is_secure(&url)
-                    && url.port().is_none()
-                    && url.host_str().is_some_and(|host| under(host, roots));
-                fits.then(|| Cow::Owned(url.origin().ascii_serialization()))
-            }
-        }
-    }
-}
-
-fn is_label(text: &str) -> bool {
-    (1..=63).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-}
-
-fn is_host(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').all(is_label)
-}
-
-/// Where the values of variables come from, for one call.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct VariableSources<'a> {
-    /// The provider's configuration.
-    pub config: &'a BTreeMap<String, Secret>,
-    /// The retained parameters of the callback.
-    pub callback: Option<&'a BTreeMap<String, String>>,
-    /// The unknown members of the token response.
-    pub token_response: Option<&'a serde_json::Map<String, serde_json::Value>>,
-}
-
-impl<'a> VariableSources<'a> {
-    /// Values from the configuration only.
-    #[must_use]
-    pub const fn new(config: &'a BTreeMap<String, Secret>) -> Self {
-        Self { config, callback: None, token_response: None }
-    }
-}
-
-/// The endpoints of one call: every variable has its value, every URL is secure.
+/// The endpoints of one call: every URL is secure. What depends on a value that the callback or the token response has yet to
+/// tell is absent.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct EndpointUrls {
@@ -165,9 +67,9 @@ pub struct EndpointUrls {
     pub issuer: Option<Arc<str>>,
     /// The authorization endpoint.
     pub authorization_endpoint: Option<Url>,
-    /// The token endpoint.
+    /// The token endpoint. Absent where it waits for the callback.
     pub token_endpoint: Option<Url>,
-    /// Where a token is refreshed: the refresh endpoint, or else the token endpoint.
+    /// Where a token is refreshed: the refresh endpoint, or the token endpoint where the provider names none.
     pub refresh_endpoint: Option<Url>,
     /// The introspection endpoint.
     pub introspection_endpoint: Option<Url>,
@@ -179,6 +81,8 @@ pub struct EndpointUrls {
     pub(crate) api_origins: Vec<Origin>,
     /// The revocation endpoint, with `{token}` still in it if it has one.
     pub(crate) revocation: Option<RevocationUrl>,
+    /// The variable that the token endpoint waits for.
+    token_endpoint_awaits: Option<Box<str>>,
 }
 
 #[derive(Clone, Debug)]
@@ -228,12 +132,32 @@ impl EndpointUrls {
         matches!(self.revocation, Some(RevocationUrl::WithToken { .. }))
     }
 
+    /// Why there is no token endpoint.
+    pub(crate) fn no_token_endpoint(&self) -> Error {
+        match &self.token_endpoint_awaits {
+            Some(name) => Error::configuration(format!(
+                "the token endpoint needs the variable `{name}`, which nobody has told; give it a default if this grant is to \
+                 work without"
+            )),
+            None => Error::configuration("the provider has no token endpoint"),
+        }
+    }
+
     /// Whether there is a revocation endpoint.
     #[must_use]
     pub const fn has_revocation_endpoint(&self) -> bool {
         self.revocation.is_some()
     }
 }
+
+const AUTHORIZATION: &str = "the authorization endpoint";
+const TOKEN: &str = "the token endpoint";
+const REFRESH: &str = "the refresh endpoint";
+const REVOCATION: &str = "the revocation endpoint";
+const INTROSPECTION: &str = "the introspection endpoint";
+const USERINFO: &str = "the userinfo endpoint";
+const API_ORIGIN: &str = "an API origin";
+const PROTOCOL_ORIGIN: &str = "a protocol origin";
 
 /// Stands for the token while the rest of a revocation endpoint is checked.
 const TOKEN_PLACEHOLDER: &str = "authflow-token-goes-here";
@@ -261,43 +185,38 @@ impl Endpoints {
 
     /// Puts the values in.
     ///
+    /// Where a source is `None`, it was not asked yet: an endpoint that waits for it is absent. Once it was asked, a missing
+    /// value is an error. An origin whose variable may come later is left out as long as the value is unknown.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a variable has no value or is not declared, if its
     /// value is not allowed, or if a URL is not secure. Which value it was is not told: it may be an attacker's.
     pub fn resolve(&self, sources: &VariableSources<'_>) -> Result<EndpointUrls> {
-        let mut values = BTreeMap::new();
-        for (name, variable) in &self.variables {
-            if let Some(value) = variable.value(name, sources)? {
-                values.insert(name.as_str(), value);
-            }
-        }
-        let text = |template: &Template| {
-            template.render(|name| values.get(name).map(|value| Cow::Borrowed(value.as_str()))).ok_or_else(
-                || {
-                    let missing =
-                        template.variables().find(|name| !values.contains_key(name)).unwrap_or_default();
-                    Error::configuration(format!("the variable `{missing}` of an endpoint has no value"))
-                },
-            )
+        let values = Values::of(self, sources)?;
+        let known = |what, template: &Option<Template>| {
+            template.as_ref().map_or(Ok(None), |template| values.url(what, template))
         };
-        let url = |template: &Option<Template>| template.as_ref().map(|t| parse(&text(t)?)).transpose();
-        let origins = |templates: &[Template]| {
-            templates.iter().map(|t| Ok(parse(&text(t)?)?.origin())).collect::<Result<Vec<_>>>()
+        let authorization_endpoint =
+            self.authorization_endpoint.as_ref().map(|t| values.known_url(AUTHORIZATION, t)).transpose()?;
+        let token_endpoint = known(TOKEN, &self.token_endpoint)?;
+        let awaited = self.token_endpoint.as_ref().filter(|_| token_endpoint.is_none());
+        let refresh_endpoint = match &self.refresh_endpoint {
+            Some(template) => values.url(REFRESH, template)?,
+            None => token_endpoint.clone(),
         };
-
-        let token_endpoint = url(&self.token_endpoint)?;
-        let revocation = self.revocation_url(&values)?;
+        let revocation = self.revocation_endpoint.as_ref().map_or(Ok(None), |t| values.revocation(t))?;
         let mut urls = EndpointUrls {
             issuer: self.issuer.as_deref().map(Arc::from),
-            authorization_endpoint: url(&self.authorization_endpoint)?,
-            refresh_endpoint: url(&self.refresh_endpoint)?.or_else(|| token_endpoint.clone()),
+            authorization_endpoint,
             token_endpoint,
-            introspection_endpoint: url(&self.introspection_endpoint)?,
-            userinfo_endpoint: url(&self.userinfo_endpoint)?,
-            protocol_origins: origins(&self.protocol_origins)?,
-            api_origins: origins(&self.api_origins)?,
+            refresh_endpoint,
+            introspection_endpoint: known(INTROSPECTION, &self.introspection_endpoint)?,
+            userinfo_endpoint: known(USERINFO, &self.userinfo_endpoint)?,
+            protocol_origins: values.origins(PROTOCOL_ORIGIN, &self.protocol_origins)?,
+            api_origins: values.origins(API_ORIGIN, &self.api_origins)?,
             revocation: None,
+            token_endpoint_awaits: awaited.and_then(|t| values.missing(t).next()).map(Into::into),
         };
         let listed = [
             &urls.token_endpoint,
@@ -305,24 +224,152 @@ impl Endpoints {
             &urls.introspection_endpoint,
             &urls.userinfo_endpoint,
         ];
-        let listed: Vec<_> = listed.into_iter().flatten().map(Url::origin).chain(revocation.1).collect();
+        let (revocation, origin) = revocation.unzip();
+        let listed: Vec<_> = listed.into_iter().flatten().map(Url::origin).chain(origin).collect();
         urls.protocol_origins.extend(listed);
-        urls.revocation = revocation.0;
+        urls.revocation = revocation;
         Ok(urls)
     }
 
-    fn revocation_url(
-        &self,
-        values: &BTreeMap<&str, String>,
-    ) -> Result<(Option<RevocationUrl>, Option<Origin>)> {
-        let Some(template) = &self.revocation_endpoint else { return Ok((None, None)) };
+    /// Finds at build time what would fail at the first user.
+    pub(crate) fn check(&self, config: &BTreeMap<String, Secret>) -> Result<()> {
+        for (name, variable) in &self.variables {
+            if name == "token" {
+                return Err(Error::configuration(
+                    "the variable `token` stands for the token that is revoked",
+                ));
+            }
+            variable.check(name, config)?;
+        }
+        for (what, template) in self.templates() {
+            // The revocation endpoint has a variable of its own.
+            for name in template.variables().filter(|name| what != REVOCATION || *name != "token") {
+                self.check_used(what, name, config)?;
+            }
+        }
+        let sources = VariableSources::new(config);
+        let values = Values::of(self, &sources)?;
+        let first_missing = |template: &Option<Template>, comes_in_time: &dyn Fn(&Variable) -> bool| {
+            let missing = template.as_ref().and_then(|template| {
+                values.missing(template).find(|name| !self.variables.get(*name).is_some_and(comes_in_time))
+            });
+            missing.map(str::to_owned)
+        };
+        if let Some(name) = first_missing(&self.authorization_endpoint, &|_| false) {
+            return Err(Error::configuration(format!(
+                "the authorization endpoint needs the variable `{name}`, which is told only after it was asked; give the \
+                 variable a default, or a value in the configuration"
+            )));
+        }
+        let from_callback = |variable: &Variable| variable.sources.contains(&VariableSource::Callback);
+        if let Some(name) = first_missing(&self.token_endpoint, &from_callback) {
+            return Err(Error::configuration(format!(
+                "the token endpoint needs the variable `{name}`, which only its own reply tells; give the variable a \
+                 default, or a value in the configuration"
+            )));
+        }
+        // Nothing resolves these yet: that they can be resolved is seen here.
+        self.unused().try_for_each(|(what, template)| values.url(what, template).map(drop))
+    }
+
+    fn templates(&self) -> impl Iterator<Item = (&'static str, &Template)> {
+        let named = [
+            (AUTHORIZATION, &self.authorization_endpoint),
+            (TOKEN, &self.token_endpoint),
+            (REFRESH, &self.refresh_endpoint),
+            (REVOCATION, &self.revocation_endpoint),
+            (INTROSPECTION, &self.introspection_endpoint),
+            (USERINFO, &self.userinfo_endpoint),
+        ];
+        let named = named.into_iter().filter_map(|(what, template)| Some((what, template.as_ref()?)));
+        let api = self.api_origins.iter().map(|template| (API_ORIGIN, template));
+        let protocol = self.protocol_origins.iter().map(|template| (PROTOCOL_ORIGIN, template));
+        named.chain(self.unused()).chain(api).chain(protocol)
+    }
+
+    fn unused(&self) -> impl Iterator<Item = (&'static str, &Template)> {
+        let named = [
+            ("the device authorization endpoint", &self.device_authorization_endpoint),
+            ("the pushed authorization request endpoint", &self.pushed_authorization_request_endpoint),
+            ("the registration endpoint", &self.registration_endpoint),
+            ("the discovery URL", &self.discovery_url),
+        ];
+        named.into_iter().filter_map(|(what, template)| Some((what, template.as_ref()?)))
+    }
+
+    fn check_used(&self, what: &str, name: &str, config: &BTreeMap<String, Secret>) -> Result<()> {
+        match self.variables.get(name) {
+            None => Err(Error::configuration(format!("the variable `{name}` of {what} is not declared"))),
+            Some(variable) if variable.can_be_known(name, config) => Ok(()),
+            Some(_) => Err(without_value(what, name)),
+        }
+    }
+}
+
+/// The values of the variables for one call.
+struct Values<'e> {
+    known: BTreeMap<&'e str, String>,
+    variables: &'e BTreeMap<String, Variable>,
+    sources: &'e VariableSources<'e>,
+}
+
+impl<'e> Values<'e> {
+    fn of(endpoints: &'e Endpoints, sources: &'e VariableSources<'e>) -> Result<Self> {
+        let mut known = BTreeMap::new();
+        for (name, variable) in &endpoints.variables {
+            if let Some(value) = variable.value(name, sources)? {
+                known.insert(name.as_str(), value);
+            }
+        }
+        Ok(Self { known, variables: &endpoints.variables, sources })
+    }
+
+    fn value(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.known.get(name).map(|value| Cow::Borrowed(value.as_str()))
+    }
+
+    fn missing<'t>(&self, template: &'t Template) -> impl Iterator<Item = &'t str> {
+        template.variables().filter(|name| !self.known.contains_key(name))
+    }
+
+    fn known_url(&self, what: &str, template: &Template) -> Result<Url> {
+        let text = template
+            .render(|name| self.value(name))
+            .ok_or_else(|| without_value(what, self.missing(template).next().unwrap_or_default()))?;
+        parse(what, &text)
+    }
+
+    /// Whether `template` lacks values, and nothing but such as `may_come` says of their variables.
+    fn waits(&self, template: &Template, may_come: impl Fn(&Variable) -> bool) -> bool {
+        let mut missing = self.missing(template).peekable();
+        missing.peek().is_some() && missing.all(|name| self.variables.get(name).is_some_and(&may_come))
+    }
+
+    /// The URL; `None` while it waits for a source that was not asked yet.
+    fn url(&self, what: &str, template: &Template) -> Result<Option<Url>> {
+        if self.waits(template, |variable| variable.is_awaited(self.sources)) {
+            return Ok(None);
+        }
+        self.known_url(what, template).map(Some)
+    }
+
+    /// The origins whose values are known. One that is not known is not open.
+    fn origins(&self, what: &str, templates: &[Template]) -> Result<Vec<Origin>> {
+        let known = templates.iter().filter(|template| !self.waits(template, Variable::may_come_later));
+        known.map(|template| Ok(self.known_url(what, template)?.origin())).collect()
+    }
+
+    fn revocation(&self, template: &Template) -> Result<Option<(RevocationUrl, Origin)>> {
+        let mut missing = self.missing(template).filter(|name| *name != "token").peekable();
+        if let Some(first) = missing.peek().copied() {
+            let awaited = |name| self.variables.get(name).is_some_and(|v| v.is_awaited(self.sources));
+            return if missing.all(awaited) { Ok(None) } else { Err(without_value(REVOCATION, first)) };
+        }
         let rendered = template.render(|name| match name {
             "token" => Some(Cow::Borrowed(TOKEN_PLACEHOLDER)),
-            name => values.get(name).map(|value| Cow::Borrowed(value.as_str())),
+            name => self.value(name),
         });
-        let rendered = rendered
-            .ok_or_else(|| Error::configuration("a variable of the revocation endpoint has no value"))?;
-        let url = parse(&rendered)?;
+        let url = parse(REVOCATION, &rendered.unwrap_or_default())?;
         let origin = url.origin();
         let revocation = match url.as_str().split_once(TOKEN_PLACEHOLDER) {
             // Parsed and written again before it is split: a token in the host would be another origin each time.
@@ -336,121 +383,23 @@ impl Endpoints {
             }
             None => RevocationUrl::Fixed(url),
         };
-        Ok((Some(revocation), Some(origin)))
-    }
-
-    /// Finds at build time what would fail at the first user.
-    pub(crate) fn check(&self) -> Result<()> {
-        for (name, variable) in &self.variables {
-            if name == "token" {
-                return Err(Error::configuration(
-                    "the variable `token` stands for the token that is revoked",
-                ));
-            }
-            let foreign = variable.sources.iter().any(|source| *source != VariableSource::Config);
-            if foreign && variable.values.is_none() && variable.pattern.is_none() {
-                return Err(Error::configuration(format!(
-                    "the variable `{name}` comes from outside: give it a closed list of values or a pattern"
-                )));
-            }
-        }
-        let named = [
-            &self.authorization_endpoint,
-            &self.token_endpoint,
-            &self.refresh_endpoint,
-            &self.introspection_endpoint,
-            &self.userinfo_endpoint,
-        ];
-        for template in named.into_iter().flatten().chain(&self.api_origins).chain(&self.protocol_origins) {
-            if let Some(name) = template.variables().find(|name| !self.variables.contains_key(*name)) {
-                return Err(Error::configuration(format!(
-                    "the variable `{name}` of an endpoint is not declared"
-                )));
-            }
-        }
-        Ok(())
+        Ok(Some((revocation, origin)))
     }
 }
 
-impl Variable {
-    /// A variable of the configuration.
-    #[must_use]
-    pub fn config(pattern: Pattern) -> Self {
-        Self { pattern: Some(pattern), ..Self::default() }
-    }
-
-    /// A variable with a closed list of values, looked for in `sources`.
-    pub fn closed<K: Into<String>, V: Into<String>>(
-        sources: impl IntoIterator<Item = VariableSource>,
-        values: impl IntoIterator<Item = (K, V)>,
-    ) -> Self {
-        Self {
-            sources: sources.into_iter().collect(),
-            values: Some(values.into_iter().map(|(from, to)| (from.into(), to.into())).collect()),
-            ..Self::default()
-        }
-    }
-
-    /// Sets the name under which the sources know it.
-    #[must_use]
-    pub fn with_parameter(mut self, parameter: &str) -> Self {
-        self.parameter = Some(parameter.to_owned());
-        self
-    }
-
-    /// Sets the value that is taken if no source has one.
-    #[must_use]
-    pub fn with_default(mut self, value: &str) -> Self {
-        self.default = Some(value.to_owned());
-        self
-    }
-
-    fn value(&self, name: &str, sources: &VariableSources<'_>) -> Result<Option<String>> {
-        let parameter = self.parameter.as_deref().unwrap_or(name);
-        let config = || sources.config.get(parameter).map(|value| Cow::Borrowed(value.expose()));
-        let found = if self.sources.is_empty() {
-            config()
-        } else {
-            self.sources.iter().find_map(|source| match source {
-                VariableSource::Config => config(),
-                VariableSource::Callback => {
-                    sources.callback?.get(parameter).map(|value| Cow::Borrowed(value.as_str()))
-                }
-                VariableSource::TokenResponse => sources
-                    .token_response?
-                    .get(parameter)?
-                    .as_str()
-                    .filter(|v| !v.is_empty())
-                    .map(Cow::Borrowed),
-            })
-        };
-        let Some(found) = found.or_else(|| self.default.as_deref().map(Cow::Borrowed)) else {
-            return Ok(None);
-        };
-        let accepted = match &self.values {
-            Some(values) => values.get(&*found).map(|value| Cow::Borrowed(value.as_str())),
-            None => match &self.pattern {
-                Some(pattern) => pattern.accept(&found),
-                None => Pattern::Segment.accept(&found),
-            },
-        };
-        let accepted = accepted.map(Cow::into_owned);
-        accepted.map(Some).ok_or_else(|| {
-            Error::configuration(format!(
-                "the variable `{name}` of an endpoint has a value that is not allowed"
-            ))
-        })
-    }
+fn without_value(what: &str, name: &str) -> Error {
+    Error::configuration(format!("the variable `{name}` of {what} has no value"))
 }
 
-fn parse(text: &str) -> Result<Url> {
-    let url = Url::parse(text)
-        .map_err(|source| Error::configuration("an endpoint is not an absolute URL").with_source(source))?;
+fn parse(what: &str, text: &str) -> Result<Url> {
+    let url = Url::parse(text).map_err(|source| {
+        Error::configuration(format!("{what} is not an absolute URL")).with_source(source)
+    })?;
     if is_secure(&url) {
         Ok(url)
     } else {
-        Err(Error::configuration(
-            "an endpoint must be https, without user information; plain http is for loopback addresses",
-        ))
+        Err(Error::configuration(format!(
+            "{what} must be https, without user information; plain http is for loopback addresses"
+        )))
     }
 }

@@ -20,6 +20,8 @@ use crate::error::{Error, ErrorKind};
 ///   body holds after decoding and before the whole is in memory.
 /// - It sends a request again only when nothing of it was sent ([`Delivery::NotSent`]).
 /// - Its errors hold no URL, header or body.
+/// - It sets `User-Agent` where the request names none (RFC 9110 §10.1.5): some providers refuse requests without. authflow
+///   leaves this header to the client, so that the application's own setting counts.
 #[async_trait]
 pub trait HttpClient: fmt::Debug + Send + Sync + 'static {
     /// Sends `request` and reads the whole answer. Any status is an answer, not an error.

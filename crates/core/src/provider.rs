@@ -1,9 +1,13 @@
 //! A provider: who it is, where it is, how it deviates.
 
+mod check;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub(crate) use self::check::is_guarded;
 
 use crate::endpoints::{EndpointUrls, Endpoints, Variable, VariableSources};
 use crate::error::{Error, Operation, Result};
@@ -110,6 +114,7 @@ impl Provider {
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) with what does not fit.
     pub fn check_credentials(&self, credentials: &ClientCredentials) -> Result<()> {
         credentials.check(self.0.quirks.opaque_redirect_uri)?;
+        check::client_parameters(self.quirks(), credentials)?;
         if !credentials.is_confidential() && !self.uses_pkce(credentials) {
             return Err(Error::configuration(
                 "this provider knows no PKCE, so a client without a secret has nothing that protects the code (RFC 9700 \
@@ -117,6 +122,11 @@ impl Provider {
             ));
         }
         Ok(())
+    }
+
+    /// Finds what no hook can mend where there is none.
+    pub(crate) fn check_without_hooks(&self) -> Result<()> {
+        check::without_hooks(self.endpoints(), self.quirks())
     }
 }
 
@@ -143,38 +153,53 @@ impl ProviderDefinition {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) with the first mistake.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) with the first mistake; a missing token endpoint is one.
     pub fn build(self) -> Result<Provider> {
-        let id = self.id.clone();
-        self.build_checked().map_err(|error| error.at(&id, Operation::Build))
+        self.build_with(Known::Now)
     }
 
-    fn build_checked(self) -> Result<Provider> {
+    /// As [`build`](Self::build), for a manager that finds the endpoints itself, in its hook
+    /// [`resolve`](crate::FlowManager::resolve): none is required here. Those that are given are checked all the same.
+    ///
+    /// # Errors
+    ///
+    /// As for [`build`](Self::build).
+    pub fn build_for_discovery(self) -> Result<Provider> {
+        self.build_with(Known::Discovered)
+    }
+
+    fn build_with(self, known: Known) -> Result<Provider> {
+        let id = self.id.clone();
+        self.build_checked(known).map_err(|error| error.at(&id, Operation::Build))
+    }
+
+    fn build_checked(self, known: Known) -> Result<Provider> {
         if self.id.is_empty() || self.id.len() > 128 || !text::is_visible_ascii(&self.id) {
             return Err(Error::configuration("a provider id is 1 to 128 visible ASCII characters"));
         }
-        self.endpoints.check()?;
-        check_quirks(&self.quirks)?;
-        if self.endpoints.authorization_endpoint.is_none() && self.endpoints.token_endpoint.is_none() {
+        if known == Known::Now && self.endpoints.token_endpoint.is_none() {
             return Err(Error::configuration(
-                "a provider needs an authorization endpoint or a token endpoint",
+                "a provider needs a token endpoint (RFC 6749 §3.2); only one whose manager discovers it does without \
+                 (`build_for_discovery`)",
             ));
         }
         let config: BTreeMap<_, _> =
             self.config.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
-        let urls = if self.endpoints.is_fixed() {
-            let sources = VariableSources { config: &config, callback: None, token_response: None };
-            let urls = self.endpoints.resolve(&sources)?;
-            check_authorization_endpoint(&urls, &self.quirks)?;
-            Some(Arc::new(urls))
-        } else {
-            check_every_value(&self.endpoints, &config, &self.quirks)?;
-            None
-        };
-        let delimiter = self.quirks.authorization.scope_delimiter();
+        self.endpoints.check(&config)?;
+        check::quirks(&self.quirks)?;
         if self.default_scopes.iter().any(|scope| !text::is_visible_ascii(scope)) {
             return Err(Error::configuration("a scope is visible ASCII without spaces (RFC 6749 §3.3)"));
         }
+        let check = |urls: &EndpointUrls| check::authorization(urls, &self.quirks, &self.default_scopes);
+        let urls = if self.endpoints.is_fixed() {
+            let urls = self.endpoints.resolve(&VariableSources::new(&config))?;
+            check(&urls)?;
+            Some(Arc::new(urls))
+        } else {
+            check::every_value(&self.endpoints, &config, check)?;
+            None
+        };
+        let delimiter = self.quirks.authorization.scope_delimiter();
         Ok(Provider(Arc::new(Inner {
             id: self.id.into(),
             endpoints: Arc::new(self.endpoints),
@@ -187,142 +212,11 @@ impl ProviderDefinition {
     }
 }
 
-/// Builds the URLs once with each value of each closed list, so that a typing mistake in the list of regions is found here.
-fn check_every_value(
-    endpoints: &Endpoints,
-    config: &BTreeMap<String, Secret>,
-    quirks: &Quirks,
-) -> Result<()> {
-    let longest =
-        endpoints.variables.values().filter_map(|v| v.values.as_ref()).map(BTreeMap::len).max().unwrap_or(0);
-    for round in 0..longest.max(1) {
-        let mut fixed = endpoints.clone();
-        for (name, variable) in &mut fixed.variables {
-            let parameter = variable.parameter.as_deref().unwrap_or(name);
-            let configured = config.get(parameter).map(|value| value.expose().to_owned());
-            if let Some(values) = &variable.values {
-                let nth = values.iter().nth(round).or_else(|| values.iter().next());
-                let Some((from, _)) = nth else {
-                    return Err(Error::configuration(format!(
-                        "the variable `{name}` has an empty list of values"
-                    )));
-                };
-                variable.default = Some(from.clone());
-            } else if variable.default.is_none() && configured.is_none() {
-                variable.values = None;
-                variable.default = Some(match &variable.pattern {
-                    Some(crate::endpoints::Pattern::HostUnder(roots)) => {
-                        roots.first().cloned().unwrap_or_default()
-                    }
-                    Some(crate::endpoints::Pattern::OriginUnder(roots)) => {
-                        format!("https://{}", roots.first().map(String::as_str).unwrap_or_default())
-                    }
-                    _ => "x".to_owned(),
-                });
-            }
-            let waits = variable.sources.iter().any(|s| *s != crate::endpoints::VariableSource::Config);
-            if waits {
-                variable.sources = vec![crate::endpoints::VariableSource::Callback];
-            }
-        }
-        let sources = VariableSources { config, callback: None, token_response: None };
-        check_authorization_endpoint(&fixed.resolve(&sources)?, quirks)?;
-    }
-    Ok(())
-}
-
-fn check_authorization_endpoint(urls: &EndpointUrls, quirks: &Quirks) -> Result<()> {
-    let Some(url) = &urls.authorization_endpoint else { return Ok(()) };
-    if url.fragment().is_some() && quirks.authorization.query_placement.is_none() {
-        return Err(Error::configuration(
-            "an authorization endpoint has no fragment (RFC 6749 §3.1); where a provider's does, say where the query goes \
-             with query_placement",
-        ));
-    }
-    Ok(())
-}
-
-fn check_quirks(quirks: &Quirks) -> Result<()> {
-    let response = &quirks.authorization_response;
-    let required = ["state"];
-    for name in required {
-        if quirks.authorization.omit.iter().any(|omitted| omitted == name) {
-            return Err(Error::configuration(
-                "`state` is always sent: no quirk can leave it out (RFC 6749 §10.12)",
-            ));
-        }
-    }
-    if quirks.authorization.omit.iter().any(|name| name.starts_with("code_challenge")) {
-        return Err(Error::configuration(
-            "PKCE is switched off with pkce.support, not by leaving parameters out",
-        ));
-    }
-    if quirks.token.omit.iter().any(|name| name == "code_verifier" || name == "code") {
-        return Err(Error::configuration("`code` and `code_verifier` are always sent to the token endpoint"));
-    }
-    let names = [&response.code_parameter, &response.state_parameter, &response.error_parameters.error];
-    if names.into_iter().flatten().any(String::is_empty) {
-        return Err(Error::configuration("a parameter's name must not be empty"));
-    }
-    let shapes = [
-        Some(&quirks.authorization),
-        Some(&quirks.token),
-        quirks.refresh.as_ref(),
-        quirks.client_credentials.as_ref(),
-    ];
-    for shape in shapes.into_iter().flatten() {
-        if shape.parameters.iter().any(|(name, _)| is_guarded(name)) {
-            return Err(Error::configuration(
-                "extra parameters must not name a parameter of the protocol; rename or omit the standard one",
-            ));
-        }
-        if shape.client_authentication == Some(crate::ClientAuthentication::AccessTokenBearer) {
-            return Err(Error::configuration("an access token authenticates a revocation only"));
-        }
-        for (name, template) in shape.headers.iter() {
-            check_header_name(name)?;
-            check_literal_header(template)?;
-        }
-    }
-    for (name, template) in
-        quirks.access_token_usage.request_headers.iter().chain(quirks.revocation.request.headers.iter())
-    {
-        check_header_name(name)?;
-        check_literal_header(template)?;
-    }
-    Ok(())
-}
-
-/// The parameters that only the engine sets: a second one, or another value, would undo a check.
-pub(crate) fn is_guarded(name: &str) -> bool {
-    matches!(
-        name,
-        "state"
-            | "code_challenge"
-            | "code_challenge_method"
-            | "code_verifier"
-            | "code"
-            | "redirect_uri"
-            | "request"
-            | "request_uri"
-            | "nonce"
-            | "response_mode"
-    )
-}
-
-fn check_header_name(name: &str) -> Result<()> {
-    http::HeaderName::from_bytes(name.as_bytes()).map(drop).map_err(|source| {
-        Error::configuration(format!("`{}` is no header name", text::clean(name, 64))).with_source(source)
-    })
-}
-
-fn check_literal_header(template: &Template) -> Result<()> {
-    match template.as_literal().map(http::HeaderValue::from_str) {
-        Some(Err(source)) => {
-            Err(Error::configuration("a header's value has an illegal character").with_source(source))
-        }
-        Some(Ok(_)) | None => Ok(()),
-    }
+/// When the endpoints are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    Now,
+    Discovered,
 }
 
 /// Builds a [`Provider`]. Mistakes are reported by [`build`](Self::build).
@@ -443,11 +337,25 @@ impl ProviderBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) with the first mistake.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) with the first mistake; a missing token endpoint is one.
     pub fn build(self) -> Result<Provider> {
+        self.build_with(Known::Now)
+    }
+
+    /// As [`build`](Self::build), for a manager that finds the endpoints itself, in its hook
+    /// [`resolve`](crate::FlowManager::resolve): none is required here. Those that are given are checked all the same.
+    ///
+    /// # Errors
+    ///
+    /// As for [`build`](Self::build).
+    pub fn build_for_discovery(self) -> Result<Provider> {
+        self.build_with(Known::Discovered)
+    }
+
+    fn build_with(self, known: Known) -> Result<Provider> {
         if let Some(message) = self.error {
             return Err(Error::configuration(message).at(&self.definition.id, Operation::Build));
         }
-        self.definition.build()
+        self.definition.build_with(known)
     }
 }

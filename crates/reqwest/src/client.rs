@@ -62,6 +62,8 @@ impl ReqwestClient {
     /// - `redirect(reqwest::redirect::Policy::none())`: by default reqwest follows redirects. Here that is seen only when the
     ///   answer comes from another URL: it is an error ([`HttpErrorKind::Redirected`]), but the URL that the redirect names
     ///   has been asked. The body of a request, which holds code and client secret, never goes there.
+    /// - `User-Agent`: reqwest sends none by itself, and some providers (GitHub) refuse requests without. Set one with
+    ///   `reqwest::ClientBuilder::user_agent`.
     /// - Cookies, `Referer`, default headers, proxies, and verification of certificates.
     /// - Timeouts of its own, which may be shorter than the [`Limits`]. Those hold in any case.
     /// - Decompression: where reqwest does it, [`Limits::max_body`] counts what it makes of it.

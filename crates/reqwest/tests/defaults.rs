@@ -6,7 +6,10 @@ mod common;
 
 use std::process::Command;
 
-use authflow_core::{ErrorKind, HttpClient as _, Limits};
+use authflow_core::{
+    ClientCredentials, ConfiguredProvider, ErrorKind, Flow, HttpClient as _, Limits, MemoryStateStore,
+    Provider, Scopes,
+};
 use authflow_reqwest::ReqwestClient;
 use common::server::{answer, answering, serve};
 use common::tls::{Ca, https};
@@ -71,6 +74,30 @@ async fn the_user_agent_is_for_requests_that_name_none() {
     client.send(named, &Limits::default()).await.unwrap();
     assert!(seen.texts()[0].contains("user-agent: app/1 (+https://app.example)\r\n"));
     assert!(seen.texts()[1].contains("user-agent: own/2\r\n"));
+}
+
+#[tokio::test]
+async fn the_users_own_user_agent_is_that_of_protocol_calls() {
+    let reply = answer(200, "Content-Type: application/json\r\n", br#"{"access_token":"access-1"}"#);
+    let seen = answering(reply).await;
+    let call = async |client: ReqwestClient| {
+        let provider = Provider::builder("p").token_endpoint(&seen.url("/token")).build().unwrap();
+        let credentials = ClientCredentials::confidential("client-1", "secret-1");
+        let manager = ConfiguredProvider::from_provider(provider, credentials, MemoryStateStore::new());
+        let flow = Flow::builder(manager.unwrap()).http_client(client).build().unwrap();
+        flow.client_credentials(&Scopes::none()).await.unwrap();
+        seen.texts().pop().unwrap()
+    };
+    let own = ReqwestClient::builder().user_agent("app/1 (+https://app.example)").build().unwrap();
+    let text = call(own).await;
+    assert!(text.contains("\r\nuser-agent: app/1 (+https://app.example)\r\n"), "{text}");
+    let theirs = reqwest::Client::builder().no_proxy().user_agent("theirs/1").build().unwrap();
+    let text = call(ReqwestClient::from_client(theirs)).await;
+    assert!(text.contains("\r\nuser-agent: theirs/1\r\n"), "{text}");
+    // Some providers refuse requests without one.
+    let text = call(ReqwestClient::new().unwrap()).await;
+    assert!(text.contains(concat!("\r\nuser-agent: authflow/", env!("CARGO_PKG_VERSION"), "\r\n")), "{text}");
+    assert_eq!(text.to_ascii_lowercase().matches("user-agent").count(), 1, "{text}");
 }
 
 /// The environment of a process cannot be changed safely from within, so this test runs itself again in another.

@@ -10,7 +10,7 @@ use authflow::{
 use authflow_testkit::{Endpoint, Entry, Fault, Outcome, ScriptedUser};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 use super::explain;
 use super::recorder::{Recorder, shown};
@@ -418,6 +418,11 @@ async fn with_user<T>(
 async fn approve(url: String) -> Result<(), String> {
     let user = ScriptedUser::new();
     let callback = user.approve(&url).await.map_err(|error| error.to_string())?;
-    user.deliver(&callback).await.map_err(|error| error.to_string())?;
+    let answer = user.deliver(&callback).await.map_err(|error| error.to_string())?;
+    if let Some(result) = answer.header("location") {
+        let result = Url::parse(&callback).and_then(|callback| callback.join(result));
+        let result = result.map_err(|error| error.to_string())?;
+        user.open(result.as_str()).await.map_err(|error| error.to_string())?;
+    }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! One connection: reads one head, writes one page, closes.
+//! One connection: reads one head, writes one response, closes.
 
 use std::time::Duration;
 
@@ -6,7 +6,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::page::Page;
 use super::request::{Head, MAX_HEAD, Refusal, Site, read_head};
 
 /// What is read and thrown away after the answer, so that closing does not tear the answer down.
@@ -38,15 +37,15 @@ pub(super) async fn read(stream: &mut TcpStream, site: &Site, time: Duration) ->
     }
 }
 
-/// Writes the page and closes.
-pub(super) async fn write(stream: &mut TcpStream, page: Page, time: Duration) {
+/// Writes the response and closes. Says whether it left.
+pub(super) async fn write(stream: &mut TcpStream, response: &str, time: Duration) -> bool {
     let writing = async {
-        stream.write_all(page.response().as_bytes()).await?;
+        stream.write_all(response.as_bytes()).await?;
         stream.shutdown().await
     };
     // Whoever does not take the answer has no need of it.
     if !matches!(timeout(time, writing).await, Ok(Ok(()))) {
-        return;
+        return false;
     }
     let draining = async {
         let mut rest = 0;
@@ -59,4 +58,5 @@ pub(super) async fn write(stream: &mut TcpStream, page: Page, time: Duration) {
         }
     };
     let _ = timeout(time.min(MAX_LINGER), draining).await;
+    true
 }

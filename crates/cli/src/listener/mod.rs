@@ -1,9 +1,11 @@
 //! The loopback listener that the callback arrives at (RFC 8252 §7.3 and §8.3).
 //!
-//! It is bound before the authorization URL is built, answers nothing but the one callback, and closes afterwards.
+//! It is bound before the authorization URL is built, answers nothing but the one callback, and closes afterwards. The callback
+//! is answered with a redirect to a page of this listener, so that code and state do not stay in the browser's address bar.
 
 mod address;
 mod connection;
+mod outcome;
 mod page;
 mod request;
 
@@ -20,9 +22,12 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 pub(crate) use self::address::{Place, place};
-pub(crate) use self::page::Page;
+pub use self::outcome::Outcome;
 pub use self::request::{Head, Site, read_head};
 use crate::failure::Failure;
+use outcome::Owed;
+use page::Page;
+use request::Refusal;
 
 /// What a callback was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,11 +62,13 @@ pub(crate) struct Limits {
     pub(crate) connections: usize,
     /// Connections in all, after which the wait is given up.
     pub(crate) hits: usize,
+    /// How long the end waits for a browser that was sent to the result and has not asked for it.
+    pub(crate) follow: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { time: Duration::from_secs(10), connections: 64, hits: 20_000 }
+        Self { time: Duration::from_secs(10), connections: 64, hits: 20_000, follow: Duration::from_secs(2) }
     }
 }
 
@@ -79,6 +86,8 @@ pub(crate) struct Serving {
     loops: Vec<AbortHandle>,
     answering: mpsc::Receiver<()>,
     exhausted: watch::Receiver<bool>,
+    owed: watch::Receiver<usize>,
+    follow: Duration,
 }
 
 impl Listener {
@@ -103,7 +112,10 @@ impl Listener {
     pub(crate) fn serve(self, judge: Arc<dyn Judge>, limits: Limits) -> Serving {
         let (answer_guard, answering) = mpsc::channel(1);
         let (give_up, exhausted) = watch::channel(false);
-        let shared = Arc::new(Shared { site: self.site, judge, limits, hits: AtomicUsize::new(0), give_up });
+        let owed = Owed::new();
+        let watched = owed.watch();
+        let shared =
+            Arc::new(Shared { site: self.site, judge, limits, hits: AtomicUsize::new(0), give_up, owed });
         let loops = self
             .sockets
             .into_iter()
@@ -111,7 +123,7 @@ impl Listener {
                 tokio::spawn(accept(socket, Arc::clone(&shared), answer_guard.clone())).abort_handle()
             })
             .collect();
-        Serving { loops, answering, exhausted }
+        Serving { loops, answering, exhausted, owed: watched, follow: limits.follow }
     }
 }
 
@@ -124,9 +136,12 @@ impl Serving {
         }
     }
 
-    /// Stops accepting, lets the answers that are under way leave, and closes.
+    /// Lets a browser that was sent to its result ask for it, stops accepting, lets the answers that are under way leave, and
+    /// closes.
     pub(crate) async fn close(mut self) {
         const PATIENCE: Duration = Duration::from_secs(2);
+        // One that never asks has closed its window, or follows no redirects.
+        let _ = timeout(self.follow, self.owed.wait_for(|owed| *owed == 0)).await;
         for accepting in &self.loops {
             accepting.abort();
         }
@@ -149,6 +164,7 @@ struct Shared {
     limits: Limits,
     hits: AtomicUsize,
     give_up: watch::Sender<bool>,
+    owed: Owed,
 }
 
 /// A connection that may still be closed to make room.
@@ -220,17 +236,40 @@ async fn handle(
     is_answering.store(true, Ordering::SeqCst);
     drop(seat);
     let answer = tokio::spawn(async move {
-        let page = match head {
-            Head::Callback(query) => {
-                let judge = Arc::clone(&shared.judge);
-                Page::of(&judge.judge(query).await)
+        match head {
+            Head::Callback(query) => shared.answer_callback(&mut stream, query).await,
+            Head::Result(outcome) if shared.owed.is_promised(outcome) => {
+                connection::write(&mut stream, &Page::Result(outcome).response(), shared.limits.time).await;
+                shared.owed.pay();
             }
-            Head::Refused(refusal) => Page::from(refusal),
-        };
-        connection::write(&mut stream, page, shared.limits.time).await;
+            Head::Result(_) => shared.refuse(&mut stream, Refusal::NotFound).await,
+            Head::Refused(refusal) => shared.refuse(&mut stream, refusal).await,
+        }
         drop(answer_guard);
     });
     let _ = answer.await;
+}
+
+impl Shared {
+    async fn answer_callback(&self, stream: &mut TcpStream, query: String) {
+        let mut debt = self.owed.begin();
+        let response = match Outcome::of(&Arc::clone(&self.judge).judge(query).await) {
+            None => Page::Stray.response(),
+            // Where the redirect URI itself is that address, it would be taken for a callback.
+            Some(outcome) if Outcome::at(&self.site.path).is_some() => Page::Result(outcome).response(),
+            Some(outcome) => {
+                debt.promise(outcome);
+                page::redirect(outcome)
+            }
+        };
+        if !connection::write(stream, &response, self.limits.time).await {
+            debt.release();
+        }
+    }
+
+    async fn refuse(&self, stream: &mut TcpStream, refusal: Refusal) {
+        connection::write(stream, &Page::Refused(refusal).response(), self.limits.time).await;
+    }
 }
 
 #[cfg(test)]

@@ -1,41 +1,30 @@
 //! The pages that the browser gets: static, without script, without a word of the request.
 
-use super::Verdict;
+use super::outcome::Outcome;
 use super::request::Refusal;
 
 /// A page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Page {
-    Done,
-    Denied,
-    Failed,
-    AlreadyDone,
+    Result(Outcome),
     Stray,
     Refused(Refusal),
 }
 
 impl Page {
-    pub(crate) const fn of(verdict: &Verdict) -> Self {
-        match verdict {
-            Verdict::Done => Self::Done,
-            Verdict::Denied => Self::Denied,
-            Verdict::Failed => Self::Failed,
-            Verdict::AlreadyDone => Self::AlreadyDone,
-            Verdict::Stray(_) => Self::Stray,
-        }
-    }
-
     /// Status, title and what to do now.
     const fn content(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::Done => ("200 OK", "Connected", "You can close this window and go back to the terminal."),
-            Self::Denied => {
+            Self::Result(Outcome::Done) => {
+                ("200 OK", "Connected", "You can close this window and go back to the terminal.")
+            }
+            Self::Result(Outcome::Denied) => {
                 ("200 OK", "Access was denied", "Nothing was connected. You can close this window.")
             }
-            Self::Failed => {
+            Self::Result(Outcome::Failed) => {
                 ("200 OK", "The connection failed", "The terminal says why. You can close this window.")
             }
-            Self::AlreadyDone => (
+            Self::Result(Outcome::AlreadyDone) => (
                 "200 OK",
                 "Already done",
                 "This answer arrived before. You can close this window and go back to the terminal.",
@@ -73,21 +62,26 @@ impl Page {
              <style>{STYLE}</style></head>\n<body><main><h1>{title}</h1><p>{text}</p></main></body></html>\n"
         );
         let allow = if self == Self::Refused(Refusal::Method) { "Allow: GET\r\n" } else { "" };
-        format!(
-            "HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {length}\r\n\
-             Connection: close\r\nCache-Control: no-store\r\nReferrer-Policy: no-referrer\r\n\
-             X-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n\
-             Content-Security-Policy: default-src 'none'; style-src '{STYLE_HASH}'; base-uri 'none'; \
-             form-action 'none'; frame-ancestors 'none'\r\n{allow}\r\n{body}",
-            length = body.len(),
-        )
+        response(status, allow, &body)
     }
 }
 
-impl From<Refusal> for Page {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
+/// Sends the browser to the page of a result, by an address without code and state. 303: it asks with GET, whatever it did
+/// before (RFC 9110 §15.4.4).
+pub(crate) fn redirect(outcome: Outcome) -> String {
+    response("303 See Other", &format!("Location: {}\r\n", outcome.path()), "")
+}
+
+/// What every response says: it is kept nowhere, tells no other site where it was, and loads nothing.
+fn response(status: &str, header: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {length}\r\n\
+         Connection: close\r\nCache-Control: no-store\r\nReferrer-Policy: no-referrer\r\n\
+         X-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n\
+         Content-Security-Policy: default-src 'none'; style-src '{STYLE_HASH}'; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'\r\n{header}\r\n{body}",
+        length = body.len(),
+    )
 }
 
 const STYLE: &str = "body{margin:0;min-height:100vh;display:grid;place-items:center;font:1.125rem/1.5 system-ui,sans-serif;\
@@ -103,8 +97,8 @@ mod tests {
     use base64::Engine as _;
     use sha2::Digest as _;
 
-    use super::{Page, STYLE, STYLE_HASH};
-    use crate::listener::Verdict;
+    use super::{Page, STYLE, STYLE_HASH, redirect};
+    use crate::listener::Outcome;
 
     #[test]
     fn g7_the_style_is_the_one_that_the_policy_allows() {
@@ -114,11 +108,15 @@ mod tests {
 
     #[test]
     fn g7_a_page_is_static_and_allows_nothing() {
-        let response = Page::of(&Verdict::Stray("<script>alert(1)</script>".to_owned())).response();
-        assert!(!response.contains("script>"), "{response}");
-        assert!(response.contains("Content-Security-Policy: default-src 'none';"));
-        assert!(response.contains("Referrer-Policy: no-referrer"));
-        let (head, body) = response.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())));
+        for response in
+            [Page::Result(Outcome::Done).response(), Page::Stray.response(), redirect(Outcome::Done)]
+        {
+            assert!(!response.contains("script>"), "{response}");
+            assert!(response.contains("Content-Security-Policy: default-src 'none';"));
+            assert!(response.contains("\r\nReferrer-Policy: no-referrer\r\n"));
+            assert!(response.contains("\r\nCache-Control: no-store\r\n"));
+            let (head, body) = response.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())));
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Reads the head of a request, strictly: what is not the callback of a browser is refused, not repaired.
 
+use super::outcome::Outcome;
+
 /// The most bytes of a head.
 pub(crate) const MAX_HEAD: usize = 16 * 1024;
 
@@ -19,6 +21,8 @@ pub struct Site {
 pub enum Head {
     /// A callback, with its query. Its state is not checked.
     Callback(String),
+    /// Asks for the page that a callback was answered with. Whether there was one is not checked.
+    Result(Outcome),
     /// Anything else.
     Refused(Refusal),
 }
@@ -53,14 +57,14 @@ pub fn read_head(bytes: &[u8], site: &Site) -> Option<Head> {
     match end {
         Some(end) if end <= MAX_HEAD => {
             let head = bytes.get(..end).unwrap_or_default();
-            Some(judge(head, site).map_or_else(Head::Refused, Head::Callback))
+            Some(judge(head, site).unwrap_or_else(Head::Refused))
         }
         None if bytes.len() < MAX_HEAD => None,
         Some(_) | None => Some(Head::Refused(Refusal::TooLarge)),
     }
 }
 
-fn judge(head: &[u8], site: &Site) -> Result<String, Refusal> {
+fn judge(head: &[u8], site: &Site) -> Result<Head, Refusal> {
     let head = std::str::from_utf8(head).map_err(|_| Refusal::Malformed)?;
     let mut lines = head.split("\r\n");
     let (method, target) = request_line(lines.next().unwrap_or_default())?;
@@ -87,7 +91,8 @@ fn judge(head: &[u8], site: &Site) -> Result<String, Refusal> {
         None => (target, None),
     };
     if path != site.path {
-        return Err(Refusal::NotFound);
+        let outcome = Outcome::at(path).filter(|_| query.is_none()).ok_or(Refusal::NotFound)?;
+        return if method == "GET" { Ok(Head::Result(outcome)) } else { Err(Refusal::Method) };
     }
     if method != "GET" {
         return Err(Refusal::Method);
@@ -100,7 +105,7 @@ fn judge(head: &[u8], site: &Site) -> Result<String, Refusal> {
             .and_then(|rest| rest.strip_prefix('&'))
             .ok_or(Refusal::NotFound)?,
     };
-    if query.is_empty() { Err(Refusal::NoQuery) } else { Ok(query.to_owned()) }
+    if query.is_empty() { Err(Refusal::NoQuery) } else { Ok(Head::Callback(query.to_owned())) }
 }
 
 /// `GET /path?query HTTP/1.1` (RFC 9112 §3), with a target in origin form.
@@ -130,7 +135,7 @@ fn header(line: &str) -> Result<(&str, &str), Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Head, MAX_HEAD, Refusal, Site, read_head};
+    use super::{Head, MAX_HEAD, Outcome, Refusal, Site, read_head};
 
     fn site() -> Site {
         Site { host: "127.0.0.1:4000".to_owned(), path: "/callback".to_owned(), query: None }
@@ -183,6 +188,22 @@ mod tests {
         for query in ["/callback", "/callback?"] {
             assert_eq!(refused(&head(&format!("GET {query}"))), Refusal::NoQuery, "{query}");
         }
+    }
+
+    #[test]
+    fn r6749_07_a_result_is_asked_for_by_its_address_and_nothing_else() {
+        let result = Outcome::Done.path();
+        let head = |line: &str, host: &str| format!("{line} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let own = "127.0.0.1:4000";
+        assert_eq!(read(&head(&format!("GET {result}"), own)), Some(Head::Result(Outcome::Done)));
+        assert_eq!(refused(&head(&format!("GET {result}?code=a"), own)), Refusal::NotFound);
+        assert_eq!(refused(&head(&format!("GET {result}/"), own)), Refusal::NotFound);
+        assert_eq!(refused(&head(&format!("POST {result}"), own)), Refusal::Method);
+        assert_eq!(refused(&head(&format!("GET {result}"), "evil.example:4000")), Refusal::WrongHost);
+        // Where it is the redirect URI, it is a callback.
+        let site = Site { path: result.to_owned(), ..site() };
+        let callback = head(&format!("GET {result}?state=a"), own);
+        assert_eq!(read_head(callback.as_bytes(), &site), Some(Head::Callback("state=a".to_owned())));
     }
 
     #[test]

@@ -54,6 +54,82 @@ async fn get(host: &str, target: &str) -> String {
     ask(host, &format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await
 }
 
+/// The callback as a browser follows it: the redirect's path, and the page there.
+async fn follow(host: &str, target: &str) -> (String, String) {
+    let answer = get(host, target).await;
+    assert!(answer.starts_with("HTTP/1.1 303 "), "{answer}");
+    let location = answer.lines().find_map(|line| line.strip_prefix("Location: ")).unwrap().to_owned();
+    let page = get(host, &location).await;
+    (location, page)
+}
+
+/// So long that only what is waited for ends it.
+const FOR_EVER: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn r6749_07_the_browser_is_sent_to_an_address_without_code_and_state() {
+    let limits = Limits { follow: FOR_EVER, ..Limits::default() };
+    let (host, serving, _) = start(Script::default(), limits).await;
+    for early in ["/authflow-result/done", "/authflow-result/denied"] {
+        assert!(get(&host, early).await.starts_with("HTTP/1.1 404 "), "nobody was sent there yet");
+    }
+    let answer = get(&host, "/callback?state=right").await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 303 "), "{answer}");
+    assert!(head.lines().any(|line| line == "Location: /authflow-result/done"), "{answer}");
+    assert!(head.contains("\r\nReferrer-Policy: no-referrer\r\n"), "{answer}");
+    assert!(head.contains("\r\nCache-Control: no-store\r\n"), "{answer}");
+    assert!(!answer.contains("right") && body.is_empty(), "{answer}");
+
+    // The listener stays until the browser has its page, and answers what else comes as before.
+    let closing = tokio::spawn(serving.close());
+    assert!(get(&host, "/authflow-result/denied").await.starts_with("HTTP/1.1 404 "), "another's result");
+    assert!(get(&host, "/authflow-result/done?x").await.starts_with("HTTP/1.1 404 "));
+    let evil = ask(&host, "GET /authflow-result/done HTTP/1.1\r\nHost: evil.example\r\n\r\n").await;
+    assert!(evil.starts_with("HTTP/1.1 421 "), "{evil}");
+    assert!(get(&host, "/favicon.ico").await.starts_with("HTTP/1.1 404 "));
+    assert!(!closing.is_finished());
+    let page = get(&host, "/authflow-result/done").await;
+    assert!(page.starts_with("HTTP/1.1 200 ") && page.contains("Connected"), "{page}");
+    assert!(page.contains("\r\nReferrer-Policy: no-referrer\r\n"), "{page}");
+    assert!(page.contains("\r\nCache-Control: no-store\r\n"), "{page}");
+    closing.await.unwrap();
+    assert!(TcpStream::connect(&host).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn r6749_07_a_browser_that_does_not_follow_holds_nothing_up() {
+    let limits = Limits { follow: Duration::from_millis(50), ..Limits::default() };
+    let (host, serving, _) = start(Script::default(), limits).await;
+    assert!(get(&host, "/callback?state=right").await.starts_with("HTTP/1.1 303 "));
+    let closed = tokio::time::timeout(Duration::from_secs(30), serving.close());
+    closed.await.expect("the end does not wait for ever");
+}
+
+#[tokio::test]
+async fn g9_only_a_browser_that_was_sent_on_is_waited_for() {
+    let limits = Limits { follow: FOR_EVER, ..Limits::default() };
+    let (host, serving, _) = start(Script::default(), limits).await;
+    for target in ["/", "/callback?state=wrong", "/authflow-result/done"] {
+        assert!(get(&host, target).await.starts_with("HTTP/1.1 4"));
+    }
+    let closed = tokio::time::timeout(Duration::from_secs(30), serving.close());
+    closed.await.expect("nothing is owed");
+}
+
+#[tokio::test]
+async fn a_redirect_uri_that_is_a_results_address_gets_the_page_at_once() {
+    let place = place(Some("http://127.0.0.1:0/authflow-result/done")).unwrap().unwrap();
+    let listener = Listener::bind(&place).unwrap();
+    let host = listener.site.host.clone();
+    let limits = Limits { follow: FOR_EVER, ..Limits::default() };
+    let serving = listener.serve(Arc::new(Script::default()), limits);
+    let page = get(&host, "/authflow-result/done?state=right").await;
+    assert!(page.starts_with("HTTP/1.1 200 ") && page.contains("Connected"), "{page}");
+    let closed = tokio::time::timeout(Duration::from_secs(30), serving.close());
+    closed.await.expect("nothing is owed");
+}
+
 #[tokio::test]
 async fn g4_stray_hits_are_answered_and_the_wait_goes_on() {
     let (host, _serving, _) = start(Script::default(), Limits::default()).await;
@@ -67,7 +143,7 @@ async fn g4_stray_hits_are_answered_and_the_wait_goes_on() {
     let post =
         format!("POST /callback?state=right HTTP/1.1\r\nHost: {host}\r\nContent-Length: 4\r\n\r\na=bc");
     assert!(ask(&host, &post).await.starts_with("HTTP/1.1 405 "));
-    assert!(get(&host, "/callback?state=right").await.starts_with("HTTP/1.1 200 "));
+    assert!(get(&host, "/callback?state=right").await.starts_with("HTTP/1.1 303 "));
 }
 
 #[tokio::test]
@@ -80,7 +156,7 @@ async fn g6_silent_connections_do_not_keep_the_real_one_out() {
         silent.push(TcpStream::connect(&host).await.unwrap());
     }
     let real = tokio::time::timeout(Duration::from_secs(30), get(&host, "/callback?state=right"));
-    assert!(real.await.expect("an answer").starts_with("HTTP/1.1 200 "));
+    assert!(real.await.expect("an answer").starts_with("HTTP/1.1 303 "));
 }
 
 #[tokio::test]
@@ -112,18 +188,20 @@ async fn g4_hits_have_a_cap() {
 
 #[tokio::test]
 async fn g8_a_second_callback_is_told_that_it_is_done() {
-    let (host, serving, script) = start(Script { holds: true, ..Script::default() }, Limits::default()).await;
+    let limits = Limits { follow: FOR_EVER, ..Limits::default() };
+    let (host, serving, script) = start(Script { holds: true, ..Script::default() }, limits).await;
     let first = tokio::spawn({
         let host = host.clone();
-        async move { get(&host, "/callback?state=right").await }
+        async move { follow(&host, "/callback?state=right").await }
     });
     script.arrived.notified().await;
-    let second = get(&host, "/callback?state=right").await;
+    let (at, second) = follow(&host, "/callback?state=right").await;
+    assert_eq!(at, "/authflow-result/already-done");
     assert!(second.starts_with("HTTP/1.1 200 ") && second.contains("Already done"), "{second}");
     script.go_on.notify_one();
-    // Closing waits for the answer that is under way.
+    // Closing waits for the answer that is under way, and for the page that it leads to.
     serving.close().await;
-    let first = first.await.unwrap();
+    let (_, first) = first.await.unwrap();
     assert!(first.contains("Connected"), "{first}");
 }
 

@@ -50,38 +50,43 @@ impl Registration {
         let which = Which::of(args)?;
         which.refuse_strangers(args)?;
         let (client_secret, authentication) = secret(args)?;
-        let client_id = required(args.client_id.as_ref(), "--client-id", which.where_client_id_is())?;
+        let mut lacking = Lacking::default();
+        let client_id = lacking.text(args.client_id.as_ref(), "--client-id", which.where_client_id_is());
         let kind = match which {
             Which::StackExchange => Kind::StackExchange {
-                key: required(
+                key: lacking.text(
                     args.key.as_ref(),
                     "--key",
                     "Stack Exchange's API takes a token only together with the key of the application; \
                      https://stackapps.com/apps/oauth shows it below the client id",
-                )?,
-                site: required(
+                ),
+                site: lacking.text(
                     args.site.as_ref(),
                     "--site",
                     "the site that API requests are about, as its address has it: stackoverflow, superuser, meta.serverfault",
-                )?,
+                ),
             },
             Which::Contentstack => Kind::Contentstack {
-                app_uid: required(
+                app_uid: lacking.text(
                     args.app_uid.as_ref(),
                     "--app-uid",
                     "it is in the address of your app in Contentstack's Developer Hub, and on its page Basic Information",
-                )?,
-                region: required(
+                ),
+                region: lacking.text(
                     args.region.as_ref(),
                     "--region",
                     "where your organization is: na, eu, au, azure-na, azure-eu, gcp-na or gcp-eu; the address that you use \
                      Contentstack at begins with it (https://eu-app.contentstack.com is eu, https://app.contentstack.com \
                      is na)",
-                )?,
+                ),
             },
-            Which::File(path) => Kind::Described(Box::new(file::read(&path)?.build()?)),
-            Which::Endpoints => Kind::Described(Box::new(from_endpoints(args, purpose)?)),
+            Which::File(path) => {
+                lacking.check()?;
+                Kind::Described(Box::new(file::read(&path)?.build()?))
+            }
+            Which::Endpoints => Kind::Described(Box::new(from_endpoints(args, purpose, &mut lacking)?)),
         };
+        lacking.check()?;
         Ok(Self { kind, client_id, client_secret, authentication })
     }
 
@@ -213,11 +218,34 @@ fn file_named(name: &OsStr) -> Result<Which, Failure> {
     )))
 }
 
-fn required(value: Option<&String>, option: &str, how: &str) -> Result<String, Failure> {
-    match value {
-        Some(value) if !value.trim().is_empty() => Ok(value.clone()),
-        Some(_) => Err(Failure::usage(format!("{option} is empty: {how}"))),
-        None => Err(Failure::usage(format!("{option} is missing: {how}"))),
+/// What the options lack: all of it is told at once.
+#[derive(Debug, Default)]
+struct Lacking(Vec<(&'static str, &'static str, &'static str)>);
+
+impl Lacking {
+    /// The value of an option that is required. `how` says where to get it.
+    fn text(&mut self, value: Option<&String>, option: &'static str, how: &'static str) -> String {
+        match value {
+            Some(value) if !value.trim().is_empty() => return value.clone(),
+            Some(_) => self.0.push((option, "is empty", how)),
+            None => self.0.push((option, "is missing", how)),
+        }
+        String::new()
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        match self.0.as_slice() {
+            [] => Ok(()),
+            [(option, lack, how)] => Err(Failure::usage(format!("{option} {lack}: {how}"))),
+            several => {
+                let lines = several.iter().map(|(option, lack, how)| format!("\n  {option} {lack}: {how}"));
+                Err(Failure::usage(format!(
+                    "{} options are needed:{}",
+                    several.len(),
+                    lines.collect::<String>()
+                )))
+            }
+        }
     }
 }
 
@@ -275,15 +303,16 @@ fn from_environment(name: &str) -> Result<Secret, Failure> {
 const BY_ENDPOINTS: &str = "provider";
 
 /// A provider from nothing but its endpoints: everything else as the RFCs say.
-fn from_endpoints(args: &ProviderArgs, purpose: Purpose) -> Result<Provider, Failure> {
+fn from_endpoints(args: &ProviderArgs, purpose: Purpose, lacking: &mut Lacking) -> Result<Provider, Failure> {
     let documentation = "the provider's documentation has it, or its metadata at /.well-known/oauth-authorization-server or \
                          /.well-known/openid-configuration";
     // Tokens that are there already can do without the place where users are sent.
     let authorization = match (&args.authorization_endpoint, purpose) {
         (None, Purpose::Tokens) => None,
-        (given, _) => Some(required(given.as_ref(), "--authorization-endpoint", documentation)?),
+        (given, _) => Some(lacking.text(given.as_ref(), "--authorization-endpoint", documentation)),
     };
-    let token = required(args.token_endpoint.as_ref(), "--token-endpoint", documentation)?;
+    let token = lacking.text(args.token_endpoint.as_ref(), "--token-endpoint", documentation);
+    lacking.check()?;
     let mut definition = ProviderDefinition::default();
     definition.id = BY_ENDPOINTS.to_owned();
     let template = |url: &String| Template::parse(&escaped(url)).map_err(build_error);

@@ -1,6 +1,6 @@
 //! What must hold for any bytes that arrive at the loopback listener.
 
-use authflow_cli::fuzzing::{Head, Site, read_head};
+use authflow_cli::fuzzing::{Head, Outcome, Site, read_head};
 
 /// Judges `bytes` by a reader that is slow and plain, and knows only what is right.
 pub(crate) fn check(bytes: &[u8]) {
@@ -14,15 +14,23 @@ pub(crate) fn check(bytes: &[u8]) {
     } else {
         assert!(bytes.len() < 16 * 1024 && !bytes.windows(4).any(|window| window == b"\r\n\r\n"));
     }
-    let Some(Head::Callback(query)) = read else { return };
+    let target = match read {
+        Some(Head::Callback(query)) => {
+            assert!(!query.is_empty());
+            format!("/callback?{query}")
+        }
+        Some(Head::Result(Outcome::Done)) => "/authflow-result/done".to_owned(),
+        Some(Head::Result(Outcome::Denied)) => "/authflow-result/denied".to_owned(),
+        Some(Head::Result(Outcome::Failed)) => "/authflow-result/failed".to_owned(),
+        Some(Head::Result(Outcome::AlreadyDone)) => "/authflow-result/already-done".to_owned(),
+        Some(Head::Refused(_)) | None => return,
+    };
     let text = String::from_utf8_lossy(bytes).into_owned();
     let head = text.split("\r\n\r\n").next().unwrap_or_default();
     let mut lines = head.split("\r\n");
     let first = lines.next().unwrap_or_default();
-    assert!(!query.is_empty());
     assert!(
-        first == format!("GET /callback?{query} HTTP/1.1")
-            || first == format!("GET /callback?{query} HTTP/1.0"),
+        first == format!("GET {target} HTTP/1.1") || first == format!("GET {target} HTTP/1.0"),
         "{first:?}"
     );
     let hosts: Vec<&str> =

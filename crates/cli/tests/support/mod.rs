@@ -3,7 +3,7 @@
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use authflow_testkit::{AuthorizationServer, Client, ScriptedUser};
+use authflow_testkit::{AuthorizationServer, Client, Page, ScriptedUser};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, Command};
 use tokio::time::timeout;
@@ -158,6 +158,18 @@ pub(crate) fn arguments<'a>(command: &'a str, provider: &'a [String], more: &[&'
     arguments
 }
 
+/// Opens the callback as a browser does: it is sent on, and shows the page there.
+pub(crate) async fn deliver(callback: &str) -> Page {
+    let user = ScriptedUser::new();
+    let answer = user.deliver(callback).await.unwrap();
+    assert_eq!(answer.status(), 303, "{}", answer.body());
+    let result = url::Url::parse(callback).unwrap().join(answer.header("location").unwrap()).unwrap();
+    assert_eq!((result.query(), result.fragment()), (None, None), "{result}");
+    let page = user.open(result.as_str()).await.unwrap();
+    assert_eq!(page.status(), 200, "{}", page.body());
+    page
+}
+
 /// Logs in with the server's public client and returns the JSON.
 pub(crate) async fn logged_in(server: &AuthorizationServer) -> String {
     let provider = provider(server, server.public_client());
@@ -165,7 +177,7 @@ pub(crate) async fn logged_in(server: &AuthorizationServer) -> String {
     let url = running.url().await;
     let user = ScriptedUser::new();
     let callback = user.approve(&url).await.unwrap();
-    user.deliver(&callback).await.unwrap();
+    deliver(&callback).await;
     let ended = running.end().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     ended.stdout

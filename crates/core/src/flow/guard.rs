@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::HeaderValue;
-use http::header::{ACCEPT, ACCEPT_ENCODING, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING};
 
 use crate::endpoints::EndpointUrls;
 use crate::http_client::{
@@ -42,7 +42,6 @@ impl GuardedClient {
             (ACCEPT, HeaderValue::from_static("application/json")),
             // Nothing that may hold a secret is compressed, and no bomb is asked for.
             (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
-            (USER_AGENT, HeaderValue::from_static(concat!("authflow/", env!("CARGO_PKG_VERSION")))),
         ];
         for (name, value) in defaults {
             request.headers.entry(name).or_insert(value);

@@ -111,7 +111,7 @@ fn append(
         } else {
             text.extend(byte_serialize(parameter.name.as_bytes()));
         }
-        text.push_str("=");
+        text.push('=');
         let value = &*parameter.value;
         let (is_state, is_challenge) = (value == request.state, Some(value) == challenge);
         has_state |= is_state;

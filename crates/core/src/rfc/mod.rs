@@ -18,13 +18,14 @@ pub use self::authenticate::authenticate;
 pub use self::authorization::{AuthorizationParameters, Parameter, authorization_parameters};
 pub use self::body::parse_object;
 pub use self::callback::callback;
+pub use self::redact::{sent_secrets, without_secrets};
 pub use self::retry_after::{MAX_RETRY_AFTER, retry_after};
 pub use self::revoke::{Revocation, revoke};
 pub use self::token_request::token_request;
 pub use self::token_response::{error_response, token_response};
 
 use crate::endpoints::Endpoints;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http_client::HttpClient;
 use crate::provider::Provider;
 
@@ -32,9 +33,16 @@ use crate::provider::Provider;
 ///
 /// # Errors
 ///
-/// None; an implementation that discovers may have some.
+/// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for a provider that was built for discovery
+/// ([`ProviderBuilder::build_for_discovery`](crate::ProviderBuilder::build_for_discovery)), without a token endpoint: its
+/// manager has to implement [`FlowManager::resolve`](crate::FlowManager::resolve).
 #[allow(clippy::unused_async, reason = "the default of an async hook")]
 pub async fn resolve(provider: &Provider, http: &dyn HttpClient) -> Result<Arc<Endpoints>> {
     let _ = http;
+    if provider.endpoints().token_endpoint.is_none() {
+        return Err(Error::configuration(
+            "the provider was built for discovery, and its manager discovers nothing: implement `resolve`",
+        ));
+    }
     Ok(Arc::clone(provider.endpoints()))
 }

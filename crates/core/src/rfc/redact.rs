@@ -15,15 +15,15 @@ pub(super) fn server_error(
     description: Option<&str>,
     uri: Option<&str>,
 ) -> ServerError {
-    let secrets = secrets(cx);
-    let redact = |text: &str| without(text, &secrets);
+    let secrets = sent_secrets(cx);
+    let redact = |text: &str| without_secrets(text, &secrets);
     ServerError::new(&redact(code), description.map(redact).as_deref(), uri.map(redact).as_deref())
 }
 
 /// The beginning of a body for a person to read: at most 256 characters, nothing in it that is or looks like a token.
 pub(super) fn body_prefix(cx: &Call<'_>, body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(body.get(..body.len().min(4096))?);
-    let text = without(&text, &secrets(cx));
+    let text = without_secrets(&text, &sent_secrets(cx));
     let text = text::clean(&text, 4096);
     let mut prefix = String::new();
     for word in text.split_inclusive(|c: char| !(c.is_ascii_alphanumeric() || "-._~+/=".contains(c))) {
@@ -34,7 +34,10 @@ pub(super) fn body_prefix(cx: &Call<'_>, body: &[u8]) -> Option<String> {
     (!prefix.is_empty()).then_some(prefix)
 }
 
-fn secrets<'a>(cx: &Call<'a>) -> Vec<&'a Secret> {
+/// The secrets that a call sends: the client secret, the grant's code, verifier or refresh token, and the tokens that it is
+/// about. For [`without_secrets`], in a hook that reads the provider's words itself.
+#[must_use]
+pub fn sent_secrets<'a>(cx: &Call<'a>) -> Vec<&'a Secret> {
     let mut secrets: Vec<&Secret> = cx.credentials.client_secret().into_iter().collect();
     match cx.grant {
         Some(Grant::AuthorizationCode { code, code_verifier, .. }) => {
@@ -51,8 +54,38 @@ fn secrets<'a>(cx: &Call<'a>) -> Vec<&'a Secret> {
     secrets
 }
 
-fn without(text: &str, secrets: &[&Secret]) -> String {
-    secrets.iter().filter(|secret| secret.len() >= 4).fold(text.to_owned(), |text, secret| {
-        if text.contains(secret.expose()) { text.replace(secret.expose(), REDACTED) } else { text }
+/// `text` with each of `secrets` replaced by `[redacted]`: a server may repeat what it was sent, in the error that refuses it.
+///
+/// A secret of fewer than four bytes stays: it would be found in too many words. What was encoded on the way is not
+/// recognised, and nothing is cleaned or capped: that is [`ServerError`]'s part.
+///
+/// ```
+/// # use authflow_core::{Secret, ServerError, rfc};
+/// let token = Secret::new("access-1");
+/// let words = rfc::without_secrets("the token access-1 is unknown", &[&token]);
+/// assert_eq!(words, "the token [redacted] is unknown");
+/// let error = ServerError::new("invalid_token", Some(&words), None);
+/// ```
+#[must_use]
+pub fn without_secrets(text: &str, secrets: &[&Secret]) -> String {
+    let mut secrets: Vec<&str> =
+        secrets.iter().map(|secret| secret.expose()).filter(|secret| secret.len() >= 4).collect();
+    // One may be the beginning of another: the rest of the longer one would stay.
+    secrets.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets.into_iter().fold(text.to_owned(), |text, secret| {
+        if text.contains(secret) { text.replace(secret, REDACTED) } else { text }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_secrets;
+    use crate::secret::Secret;
+
+    #[test]
+    fn h1_what_was_sent_is_not_shown() {
+        let [short, long, tiny] = ["token", "token-and-more", "abc"].map(Secret::new);
+        let shown = without_secrets("token-and-more token abc Token", &[&short, &long, &tiny]);
+        assert_eq!(shown, "[redacted] [redacted] abc Token");
+    }
 }

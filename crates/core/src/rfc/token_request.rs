@@ -43,7 +43,7 @@ pub fn token_request(cx: &Call<'_>) -> Result<HttpRequest> {
         }
     };
     let Some(endpoint) = endpoint else {
-        return Err(Error::configuration("the provider has no token endpoint"));
+        return Err(cx.endpoints.no_token_endpoint());
     };
     let mut parameters = grant_parameters(cx, grant, shape);
     let resources: Vec<&str> = match (cx.pending, cx.previous) {

@@ -161,10 +161,7 @@ fn details(body: &Map<String, Value>, clean: &impl Fn(&str) -> Box<str>) -> Vec<
 }
 
 fn cleaned(text: &str, secrets: &[&Secret]) -> Box<str> {
-    let text = secrets.iter().filter(|secret| secret.len() >= 4).fold(text.to_owned(), |text, secret| {
-        if text.contains(secret.expose()) { text.replace(secret.expose(), "[redacted]") } else { text }
-    });
-    ServerError::new(&text, None, None).code().into()
+    ServerError::new(&rfc::without_secrets(text, secrets), None, None).code().into()
 }
 
 /// Why a revocation came to nothing. It is the [`source`](std::error::Error::source) of the [`Error`].

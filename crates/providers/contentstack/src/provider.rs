@@ -233,16 +233,7 @@ fn with_message(cx: &Call<'_>, error: Error, response: &HttpResponse) -> Error {
     if error.server_error().is_some() {
         return error;
     }
-    let mut secrets: Vec<&Secret> = cx.credentials.client_secret().into_iter().collect();
-    match cx.grant {
-        Some(Grant::AuthorizationCode { code, code_verifier, .. }) => {
-            secrets.push(code);
-            secrets.extend(code_verifier);
-        }
-        Some(Grant::RefreshToken { refresh_token }) => secrets.push(refresh_token),
-        _ => {}
-    }
-    match ApiError::read_without(response, &secrets).and_then(|error| error.server_error()) {
+    match ApiError::read_without(response, &rfc::sent_secrets(cx)).and_then(|error| error.server_error()) {
         Some(server_error) => error.with_server_error(server_error),
         None => error,
     }

@@ -256,8 +256,9 @@ fn api_error(body: &Map<String, Value>, secrets: &[&Secret]) -> Option<ApiError>
         return None;
     }
     let id = id.and_then(|id| u32::try_from(id).ok()).unwrap_or(0);
-    let message = body.get("error_message").and_then(Value::as_str).map(|text| without(text, secrets));
-    Some(ApiError::new(id, &without(name.unwrap_or("unknown"), secrets), message.as_deref(), backoff(body)))
+    let clean = |text: &str| rfc::without_secrets(text, secrets);
+    let message = body.get("error_message").and_then(Value::as_str).map(clean);
+    Some(ApiError::new(id, &clean(name.unwrap_or("unknown")), message.as_deref(), backoff(body)))
 }
 
 /// What is no object of the API: a proxy's page, a broken or a compressed body.
@@ -277,13 +278,6 @@ fn unreadable(response: &HttpResponse, error: Error) -> Error {
         error
     };
     error.with_status(status)
-}
-
-/// A stranger's words without the tokens that we sent.
-fn without(text: &str, secrets: &[&Secret]) -> String {
-    secrets.iter().filter(|secret| secret.len() >= 4).fold(text.to_owned(), |text, secret| {
-        if text.contains(secret.expose()) { text.replace(secret.expose(), "[redacted]") } else { text }
-    })
 }
 
 /// What the API knows of an access token.
