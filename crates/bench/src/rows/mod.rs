@@ -2,6 +2,7 @@
 
 pub(crate) mod begin;
 pub(crate) mod pending;
+pub(crate) mod redis;
 pub(crate) mod steps;
 pub(crate) mod store;
 pub(crate) mod tree;
@@ -20,6 +21,7 @@ pub(crate) const ALL: &[Row] = &[
     ("whole", whole::measure),
     ("store", store::measure),
     ("pending", pending::measure),
+    ("redis", redis::measure),
     ("tree", tree::measure),
     ("build", tree::measure_builds),
 ];

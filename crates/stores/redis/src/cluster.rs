@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use redis::{Cmd, Value, cmd};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::address::Address;
 use crate::connector::Connector;
@@ -53,12 +53,20 @@ impl Cluster {
         }
     }
 
-    /// Sends a command to the node that has `slot`.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.connector.deadline()
+    }
+
+    /// Sends a command to the node that has `slot`. Finding it and connecting to it end with one deadline, however many nodes
+    /// are tried.
     pub(crate) async fn call(&self, cmd: &Cmd, slot: u16) -> Result<Value, Failure> {
+        let deadline = self.deadline();
+        // A node that is gone without a word gets half of the time: the rest is for finding out who took over.
+        let mut patience = deadline - self.connector.connection_timeout / 2;
         let mut link = match self.owner(slot) {
             Some(link) => link,
             None => {
-                self.refresh().await?;
+                self.refresh(deadline).await?;
                 let nobody = || Failure::NotSent(Cause::new("no node of the cluster serves the slot"));
                 self.owner(slot).ok_or_else(nobody)?
             }
@@ -66,7 +74,7 @@ impl Cluster {
         let mut request = Request::Plain(cmd);
         let mut redirections = 0;
         loop {
-            let failure = match link.call(request).await {
+            let failure = match link.call(request, patience).await {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
@@ -78,23 +86,28 @@ impl Cluster {
                     ("MOVED", Some(to)) => {
                         let to = address(to, &link);
                         // The node said where to go; that the others cannot be asked does not matter now.
-                        let _ = self.refresh().await;
+                        let _ = self.refresh(deadline).await;
                         to.map(|to| (self.link(&to), Request::Plain(cmd)))
                     }
-                    ("READONLY", _) => self.new_owner(slot, &link).await.map(|to| (to, Request::Plain(cmd))),
+                    ("READONLY", _) => {
+                        self.new_owner(slot, &link, deadline).await.map(|to| (to, Request::Plain(cmd)))
+                    }
                     _ => None,
                 },
-                Failure::NotSent(_) => self.new_owner(slot, &link).await.map(|to| (to, Request::Plain(cmd))),
+                Failure::NotSent(_) => {
+                    self.new_owner(slot, &link, deadline).await.map(|to| (to, Request::Plain(cmd)))
+                }
                 Failure::Lost(_) => None,
             };
             let Some(next) = next else { return Err(failure) };
             (link, request) = next;
+            patience = deadline;
         }
     }
 
     /// Who has the slot now, if it is another node than before.
-    async fn new_owner(&self, slot: u16, before: &Arc<Link>) -> Option<Arc<Link>> {
-        self.refresh().await.ok()?;
+    async fn new_owner(&self, slot: u16, before: &Arc<Link>, deadline: Instant) -> Option<Arc<Link>> {
+        self.refresh(deadline).await.ok()?;
         self.owner(slot).filter(|now| !Arc::ptr_eq(now, before))
     }
 
@@ -113,13 +126,14 @@ impl Cluster {
     }
 
     /// Asks the nodes who has which slot, or waits for whoever does so already.
-    pub(crate) async fn refresh(&self) -> Result<(), Failure> {
+    pub(crate) async fn refresh(&self, deadline: Instant) -> Result<(), Failure> {
+        let too_late = || Failure::NotSent(Cause::new("the nodes of the cluster did not answer in time"));
         let seen = self.asked.load(Ordering::Acquire);
-        let _turn = self.asking.lock().await;
+        let _turn = timeout_at(deadline, self.asking.lock()).await.map_err(|_| too_late())?;
         if self.asked.load(Ordering::Acquire) != seen {
             return Ok(());
         }
-        let found = self.ask_all().await;
+        let found = timeout_at(deadline, self.ask_all(deadline)).await.unwrap_or_else(|_| Err(too_late()));
         self.asked.fetch_add(1, Ordering::Release);
         let owners = found?;
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,7 +146,7 @@ impl Cluster {
     }
 
     /// The first answer counts. Who is connected is asked first, and each gets its share of the time.
-    async fn ask_all(&self) -> Result<Vec<Owner>, Failure> {
+    async fn ask_all(&self, deadline: Instant) -> Result<Vec<Owner>, Failure> {
         let mut question = cmd("CLUSTER");
         question.arg("SLOTS");
         let mut links: Vec<_> = self.seeds.iter().map(|seed| self.link(seed)).collect();
@@ -145,7 +159,7 @@ impl Cluster {
         let share = self.connector.connection_timeout / u32::try_from(links.len().max(1)).unwrap_or(u32::MAX);
         let mut last = Failure::NotSent(Cause::new("the cluster has no node that can be asked"));
         for link in links {
-            match timeout(share, link.call(Request::Plain(&question))).await {
+            match timeout(share, link.call(Request::Plain(&question), deadline)).await {
                 Ok(Ok(answer)) => match self.read_slots(&answer, &link) {
                     Some(owners) => return Ok(owners),
                     None => last = Failure::NotSent(Cause::new("a node does not know who has which slot")),

@@ -140,7 +140,8 @@ impl RedisConfig {
         self
     }
 
-    /// How long connecting may take, with all its steps: asking the sentinels or the cluster, TCP, TLS, user and password.
+    /// How long connecting may take, with all its steps: asking the sentinels or the cluster, TCP, TLS, user and password. It
+    /// is for all attempts of one call together, such as those to one node of a cluster after the other; a day at most.
     /// Default: 5 seconds.
     pub const fn connection_timeout(mut self, timeout: Duration) -> Self {
         self.connection_timeout = timeout;

@@ -1,6 +1,6 @@
 //! A stream that counts what is written to it.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +19,8 @@ impl Written {
 }
 
 /// Counts: while the count stays the same, nothing new can have reached the server.
+///
+/// It takes no vectors: the driver has one buffer, and a vector of one costs more than a plain write.
 pub(crate) struct Counted<S> {
     stream: S,
     written: Written,
@@ -27,13 +29,6 @@ pub(crate) struct Counted<S> {
 impl<S> Counted<S> {
     pub(crate) const fn new(stream: S, written: Written) -> Self {
         Self { stream, written }
-    }
-
-    fn count(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(written)) = &result {
-            self.written.0.fetch_add(*written as u64, Ordering::Release);
-        }
-        result
     }
 }
 
@@ -50,20 +45,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.count(result)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
-        self.count(result)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        if let Poll::Ready(Ok(written)) = &result {
+            self.written.0.fetch_add(*written as u64, Ordering::Release);
+        }
+        result
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

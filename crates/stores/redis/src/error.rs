@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use authflow_core::{StoreError, StoreErrorKind};
+use redis::{ErrorKind, RedisError};
 
 /// Why [`RedisStateStore::connect`](crate::RedisStateStore::connect) failed. It holds neither user nor password.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,9 @@ pub enum ConnectError {
     /// The server refused user or password.
     #[error("the server refused user or password")]
     Authentication,
+    /// The server is there and refuses, for a reason that the source tells: it has no such database, or it is still starting.
+    #[error("the server refuses what is needed")]
+    Refused(#[source] Box<dyn Error + Send + Sync + 'static>),
     /// The user may not do what is needed.
     #[error(
         "the user needs the rights `+set +getdel` on the keys of the prefix (ACL SETUSER), and in a cluster `+cluster|slots`"
@@ -47,6 +51,8 @@ pub enum ConnectError {
     #[error("the server is not part of a cluster that serves its slots")]
     NotACluster,
 }
+
+pub(crate) const NOT_REDIS: &str = "the answer is not one of Redis";
 
 /// What became of a command that brought no result.
 #[derive(Debug)]
@@ -82,10 +88,19 @@ impl Failure {
                 "NOPERM" => ConnectError::Permission,
                 "READONLY" => ConnectError::Replica,
                 "MOVED" | "ASK" => ConnectError::IsCluster,
-                _ => ConnectError::Unreachable(refusal.into()),
+                _ => ConnectError::Refused(refusal.into()),
             },
         }
     }
+}
+
+/// What the server did not accept of who we say we are and where we want to go.
+#[derive(Debug, thiserror::Error)]
+enum LoginRefused {
+    #[error("the server refused user or password")]
+    Password,
+    #[error("the server refused the database: it has none of this number, or the user may not select it")]
+    Database,
 }
 
 /// Why there is no answer. Shared by all who waited for the same connection.
@@ -97,12 +112,37 @@ impl Cause {
         Self(Arc::from(cause.into()))
     }
 
+    /// Why the driver could not log in. Its own text may repeat what was on the wire.
+    pub(crate) fn of_login(error: RedisError) -> Self {
+        let wants_password =
+            || error.detail().is_some_and(|text| text.starts_with("Authentication required"));
+        match error.kind() {
+            ErrorKind::AuthenticationFailed => Self::new(LoginRefused::Password),
+            ErrorKind::Server(_) if wants_password() => Self::new(LoginRefused::Password),
+            // Nothing else is sent before the first command.
+            ErrorKind::Server(_) => Self::new(LoginRefused::Database),
+            _ if error.is_io_error() => Self::new(error),
+            _ => Self::new(NOT_REDIS),
+        }
+    }
+
+    /// Why the driver has no answer.
+    pub(crate) fn of_command(error: &RedisError) -> Self {
+        Self::new(if error.is_timeout() {
+            "no answer came in time"
+        } else if error.is_io_error() {
+            "the connection was lost before the answer came"
+        } else {
+            NOT_REDIS
+        })
+    }
+
     pub(crate) fn at_start(self) -> ConnectError {
-        let refused = self.0.downcast_ref::<redis::RedisError>().is_some_and(|error| {
-            error.kind() == redis::ErrorKind::AuthenticationFailed
-                || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"))
-        });
-        if refused { ConnectError::Authentication } else { ConnectError::Unreachable(self.into()) }
+        match self.0.downcast_ref() {
+            Some(LoginRefused::Password) => ConnectError::Authentication,
+            Some(LoginRefused::Database) => ConnectError::Refused(self.into()),
+            None => ConnectError::Unreachable(self.into()),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError, RedisResult, Value};
+use tokio::time::{Instant, timeout_at};
 
 use crate::address::Address;
 use crate::connector::{Connector, Live};
@@ -55,8 +56,12 @@ impl Link {
         &self.target
     }
 
-    /// Sends a command once and waits for its answer.
-    pub(crate) async fn call(&self, request: Request<'_>) -> Result<Value, Failure> {
+    pub(crate) fn deadline(&self) -> Instant {
+        self.connector.deadline()
+    }
+
+    /// Sends a command once and waits for its answer. The deadline is one for connecting.
+    pub(crate) async fn call(&self, request: Request<'_>, deadline: Instant) -> Result<Value, Failure> {
         // A connection may have died without anyone having noticed. Once only: a new one that dies is another matter.
         if let Some(live) = self.live() {
             match self.call_on(&live, request).await {
@@ -64,7 +69,7 @@ impl Link {
                 answer => return answer,
             }
         }
-        let live = self.connect().await.map_err(Failure::NotSent)?;
+        let live = self.connect(deadline).await.map_err(Failure::NotSent)?;
         self.call_on(&live, request).await
     }
 
@@ -94,7 +99,7 @@ impl Link {
     fn failed(&self, live: &Arc<Live>, written: u64, error: &RedisError) -> Failure {
         // It may be a peer that is gone without a word: the next call opens another connection.
         self.discard(live);
-        let cause = Cause::new(reason(error));
+        let cause = Cause::of_command(error);
         // The driver ended, and in all the time nothing was written: not this command either. A command that was given up
         // after a time may still be written.
         let is_unsent = error.is_connection_dropped() && !error.is_timeout() && live.written() == written;
@@ -115,10 +120,11 @@ impl Link {
     }
 
     /// Opens the connection, or waits for whoever does it already and shares what comes of it: however many wait, none waits
-    /// longer than for two attempts.
-    pub(crate) async fn connect(&self) -> Result<Arc<Live>, Cause> {
+    /// for one attempt after the other.
+    pub(crate) async fn connect(&self, deadline: Instant) -> Result<Arc<Live>, Cause> {
+        let too_late = || Cause::new("the connection could not be opened in time");
         let seen = self.failures.load(Ordering::Acquire);
-        let _turn = self.connecting.lock().await;
+        let _turn = timeout_at(deadline, self.connecting.lock()).await.map_err(|_| too_late())?;
         if let Some(live) = self.live() {
             return Ok(live);
         }
@@ -127,8 +133,7 @@ impl Link {
         {
             return Err(cause);
         }
-        let opened = tokio::time::timeout(self.connector.connection_timeout, self.open()).await;
-        match opened.unwrap_or_else(|_| Err(Cause::new("the connection could not be opened in time"))) {
+        match timeout_at(deadline, self.open()).await.unwrap_or_else(|_| Err(too_late())) {
             Ok(live) => {
                 let live = Arc::new(live);
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&live));
@@ -164,15 +169,4 @@ async fn after_asking(mut connection: MultiplexedConnection, cmd: &Cmd) -> Redis
     pipeline.cmd("ASKING").add_command(cmd.clone());
     let answers = connection.send_packed_commands(&pipeline, 0, 2).await?;
     Ok(answers.into_iter().next_back().unwrap_or_default())
-}
-
-/// The driver's own text may repeat what was on the wire.
-fn reason(error: &RedisError) -> &'static str {
-    if error.is_timeout() {
-        "no answer came in time"
-    } else if error.is_io_error() {
-        "the connection was lost before the answer came"
-    } else {
-        "the answer is not one of Redis"
-    }
 }

@@ -65,7 +65,12 @@ impl Sentinels {
         let asked = timeout(share / 2, self.ask(address, sentinel)).await;
         let master = asked.map_err(|_| Cause::new("a sentinel is silent"))??;
         let live = connector.open(&master).await?;
-        match live.connection().send_packed_command(&cmd("ROLE")).await.map_err(Cause::new)? {
+        match live
+            .connection()
+            .send_packed_command(&cmd("ROLE"))
+            .await
+            .map_err(|error| Cause::of_command(&error))?
+        {
             Value::Array(role) if role.first().and_then(text) == Some("master") => Ok(live),
             // The user may not ask. A replica will say so when it is written to.
             Value::ServerError(_) => Ok(live),
@@ -79,7 +84,11 @@ impl Sentinels {
         let live = sentinel.open(address).await?;
         let mut question = cmd("SENTINEL");
         question.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.master);
-        let answer = live.connection().send_packed_command(&question).await.map_err(Cause::new)?;
+        let answer = live
+            .connection()
+            .send_packed_command(&question)
+            .await
+            .map_err(|error| Cause::of_command(&error))?;
         if let Value::Array(parts) = &answer
             && let [host, port] = parts.as_slice()
             && let (Some(host), Some(port)) = (text(host), text(port).and_then(|port| port.parse().ok()))

@@ -11,7 +11,7 @@ use redis::{Cmd, Value, cmd};
 use crate::cluster::Cluster;
 use crate::config::{MAX_PREFIX, RedisConfig, Servers};
 use crate::connector::Connector;
-use crate::error::{Cause, ConnectError, Failure};
+use crate::error::{Cause, ConnectError, Failure, NOT_REDIS};
 use crate::link::{Link, Request, Target};
 use crate::sentinel::{Sentinels, text};
 use crate::slot::slot;
@@ -70,12 +70,14 @@ impl RedisStateStore {
     async fn check_server(&self) -> Result<(), ConnectError> {
         match &*self.server {
             Server::One(link) => {
-                link.connect().await.map_err(Cause::at_start)?;
+                link.connect(link.deadline()).await.map_err(Cause::at_start)?;
             }
-            Server::Cluster(cluster) => cluster.refresh().await.map_err(|failure| match failure {
-                Failure::Refused(refusal) if refusal.code() == "ERR" => ConnectError::NotACluster,
-                failure => failure.at_start(),
-            })?,
+            Server::Cluster(cluster) => {
+                cluster.refresh(cluster.deadline()).await.map_err(|failure| match failure {
+                    Failure::Refused(refusal) if refusal.code() == "ERR" => ConnectError::NotACluster,
+                    failure => failure.at_start(),
+                })?
+            }
         }
         // No provider id, state and binding have this SHA-256.
         let key = Key::new(&self.prefix, &[0; 32]);
@@ -146,7 +148,7 @@ impl StateStore for RedisStateStore {
 
 /// An answer that the command does not have: nobody knows what the server did.
 fn unreadable() -> StoreError {
-    Failure::Lost(Cause::new("the answer is not one of Redis")).into()
+    Failure::Lost(Cause::new(NOT_REDIS)).into()
 }
 
 impl Server {
@@ -177,12 +179,14 @@ impl Server {
     async fn call_again(&self, cmd: &Cmd, slot: u16, failure: Option<Failure>) -> Result<Value, Failure> {
         match (self, failure) {
             (Self::Cluster(cluster), _) => cluster.call(cmd, slot).await,
-            (Self::One(link), None | Some(Failure::NotSent(_))) => link.call(Request::Plain(cmd)).await,
+            (Self::One(link), None | Some(Failure::NotSent(_))) => {
+                link.call(Request::Plain(cmd), link.deadline()).await
+            }
             // The master was demoted and did nothing; the sentinels know the new one.
             (Self::One(link), Some(Failure::Refused(refusal)))
                 if refusal.code() == "READONLY" && matches!(link.target(), Target::Master(_)) =>
             {
-                link.call(Request::Plain(cmd)).await
+                link.call(Request::Plain(cmd), link.deadline()).await
             }
             (Self::One(_), Some(failure)) => Err(failure),
         }

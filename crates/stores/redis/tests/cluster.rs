@@ -4,16 +4,20 @@
 
 mod support;
 
+use std::time::Duration;
+
 use authflow_core::StoreErrorKind;
 use authflow_redis::{RedisConfig, RedisStateStore};
 use authflow_testkit::conformance::state_store::{self, StateStoreCapabilities};
-use support::{Server, key, put, run, take, until};
+use support::{Server, key, kind, put, run, take, until};
 
 struct Cluster(Vec<Server>);
 
 impl Cluster {
     async fn start() -> Self {
-        let options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
+        let options = "--cluster-enabled yes --cluster-node-timeout 1000";
+        let user = "--user app on >hunter2 ~authflow:* -@all +set +getdel +cluster|slots";
+        let options: Vec<_> = options.split(' ').chain(user.split(' ')).collect();
         let nodes: Vec<_> = (0..6).map(|_| Server::start(&options)).collect();
         let addresses: Vec<_> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
         let addresses = addresses.iter().map(String::as_str);
@@ -68,6 +72,18 @@ impl Cluster {
             }
         }
         panic!("no master holds the key");
+    }
+
+    /// The only key is on a master and on its replica.
+    async fn until_copied(&self) {
+        until("the replica has the flow", || async {
+            let mut copies = 0;
+            for node in &self.0 {
+                copies += node.ask::<usize>(&["DBSIZE"]).await;
+            }
+            copies == 2
+        })
+        .await;
     }
 }
 
@@ -135,19 +151,12 @@ async fn redirections(cluster: &Cluster, store: &RedisStateStore) {
 }
 
 #[tokio::test]
-async fn x26_a_master_is_killed_between_begin_and_finish() {
+async fn x4_a_master_is_killed_between_begin_and_finish() {
     let mut cluster = Cluster::start().await;
     let store = cluster.connect().await;
     put(&store, "s").await.unwrap();
     let holder = cluster.holder().await;
-    until("the replica has the flow", || async {
-        let mut copies = 0;
-        for node in &cluster.0 {
-            copies += node.ask::<usize>(&["DBSIZE"]).await;
-        }
-        copies == 2
-    })
-    .await;
+    cluster.until_copied().await;
 
     cluster.0[holder].sigkill();
     // Whatever is asked of another node lets the closed connection be noticed.
@@ -166,5 +175,35 @@ async fn x26_a_master_is_killed_between_begin_and_finish() {
     })
     .await;
     assert_eq!(take(&store, "s").await.unwrap(), None);
+    put(&store, "s").await.unwrap();
+}
+
+/// The master is there and says nothing, to nobody: no connection to it can be opened, and none is refused.
+#[tokio::test]
+async fn x6_a_master_falls_silent_between_begin_and_finish() {
+    let cluster = Cluster::start().await;
+    let url = format!("redis://app:hunter2@127.0.0.1:{}", cluster.0[0].port);
+    let short = Duration::from_millis(400);
+    let config = RedisConfig::cluster([url]).unwrap().connection_timeout(short).response_timeout(2 * short);
+    let store = RedisStateStore::connect(config).await.unwrap();
+    put(&store, "s").await.unwrap();
+    let holder = cluster.holder().await;
+    cluster.until_copied().await;
+
+    cluster.0[holder].stop();
+    assert_eq!(kind(take(&store, "s").await), StoreErrorKind::OutcomeUnknown, "it was sent");
+    until("the replica has taken over", || async {
+        match take(&store, "s").await {
+            Ok(found) => {
+                assert_eq!(found.as_deref(), Some("s"), "the replica was not asked before");
+                true
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), StoreErrorKind::Unavailable, "nothing is sent meanwhile");
+                false
+            }
+        }
+    })
+    .await;
     put(&store, "s").await.unwrap();
 }

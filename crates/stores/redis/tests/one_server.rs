@@ -45,7 +45,7 @@ async fn a_flow_is_one_key_that_redis_lets_expire() {
 }
 
 #[tokio::test]
-async fn prefixes_do_not_mix() {
+async fn a7_prefixes_do_not_mix() {
     let server = Server::start(&[]);
     let one = connect(&server).await;
     let other = RedisStateStore::connect(config(&server).key_prefix("other:")).await.unwrap();
@@ -88,7 +88,7 @@ async fn each_step_is_one_command_in_one_round_trip() {
 }
 
 #[tokio::test]
-async fn x26_killed_between_begin_and_finish_and_restarted_with_its_disk() {
+async fn x4_killed_between_begin_and_finish_and_restarted_with_its_disk() {
     let mut server = Server::start(&["--appendonly", "yes", "--appendfsync", "always"]);
     let store = connect(&server).await;
     put(&store, "s").await.unwrap();
@@ -101,7 +101,7 @@ async fn x26_killed_between_begin_and_finish_and_restarted_with_its_disk() {
 }
 
 #[tokio::test]
-async fn x26_killed_between_begin_and_finish_and_restarted_empty() {
+async fn x4_killed_between_begin_and_finish_and_restarted_empty() {
     let mut server = Server::start(&["--appendonly", "no"]);
     let store = connect(&server).await;
     put(&store, "s").await.unwrap();
@@ -134,7 +134,7 @@ async fn x26_a_server_that_is_down_is_unavailable_for_all() {
 }
 
 #[tokio::test]
-async fn a_server_out_of_memory_is_unavailable() {
+async fn x7_a_server_out_of_memory_is_unavailable() {
     let server = Server::start(&["--maxmemory-policy", "noeviction"]);
     let store = connect(&server).await;
     put(&store, "before").await.unwrap();
@@ -153,7 +153,7 @@ async fn a_server_out_of_memory_is_unavailable() {
 
 /// The server is stopped, not gone: it carries out what it was sent when it goes on.
 #[tokio::test]
-async fn a_server_that_is_too_slow_leaves_the_outcome_unknown() {
+async fn x7_a_server_that_is_too_slow_leaves_the_outcome_unknown() {
     let server = Server::start(&[]);
     let store =
         RedisStateStore::connect(config(&server).response_timeout(Duration::from_millis(150))).await.unwrap();
@@ -257,7 +257,7 @@ async fn nobody_there_is_found_at_the_start() {
 
 /// A peer that accepts and says nothing keeps nobody waiting for ever.
 #[tokio::test]
-async fn a_silent_server_is_given_up() {
+async fn x6_a_silent_server_is_given_up() {
     let server = Server::start(&["--requirepass", "hunter2"]);
     server.stop();
     let config = config(&server).password("hunter2").connection_timeout(Duration::from_millis(150));
@@ -274,5 +274,46 @@ async fn a_connection_that_the_server_closed_is_replaced_before_anything_is_sent
     let killed: usize = server.ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
     assert_eq!(killed, 1);
     until_noticed(&store).await;
+    assert_eq!(take(&store, "s").await.unwrap().as_deref(), Some("s"));
+}
+
+#[tokio::test]
+async fn a_database_is_selected_and_one_that_is_not_there_is_found_at_the_start() {
+    let server = Server::start(&["--databases", "2"]);
+    let at = |database: &str| RedisConfig::server(&format!("{}/{database}", server.url())).unwrap();
+    let store = RedisStateStore::connect(at("1")).await.unwrap();
+    put(&store, "s").await.unwrap();
+    let keys: String = server.ask(&["INFO", "keyspace"]).await;
+    assert!(keys.contains("db1:keys=1") && !keys.contains("db0"), "{keys}");
+    assert_eq!(take(&connect(&server).await, "s").await.unwrap(), None);
+    assert_eq!(take(&store, "s").await.unwrap().as_deref(), Some("s"));
+
+    let error = RedisStateStore::connect(at("2")).await.unwrap_err();
+    assert!(
+        matches!(&error, ConnectError::Refused(source) if source.to_string().contains("database")),
+        "{error:?}"
+    );
+    let guarded = Server::start(&["--requirepass", "hunter2"]);
+    let config = RedisConfig::server(&format!("{}/1", guarded.url())).unwrap();
+    let error = RedisStateStore::connect(config).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Authentication), "{error:?}");
+}
+
+/// Such a server repeats in its answer what it was told.
+#[tokio::test]
+async fn h1_a_server_that_does_not_know_auth_does_not_get_the_password_into_an_error() {
+    let server = Server::start(&["--rename-command", "AUTH", ""]);
+    let config = config(&server).username("app").password("hunter2");
+    let error = RedisStateStore::connect(config).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Authentication), "{error:?}");
+    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+}
+
+#[tokio::test]
+async fn time_limits_beyond_all_clocks_are_only_very_long() {
+    let server = Server::start(&[]);
+    let config = config(&server).connection_timeout(Duration::MAX).response_timeout(Duration::MAX);
+    let store = RedisStateStore::connect(config).await.unwrap();
+    put(&store, "s").await.unwrap();
     assert_eq!(take(&store, "s").await.unwrap().as_deref(), Some("s"));
 }

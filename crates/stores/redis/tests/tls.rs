@@ -34,7 +34,7 @@ impl Authority {
         (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
 
-    fn server(&self, name: &str, clients: &str) -> (Server, tempfile::TempDir) {
+    fn server(&self, name: &str, clients: &str, more: &[&str]) -> (Server, tempfile::TempDir) {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
             let path = dir.path().join(name);
@@ -44,7 +44,7 @@ impl Authority {
         let (certificate, key) = self.issue(name);
         let paths = [write("cert.pem", &certificate), write("key.pem", &key), write("ca.pem", &self.pem)];
         let [certificate, key, ca] = paths.each_ref().map(|path: &std::path::PathBuf| text(path));
-        let server = Server::start_tls(&[
+        let args = [
             "--tls-cert-file",
             certificate,
             "--tls-key-file",
@@ -53,7 +53,8 @@ impl Authority {
             ca,
             "--tls-auth-clients",
             clients,
-        ]);
+        ];
+        let server = Server::start_tls(&[&args[..], more].concat());
         (server, dir)
     }
 }
@@ -69,7 +70,7 @@ fn config(server: &Server) -> RedisConfig {
 #[tokio::test]
 async fn a_server_with_a_certificate_of_our_authority() {
     let authority = Authority::new();
-    let (server, _dir) = authority.server("127.0.0.1", "no");
+    let (server, _dir) = authority.server("127.0.0.1", "no", &[]);
     let store =
         RedisStateStore::connect(config(&server).root_certificates(authority.pem.clone())).await.unwrap();
     put(&store, "s").await.unwrap();
@@ -90,7 +91,7 @@ async fn a_server_with_a_certificate_of_our_authority() {
 #[tokio::test]
 async fn a_certificate_for_another_name_is_refused() {
     let authority = Authority::new();
-    let (server, _dir) = authority.server("redis.example", "no");
+    let (server, _dir) = authority.server("redis.example", "no", &[]);
     let config = config(&server).root_certificates(authority.pem.clone());
     let error = RedisStateStore::connect(config).await.unwrap_err();
     assert!(matches!(error, ConnectError::Unreachable(_)), "{error:?}");
@@ -99,7 +100,7 @@ async fn a_certificate_for_another_name_is_refused() {
 #[tokio::test]
 async fn a_server_that_wants_a_certificate_of_us() {
     let authority = Authority::new();
-    let (server, _dir) = authority.server("127.0.0.1", "yes");
+    let (server, _dir) = authority.server("127.0.0.1", "yes", &[]);
     let config = || config(&server).root_certificates(authority.pem.clone());
     let (certificate, key) = authority.issue("app");
     let known = config().client_certificate(certificate, key.clone());
@@ -123,4 +124,43 @@ async fn what_is_no_certificate_is_found_at_the_start() {
         let error = RedisStateStore::connect(config).await.unwrap_err();
         assert!(matches!(error, ConnectError::Tls(_)), "{error:?}");
     }
+}
+
+/// The certificate is for the address by which the cluster knows the node.
+#[tokio::test]
+async fn a_cluster() {
+    let authority = Authority::new();
+    let (server, _dir) =
+        authority.server("127.0.0.1", "no", &["--cluster-enabled", "yes", "--tls-cluster", "yes"]);
+    let config = || {
+        let url = format!("rediss://127.0.0.1:{}", server.port);
+        RedisConfig::cluster([url]).unwrap().root_certificates(authority.pem.clone())
+    };
+    let error = RedisStateStore::connect(config()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Unreachable(_)), "it has no slots yet: {error:?}");
+    server.cli_tls(&authority.pem, &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    support::until("the cluster is complete", || async {
+        let Ok(store) = RedisStateStore::connect(config()).await else { return false };
+        put(&store, "s").await.unwrap();
+        assert_eq!(take(&store, "s").await.unwrap().as_deref(), Some("s"));
+        true
+    })
+    .await;
+}
+
+/// The sentinel itself speaks without TLS.
+#[tokio::test]
+async fn a_master_behind_a_sentinel() {
+    let authority = Authority::new();
+    let (server, _dir) = authority.server("127.0.0.1", "no", &[]);
+    let sentinel = Server::start_sentinel(server.port, "");
+    let config = |master: &str| {
+        let config = RedisConfig::sentinel(master, [sentinel.url()]).unwrap();
+        config.root_certificates(authority.pem.clone())
+    };
+    let store = RedisStateStore::connect(config("rediss://mymaster")).await.unwrap();
+    put(&store, "s").await.unwrap();
+    assert_eq!(take(&store, "s").await.unwrap().as_deref(), Some("s"));
+    let error = RedisStateStore::connect(config("redis://mymaster")).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Unreachable(_)), "{error:?}");
 }

@@ -38,6 +38,11 @@ pub async fn until_noticed(store: &RedisStateStore) {
         .await;
 }
 
+/// The store's own time limits hold: what hangs fails the test instead of keeping it.
+pub async fn in_time<F: Future>(call: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(20), call).await.expect("no call hangs")
+}
+
 pub fn key(state: &str) -> StateKey {
     StateKey::new("provider", state, &Binding::user("tenant", "user-42")).unwrap()
 }
@@ -55,14 +60,14 @@ pub fn flow(name: &str) -> PendingFlow {
 pub async fn put(store: &RedisStateStore, state: &str) -> Result<(), StoreError> {
     let extensions = http::Extensions::new();
     let cx = StateContext::new(&extensions, SystemTime::UNIX_EPOCH);
-    store.store_state(&cx, &key(state), flow(state), TTL).await
+    in_time(store.store_state(&cx, &key(state), flow(state), TTL)).await
 }
 
 /// The name of the flow.
 pub async fn take(store: &RedisStateStore, state: &str) -> Result<Option<String>, StoreError> {
     let extensions = http::Extensions::new();
     let cx = StateContext::new(&extensions, SystemTime::UNIX_EPOCH);
-    let found = store.check_state(&cx, &key(state)).await?;
+    let found = in_time(store.check_state(&cx, &key(state))).await?;
     Ok(found.map(|flow| flow.return_to.unwrap().as_ref().to_owned()))
 }
 

@@ -33,13 +33,28 @@ impl Server {
         })
     }
 
-    /// A sentinel that watches `master` under the name `mymaster`; one voice is enough for a failover.
-    pub fn start_sentinel(master: u16) -> Self {
+    /// A node that is a cluster by itself.
+    pub async fn start_cluster_of_one(args: &[&str]) -> Self {
+        let server = Self::start(&[&["--cluster-enabled", "yes"][..], args].concat());
+        let slots: Vec<u16> = (0..16_384).collect();
+        let mut admin = server.admin().await;
+        let () = redis::cmd("CLUSTER").arg("ADDSLOTS").arg(slots).query_async(&mut admin).await.unwrap();
+        super::until("the cluster is complete", || async {
+            let info: String = server.ask(&["CLUSTER", "INFO"]).await;
+            info.contains("cluster_state:ok")
+        })
+        .await;
+        server
+    }
+
+    /// A sentinel that watches `master` under the name `mymaster`; one voice is enough for a failover. `more` is added to its
+    /// configuration.
+    pub fn start_sentinel(master: u16, more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = format!(
             "sentinel monitor mymaster 127.0.0.1 {master} 1\n\
              sentinel down-after-milliseconds mymaster 500\n\
-             sentinel failover-timeout mymaster 5000\n"
+             sentinel failover-timeout mymaster 5000\n{more}"
         );
         Self::in_dir(
             "redis-server",
@@ -138,6 +153,15 @@ impl Server {
             }
         }
         panic!("the server on port {} does not answer", self.port);
+    }
+
+    /// Tells a server that speaks TLS only something.
+    pub fn cli_tls(&self, roots: &str, command: &[&str]) -> String {
+        let path = self.path("roots.pem");
+        std::fs::write(&path, roots).unwrap();
+        let port = self.port.to_string();
+        let to = ["-h", "127.0.0.1", "-p", &port, "--tls", "--cacert", path.to_str().unwrap()];
+        run("redis-cli", &[&to[..], command].concat())
     }
 
     /// How often the server was asked for a command, by its own count.
