@@ -102,25 +102,28 @@ fn append(
 ) -> Result<()> {
     let challenge = request.code_challenge.as_ref().map(CodeChallenge::as_str);
     let (mut has_state, mut has_challenge) = (false, challenge.is_none());
-    let mut separator = if has_query { "&" } else { "?" };
+    let mut separator = if has_query { '&' } else { '?' };
     for parameter in parameters {
-        text.push_str(separator);
-        separator = "&";
-        if is_standard(&parameter.name) {
-            text.push_str(&parameter.name);
-        } else {
-            text.extend(byte_serialize(parameter.name.as_bytes()));
+        text.push(separator);
+        separator = '&';
+        let (name, value) = (&*parameter.name, &*parameter.value);
+        if let Some(pair) = known.pair(name, value).filter(|_| !parameter.encoded) {
+            text.push_str(pair);
+            continue;
         }
-        text.push('=');
-        let value = &*parameter.value;
+        match known.name(name) {
+            Some(name) => text.push_str(name),
+            None => {
+                text.extend(byte_serialize(name.as_bytes()));
+                text.push('=');
+            }
+        }
         let (is_state, is_challenge) = (value == request.state, Some(value) == challenge);
         has_state |= is_state;
         has_challenge |= is_challenge;
         // State and challenge are the engine's own: base64url or hexadecimal, with nothing to encode.
         if is_state || is_challenge || parameter.encoded {
             text.push_str(value);
-        } else if let Some(encoded) = known.get(value) {
-            text.push_str(encoded);
         } else {
             text.extend(byte_serialize(value.as_bytes()));
         }
@@ -139,33 +142,54 @@ fn append(
     Ok(())
 }
 
-/// The names that occur in every request. They have nothing to encode.
-fn is_standard(name: &str) -> bool {
-    matches!(
-        name,
-        "response_type"
-            | "client_id"
-            | "redirect_uri"
-            | "scope"
-            | "state"
-            | "code_challenge"
-            | "code_challenge_method"
-    )
+/// What occurs in every request of a flow, form-encoded (WHATWG URL §5.2) once. Only a short cut: what is not in it, such as
+/// credentials that rotated, is encoded as it comes.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    names: Box<[Piece]>,
+    pairs: Box<[(Box<str>, Piece)]>,
 }
 
-/// Values that occur in every request, with their form encoding (WHATWG URL §5.2): each is encoded once.
+/// A text, and how it is written.
 #[derive(Debug)]
-pub(super) struct Encoded(Box<[(Box<str>, Box<str>)]>);
+struct Piece {
+    plain: Box<str>,
+    written: Box<str>,
+}
 
 impl Encoded {
     pub(super) fn new(provider: &Provider, credentials: &ClientCredentials) -> Self {
-        let own = ["code", "S256", credentials.client_id(), provider.joined_default_scopes()];
-        let encode =
-            |value: &str| (value.into(), byte_serialize(value.as_bytes()).collect::<String>().into());
-        Self(own.into_iter().chain(credentials.redirect_uris()).map(encode).collect())
+        let encode = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+        let shape = &provider.quirks().authorization;
+        let own_name = |name: &'static str| shape.wire_name(name).unwrap_or(name);
+        let name = |name| {
+            let plain = own_name(name);
+            Piece { plain: plain.into(), written: format!("{}=", encode(plain)).into() }
+        };
+        let pair = |(name, value): (_, &str)| {
+            let (name, written) = (own_name(name), encode(value));
+            let written = format!("{}={written}", encode(name)).into();
+            (name.into(), Piece { plain: value.into(), written })
+        };
+        let standard = [
+            ("response_type", "code"),
+            ("client_id", credentials.client_id()),
+            ("scope", provider.joined_default_scopes()),
+            ("code_challenge_method", "S256"),
+        ];
+        let redirect_uris = credentials.redirect_uris().map(|uri| ("redirect_uri", uri));
+        Self {
+            names: ["state", "code_challenge"].map(name).into(),
+            pairs: standard.into_iter().chain(redirect_uris).map(pair).collect(),
+        }
     }
 
-    fn get(&self, value: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| **known == *value).map(|(_, encoded)| &**encoded)
+    fn name(&self, name: &str) -> Option<&str> {
+        self.names.iter().find(|known| *known.plain == *name).map(|known| &*known.written)
+    }
+
+    fn pair(&self, name: &str, value: &str) -> Option<&str> {
+        let known = self.pairs.iter().find(|(known, piece)| *piece.plain == *value && **known == *name)?;
+        Some(&known.1.written)
     }
 }
