@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use authflow_core::rfc::{self, AuthorizationParameters};
 use authflow_core::{
-    AuthorizationResponse, Call, Callback, ClientCredentials, Endpoints, ErrorKind, Flow, FlowManager,
-    HttpClient, HttpRequest, HttpResponse, Limits, MemoryStateStore, Provider, Result, Revocation, Secret,
-    StateStore, TokenSet, async_trait,
+    AuthorizationResponse, Binding, Call, Callback, ClientCredentials, Endpoints, ErrorKind, Flow,
+    FlowManager, Grant, HttpClient, HttpRequest, HttpResponse, Limits, MemoryStateStore, Operation, Provider,
+    Result, Revocation, Secret, StateStore, TokenSet, async_trait,
 };
 use common::{Script, callback, credentials, provider, query_value, user};
 
@@ -322,4 +322,35 @@ fn h1_no_debug_shows_a_secret() {
         "{credentials:?} {tokens:?} {request:?} {response:?} {answer:?} {binding:?} {grant:?} {provider:?}"
     );
     assert!(!shown.contains(planted), "{shown}");
+}
+
+/// Whoever drives the steps alone learns from an error as much as who calls `begin` and `finish`.
+#[tokio::test]
+async fn each_single_step_names_provider_and_operation() {
+    let script = Script::default();
+    let flow = Flow::builder(manager(Evil::Nothing)).http_client(script).build().unwrap();
+    let short = Binding::browser(Secret::new("short"));
+    let extensions = http::Extensions::new();
+    let nothing = AuthorizationResponse::from_query("").unwrap();
+    let prepared = flow.prepare().await.unwrap();
+    let scopes = prepared.pending.scopes.clone();
+    let grant = Grant::ClientCredentials;
+    let errors = [
+        (flow.check_state(&extensions, &nothing, &user()).await.unwrap_err(), Operation::Finish),
+        (flow.callback(&prepared.pending, &nothing).await.unwrap_err(), Operation::Finish),
+        (
+            flow.token_response(&grant, &scopes, &HttpResponse::new(http::StatusCode::OK, ""))
+                .await
+                .unwrap_err(),
+            Operation::Exchange,
+        ),
+        (
+            flow.store_state(&extensions, &prepared.state, &short, prepared.pending).await.unwrap_err(),
+            Operation::Begin,
+        ),
+    ];
+    for (error, operation) in errors {
+        assert_eq!(error.operation(), Some(operation), "{error}");
+        assert_eq!(error.provider(), Some(flow.provider().id()), "{error}");
+    }
 }

@@ -9,6 +9,7 @@ use super::Flow;
 use super::steps::code_grant;
 use crate::binding::{Binding, User};
 use crate::callback::{AuthorizationResponse, Callback};
+use crate::credentials::ClientCredentials;
 use crate::endpoints::Endpoints;
 use crate::error::{Error, Operation, Result};
 use crate::grant::Grant;
@@ -50,23 +51,28 @@ impl Finish<'_> {
 
     async fn run(self) -> Result<Completed> {
         let flow = self.flow;
-        let pending = flow.check_state(&self.extensions, self.response, self.binding).await?;
-        flow.check_callback(&pending, self.response).map_err(Error::state_used_up)?;
+        let pending = flow.run_check_state(&self.extensions, self.response, self.binding).await?;
+        // Taken once: they may rotate, and a flow is finished by those it was checked against.
+        let credentials = flow.credentials();
+        flow.check_callback(&credentials, &pending, self.response).map_err(Error::state_used_up)?;
         let endpoints = flow.resolve().await.map_err(Error::state_used_up)?;
-        let (grant, retained) = self.grant(&endpoints, &pending).map_err(Error::state_used_up)?;
-        let exchanged = flow.exchange_code(&endpoints, &pending, &grant, &retained).await;
+        let (grant, retained) =
+            self.grant(&endpoints, &credentials, &pending).map_err(Error::state_used_up)?;
+        let exchanged = flow.exchange_code(&endpoints, &credentials, &pending, &grant, &retained).await;
         let mut tokens = flow.at(Operation::Exchange, exchanged).map_err(Error::state_used_up)?;
-        let after_exchange = flow.after_exchange(&endpoints, &pending, &mut tokens).await;
+        let after_exchange = flow.after_exchange(&endpoints, &credentials, &pending, &mut tokens).await;
         Ok(flow.completed(pending, tokens, after_exchange))
     }
 
     fn grant(
         &self,
         endpoints: &Arc<Endpoints>,
+        credentials: &ClientCredentials,
         pending: &PendingFlow,
     ) -> Result<(Grant, BTreeMap<String, String>)> {
-        let Callback { outcome, retained } = self.flow.read_callback(endpoints, pending, self.response)?;
-        self.flow.check_verifier(pending)?;
+        let Callback { outcome, retained } =
+            self.flow.read_callback(endpoints, credentials, pending, self.response)?;
+        self.flow.check_verifier(credentials, pending)?;
         Ok((code_grant(pending, outcome)?, retained))
     }
 }
@@ -125,13 +131,14 @@ impl Flow {
             self.inner.state_ttl,
         );
         pending.scopes = self.provider().default_scopes().clone();
-        self.check_callback(&pending, response)?;
+        self.check_callback(&credentials, &pending, response)?;
         let endpoints = self.resolve().await?;
-        let callback = self.read_callback(&endpoints, &pending, response)?;
+        let callback = self.read_callback(&endpoints, &credentials, &pending, response)?;
         // The code may have come without our asking, so without a verifier.
         let grant = code_grant(&pending, callback.outcome)?;
-        let mut tokens = self.exchange_code(&endpoints, &pending, &grant, &callback.retained).await?;
-        let after_exchange = self.after_exchange(&endpoints, &pending, &mut tokens).await;
+        let retained = &callback.retained;
+        let mut tokens = self.exchange_code(&endpoints, &credentials, &pending, &grant, retained).await?;
+        let after_exchange = self.after_exchange(&endpoints, &credentials, &pending, &mut tokens).await;
         Ok(self.completed(pending, tokens, after_exchange))
     }
 

@@ -12,6 +12,7 @@ use super::token_check::check_token_request;
 use crate::binding::Binding;
 use crate::call::{AuthorizationRequest, Call};
 use crate::callback::{AuthorizationResponse, Callback, malformed};
+use crate::credentials::ClientCredentials;
 use crate::endpoints::{EndpointUrls, Endpoints};
 use crate::error::{Error, ErrorKind, Operation, Result, ServerError};
 use crate::grant::Grant;
@@ -120,6 +121,17 @@ impl Flow {
         extensions: &http::Extensions,
         state: &str,
         binding: &Binding,
+        pending: PendingFlow,
+    ) -> Result<()> {
+        let stored = self.run_store_state(extensions, state, binding, pending).await;
+        self.at(Operation::Begin, stored)
+    }
+
+    async fn run_store_state(
+        &self,
+        extensions: &http::Extensions,
+        state: &str,
+        binding: &Binding,
         mut pending: PendingFlow,
     ) -> Result<()> {
         let key = self.bind(state, binding, &mut pending)?;
@@ -146,6 +158,16 @@ impl Flow {
     /// [`ErrorKind::StateNotFound`] whatever the reason; [`ErrorKind::StoreUnavailable`]; [`ErrorKind::StoreOutcomeUnknown`]
     /// where the state may be used up.
     pub async fn check_state(
+        &self,
+        extensions: &http::Extensions,
+        response: &AuthorizationResponse<'_>,
+        binding: &Binding,
+    ) -> Result<PendingFlow> {
+        let checked = self.run_check_state(extensions, response, binding).await;
+        self.at(Operation::Finish, checked)
+    }
+
+    pub(super) async fn run_check_state(
         &self,
         extensions: &http::Extensions,
         response: &AuthorizationResponse<'_>,
@@ -211,17 +233,23 @@ impl Flow {
         pending: &PendingFlow,
         response: &AuthorizationResponse<'_>,
     ) -> Result<Callback> {
-        self.check_callback(pending, response)?;
-        self.read_callback(&self.resolve().await?, pending, response)
+        let credentials = self.credentials();
+        let read = match self.check_callback(&credentials, pending, response) {
+            Ok(()) => self.resolve().await,
+            Err(error) => Err(error),
+        };
+        let read = read.and_then(|endpoints| self.read_callback(&endpoints, &credentials, pending, response));
+        self.at(Operation::Finish, read)
     }
 
     pub(super) fn check_callback(
         &self,
+        credentials: &ClientCredentials,
         pending: &PendingFlow,
         response: &AuthorizationResponse<'_>,
     ) -> Result<()> {
         check_issuer(pending, response, self.provider().quirks().authorization_response.iss)?;
-        if !self.credentials().redirect_uris().any(|uri| *uri == *pending.redirect_uri) {
+        if !credentials.redirect_uris().any(|uri| *uri == *pending.redirect_uri) {
             return Err(Error::configuration(
                 "the flow's redirect URI is no longer one of the client credentials'",
             ));
@@ -232,12 +260,12 @@ impl Flow {
     pub(super) fn read_callback(
         &self,
         endpoints: &Arc<Endpoints>,
+        credentials: &ClientCredentials,
         pending: &PendingFlow,
         response: &AuthorizationResponse<'_>,
     ) -> Result<Callback> {
-        let credentials = self.credentials();
         let urls = self.urls_of(endpoints, None, None)?;
-        let mut cx = self.call(Operation::Finish, &urls, &credentials);
+        let mut cx = self.call(Operation::Finish, &urls, credentials);
         cx.pending = Some(pending);
         cx.scopes = Some(&pending.scopes);
         self.manager().callback(&cx, response)
@@ -255,14 +283,19 @@ impl Flow {
 
     async fn run_exchange(&self, pending: &PendingFlow, callback: Callback) -> Result<TokenSet> {
         let Callback { outcome, retained } = callback;
-        self.check_verifier(pending)?;
+        let credentials = self.credentials();
+        self.check_verifier(&credentials, pending)?;
         let grant = code_grant(pending, outcome)?;
         let endpoints = self.resolve().await?;
-        self.exchange_code(&endpoints, pending, &grant, &retained).await
+        self.exchange_code(&endpoints, &credentials, pending, &grant, &retained).await
     }
 
-    pub(super) fn check_verifier(&self, pending: &PendingFlow) -> Result<()> {
-        if pending.code_verifier.is_none() && self.provider().uses_pkce(&self.credentials()) {
+    pub(super) fn check_verifier(
+        &self,
+        credentials: &ClientCredentials,
+        pending: &PendingFlow,
+    ) -> Result<()> {
+        if pending.code_verifier.is_none() && self.provider().uses_pkce(credentials) {
             return Err(Error::new(ErrorKind::StateNotFound, "the flow was begun without PKCE; begin again"));
         }
         Ok(())
@@ -271,13 +304,13 @@ impl Flow {
     pub(super) async fn exchange_code(
         &self,
         endpoints: &Arc<Endpoints>,
+        credentials: &ClientCredentials,
         pending: &PendingFlow,
         grant: &Grant,
         retained: &BTreeMap<String, String>,
     ) -> Result<TokenSet> {
         let urls = self.urls_of(endpoints, Some(retained), None)?;
-        let credentials = self.credentials();
-        let mut cx = self.call(Operation::Exchange, &urls, &credentials);
+        let mut cx = self.call(Operation::Exchange, &urls, credentials);
         cx.grant = Some(grant);
         cx.pending = Some(pending);
         cx.callback = Some(retained);
@@ -291,6 +324,10 @@ impl Flow {
     ///
     /// Those of the hooks.
     pub async fn token_request(&self, grant: &Grant, scopes: &Scopes) -> Result<HttpRequest> {
+        self.at(Operation::Exchange, self.run_token_request(grant, scopes).await)
+    }
+
+    async fn run_token_request(&self, grant: &Grant, scopes: &Scopes) -> Result<HttpRequest> {
         let credentials = self.credentials();
         let urls = self.urls(None, None).await?;
         let mut cx = self.call(Operation::Exchange, &urls, &credentials);
@@ -315,11 +352,11 @@ impl Flow {
         response: &HttpResponse,
     ) -> Result<TokenSet> {
         let credentials = self.credentials();
-        let urls = self.urls(None, None).await?;
+        let urls = self.at(Operation::Exchange, self.urls(None, None).await)?;
         let mut cx = self.call(Operation::Exchange, &urls, &credentials);
         cx.grant = Some(grant);
         cx.scopes = Some(scopes);
-        self.manager().token_response(&cx, response)
+        self.at(Operation::Exchange, self.manager().token_response(&cx, response))
     }
 }
 

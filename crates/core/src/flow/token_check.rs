@@ -53,20 +53,21 @@ pub(super) fn check_token_request(cx: &Call<'_>, request: &HttpRequest) -> Resul
 
 /// Which of the wanted values is no value of a parameter, in the query or in the body. What is not wanted is not missing.
 fn missing<const N: usize>(request: &HttpRequest, mut wanted: [Option<&str>; N]) -> [bool; N] {
-    let mut found = |is_it: &dyn Fn(&str) -> bool| {
-        for value in &mut wanted {
-            *value = value.filter(|value| !is_it(value));
-        }
-    };
+    fn strike<const N: usize>(wanted: &mut [Option<&str>; N], is_it: impl Fn(&str) -> bool) {
+        wanted.iter_mut().filter(|value| value.is_some_and(&is_it)).for_each(|value| *value = None);
+    }
     let query = request.url.query().unwrap_or_default().as_bytes();
-    pairs(query).for_each(|(_, encoded)| found(&|value| decodes_to(encoded, value)));
+    pairs(query).for_each(|(_, encoded)| strike(&mut wanted, |value| decodes_to(encoded, value)));
     // Only what begins like one is a JSON object.
     let looks_like_json = request.body.trim_ascii_start().starts_with(b"{");
     let json =
         if looks_like_json { serde_json::from_slice::<Map<String, Value>>(&request.body).ok() } else { None };
     match &json {
-        Some(object) => object.values().for_each(|member| found(&|value| member.as_str() == Some(value))),
-        None => pairs(&request.body).for_each(|(_, encoded)| found(&|value| decodes_to(encoded, value))),
+        Some(object) => {
+            object.values().for_each(|member| strike(&mut wanted, |value| member.as_str() == Some(value)));
+        }
+        None => pairs(&request.body)
+            .for_each(|(_, encoded)| strike(&mut wanted, |value| decodes_to(encoded, value))),
     }
     wanted.map(|value| value.is_some())
 }
@@ -96,11 +97,10 @@ fn pairs(form: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// What is encoded has one to three bytes for each that it stands for.
+/// Whether `encoded` stands for `value`. It ends at the first byte that differs, which mostly is the first of all.
 fn decodes_to(encoded: &[u8], value: &str) -> bool {
-    // The long way only where the lengths allow it.
-    (value.len()..=value.len().saturating_mul(3)).contains(&encoded.len())
-        && decoded(encoded).eq(value.bytes())
+    let mut decoded = decoded(encoded);
+    value.bytes().all(|byte| decoded.next() == Some(byte)) && decoded.next().is_none()
 }
 
 fn is_plain(encoded: &[u8]) -> bool {

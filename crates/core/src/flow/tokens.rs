@@ -6,6 +6,7 @@ use super::Flow;
 use super::guard::check_size;
 use super::token_check::check_token_request;
 use crate::call::Call;
+use crate::credentials::ClientCredentials;
 use crate::endpoints::{EndpointUrls, Endpoints};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::grant::Grant;
@@ -147,12 +148,12 @@ impl Flow {
     pub(super) async fn after_exchange(
         &self,
         endpoints: &Arc<Endpoints>,
+        credentials: &ClientCredentials,
         pending: &PendingFlow,
         tokens: &mut TokenSet,
     ) -> Result<()> {
-        let credentials = self.credentials();
         let urls = self.urls_of(endpoints, None, Some(tokens))?;
-        let mut cx = self.call(Operation::Finish, &urls, &credentials);
+        let mut cx = self.call(Operation::Finish, &urls, credentials);
         cx.pending = Some(pending);
         cx.scopes = Some(&pending.scopes);
         // A hook that fails half-way must not leave half of its changes behind.
