@@ -6,6 +6,7 @@ mod call;
 mod callback;
 mod clock;
 mod configured;
+mod connection_key;
 mod credentials;
 mod endpoints;
 mod error;
@@ -26,12 +27,14 @@ mod state_bytes;
 mod template;
 mod text;
 mod token;
+mod token_store;
 
 pub use self::binding::{Binding, User};
 pub use self::call::{AuthorizationRequest, Call};
 pub use self::callback::{AuthorizationResponse, Callback};
 pub use self::clock::{Clock, SystemClock};
 pub use self::configured::ConfiguredProvider;
+pub use self::connection_key::{ConnectionId, ConnectionKey, Shard, UserTag};
 pub use self::credentials::{ClientAuthentication, ClientCredentials};
 pub use self::endpoints::{EndpointUrls, Endpoints, Pattern, Variable, VariableSource, VariableSources};
 pub use self::error::{Error, ErrorKind, Operation, Recovery, Result, ServerError};
@@ -51,8 +54,13 @@ pub use self::secret::Secret;
 pub use self::state::{Bucket, PendingFlow, StateContext, StateKey, StateStore, StoreError, StoreErrorKind};
 pub use self::template::Template;
 pub use self::token::{Expiry, TokenSet};
+pub use self::token_store::{
+    Cursor, Expected, Incarnation, KeyPage, Lease, LeaseHolder, LeaseOutcome, LeaseRequest, Loaded, Page,
+    Record, RecordPage, RefreshMark, Release, Remove, RemoveOutcome, Renew, SaveOutcome, SealedBytes, Tenure,
+    TokenStore, Version, Write,
+};
 
-/// For the `impl` blocks of [`FlowManager`], [`StateStore`], [`HttpClient`] and [`Clock`].
+/// For the `impl` blocks of [`FlowManager`], [`StateStore`], [`TokenStore`], [`HttpClient`] and [`Clock`].
 pub use async_trait::async_trait;
 /// The types of other crates that appear in authflow's own.
 pub use {http, url};
