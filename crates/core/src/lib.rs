@@ -21,12 +21,14 @@ pub mod quirks;
 mod random;
 pub mod rfc;
 mod scopes;
+mod seal;
 mod secret;
 mod state;
 mod state_bytes;
 mod template;
 mod text;
 mod token;
+mod token_bytes;
 mod token_store;
 
 pub use self::binding::{Binding, User};
@@ -50,14 +52,17 @@ pub use self::provider::{Provider, ProviderBuilder, ProviderDefinition};
 pub use self::quirks::Quirks;
 pub use self::rfc::Revocation;
 pub use self::scopes::Scopes;
+pub use self::seal::{
+    EnvKeys, FileKeys, Key, KeyRing, KeySource, Keys, KeysBuilder, Opened, SealContext, SecretBytes,
+};
 pub use self::secret::Secret;
 pub use self::state::{Bucket, PendingFlow, StateContext, StateKey, StateStore, StoreError, StoreErrorKind};
 pub use self::template::Template;
 pub use self::token::{Expiry, TokenSet};
 pub use self::token_store::{
-    Cursor, Expected, Incarnation, KeyPage, Lease, LeaseHolder, LeaseOutcome, LeaseRequest, Loaded, Page,
-    Record, RecordPage, RefreshMark, Release, Remove, RemoveOutcome, Renew, SaveOutcome, SealedBytes, Tenure,
-    TokenStore, Version, Write,
+    Cursor, Expected, Incarnation, KeyPage, Lease, LeaseHolder, LeaseOutcome, LeaseRequest, Loaded,
+    MemoryTokenStore, Page, Record, RecordPage, RefreshMark, Release, Remove, RemoveOutcome, Renew,
+    SaveOutcome, SealedBytes, Tenure, TokenStore, Version, Write,
 };
 
 /// For the `impl` blocks of [`FlowManager`], [`StateStore`], [`TokenStore`], [`HttpClient`] and [`Clock`].

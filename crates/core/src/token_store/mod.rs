@@ -1,5 +1,6 @@
 //! The store that keeps connections.
 
+mod memory;
 mod operation;
 mod record;
 
@@ -9,6 +10,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 
+pub use self::memory::MemoryTokenStore;
 pub use self::operation::{
     Cursor, Expected, KeyPage, LeaseOutcome, LeaseRequest, Loaded, Page, RecordPage, Release, Remove,
     RemoveOutcome, Renew, SaveOutcome, Tenure, Write,
