@@ -6,19 +6,21 @@ use std::time::{Duration, SystemTime};
 
 use authflow_core::quirks::{Quirks, ResponseFormat};
 use authflow_core::{
-    AuthorizationResponse, Call, ClientCredentials, Expiry, Grant, HttpResponse, Operation, Provider,
-    VariableSources, rfc,
+    AuthorizationResponse, Call, ClientCredentials, Expiry, Grant, HttpResponse, Key, KeyRing, Operation,
+    Provider, SealContext, TokenSet, VariableSources, rfc,
 };
 
 /// A target: its name, and what is done with its input.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets. The ids are those of the plan.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 9] = [
     ("z01_callback_query", z01_callback_query),
     ("z03_token_response", z03_token_response),
     ("z04_error_response", z04_error_response),
     ("z05_expires_in", z05_expires_in),
+    ("z16_sealed_record", z16_sealed_record),
+    ("z17_stored_tokens", z17_stored_tokens),
     ("z20_retry_after", z20_retry_after),
     ("z21_authorization_url", z21_authorization_url),
     ("z22_basic_auth", z22_basic_auth),
@@ -193,6 +195,47 @@ pub fn z05_expires_in(data: &[u8]) {
             other => panic!("{number}: {other:?}"),
         }
     }
+}
+
+/// The records that open, sealed by another program.
+const SEALED: [&[u8]; 3] = [
+    include_bytes!("seeds/z16_sealed_record/00"),
+    include_bytes!("seeds/z16_sealed_record/01"),
+    include_bytes!("seeds/z16_sealed_record/02"),
+];
+
+/// Z16: what was not sealed does not open, and what was opens in its own place only.
+pub fn z16_sealed_record(data: &[u8]) {
+    let key = |first: u8| Key::from_bytes(&std::array::from_fn(|at| first + at as u8));
+    let ring = KeyRing::new("k1", key(0)).and_then(|ring| ring.with("k2", key(1))).expect("a fixed ring");
+    let cx = SealContext {
+        tenant: "t",
+        user: "user-42",
+        provider_id: "stackexchange",
+        account: "1",
+        incarnation: &[1, 2, 3],
+        ..SealContext::new("connection")
+    };
+    let opened = ring.open(&cx, data);
+    assert_eq!(opened.is_ok(), SEALED.contains(&data));
+    assert!(ring.open(&SealContext { user: "user-43", ..cx }, data).is_err());
+    match (opened, ring.needs_reseal(data)) {
+        (Ok(opened), needs_reseal) => assert_eq!(Some(opened.needs_reseal()), needs_reseal.ok()),
+        (Err(error), _) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// Z17: what is read is written so that it is read as the same again.
+pub fn z17_stored_tokens(data: &[u8]) {
+    let Ok(tokens) = TokenSet::from_exposed_bytes(data) else {
+        return;
+    };
+    let written = tokens.to_exposed_bytes().expect("what was read can be written");
+    let again = TokenSet::from_exposed_bytes(written.expose()).expect("what was written can be read");
+    assert_eq!(again.expiry, tokens.expiry);
+    assert_eq!(again.received_at, tokens.received_at);
+    assert_eq!(again.extra, tokens.extra);
+    assert_eq!(again.to_exposed_bytes().expect("it was written before").expose(), written.expose());
 }
 
 /// Z20: never negative, never over the cap.

@@ -44,12 +44,20 @@ pub enum ErrorKind {
     Configuration,
     /// A request would have gone to an origin that the provider does not list.
     ForeignOrigin,
+    /// A record was written in a format that this release does not read: by a newer release, or by one that is too old.
+    FormatUnknown,
     /// The provider no longer accepts the grant (`invalid_grant`, RFC 6749 §5.2).
     InvalidGrant,
     /// The provider's answer is not what the protocol says, or what its quirks describe.
     InvalidResponse,
     /// The `iss` of the callback is not the issuer that the flow was begun with (RFC 9207 §2.4).
     IssuerMismatch,
+    /// The key ring does not have the key that a record was sealed with. The record opens again once the key is back.
+    KeyUnknown,
+    /// The key ring has another key under the id of the one that a record was sealed with.
+    KeyWrong,
+    /// The key source does not give its keys now, so that nothing can be sealed or opened.
+    KeysUnavailable,
     /// The request did not get through, or its answer did not get back.
     Network,
     /// The operating system gave no random bytes.
@@ -290,7 +298,8 @@ impl Error {
 
     fn recovery_of_kind(&self) -> Recovery {
         match self.0.kind {
-            ErrorKind::Network
+            ErrorKind::KeysUnavailable
+            | ErrorKind::Network
             | ErrorKind::Randomness
             | ErrorKind::RateLimited
             | ErrorKind::StoreConflict
@@ -302,6 +311,9 @@ impl Error {
             | ErrorKind::StoreOutcomeUnknown => Recovery::Reconnect,
             ErrorKind::Configuration
             | ErrorKind::ForeignOrigin
+            | ErrorKind::FormatUnknown
+            | ErrorKind::KeyUnknown
+            | ErrorKind::KeyWrong
             | ErrorKind::Unsupported
             | ErrorKind::Usage => Recovery::FixConfiguration,
             ErrorKind::Refused => match self.0.server_error.as_ref().map(ServerError::code) {

@@ -43,6 +43,8 @@ pub struct TokenSet {
     pub extra: Map<String, Value>,
     /// When the reply came.
     pub received_at: SystemTime,
+    /// What a newer release wrote of this token set and this one does not know; it is written again as it was.
+    pub(crate) unread: Map<String, Value>,
 }
 
 /// Until when a token is good.
@@ -84,6 +86,7 @@ impl TokenSet {
             callback: BTreeMap::new(),
             extra: Map::new(),
             received_at,
+            unread: Map::new(),
         }
     }
 

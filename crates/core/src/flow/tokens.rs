@@ -51,7 +51,9 @@ impl Flow {
         cx.grant = Some(&grant);
         cx.scopes = Some(&tokens.scopes);
         cx.previous = Some(tokens);
-        self.exchange_grant(cx, &urls).await
+        let mut fresh = self.exchange_grant(cx, &urls).await?;
+        fresh.unread.clone_from(&tokens.unread);
+        Ok(fresh)
     }
 
     /// Gets a token for the client itself (RFC 6749 §4.4).
