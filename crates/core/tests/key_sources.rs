@@ -91,6 +91,8 @@ impl KeySource for Kms {
         *self.0.asked.lock().unwrap() += 1;
         let answer = self.0.answers.lock().unwrap().pop_front();
         self.0.was_asked.notify_one();
+        // Like a network: others run meanwhile.
+        tokio::task::yield_now().await;
         match answer {
             Some(Answer::Ring(ring)) => Ok(ring),
             Some(Answer::Hang) => pending().await,
@@ -121,8 +123,10 @@ async fn asked(kms: &Kms, times: usize) {
     while kms.asked() < times {
         kms.0.was_asked.notified().await;
     }
-    // The answer is taken in by the same poll, or the next.
-    tokio::task::yield_now().await;
+    // The answer is taken in within the next polls.
+    for _ in 0..4 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
@@ -390,6 +394,10 @@ fn z25_a_key_file_with_something_else_in_it_is_refused_and_not_quoted() {
     let path = directory.path().join("keys");
     let file = FileKeys::new(&path);
     file.read_or_create().unwrap();
+    let mut long = file.read().unwrap().to_text().expose().to_owned();
+    long.push_str(&" ".repeat(64 * 1024));
+    std::fs::write(&path, long).unwrap();
+    assert!(file.read().unwrap_err().to_string().contains("longer than 64 KiB"));
     for content in [
         &b"planted"[..],
         b"",

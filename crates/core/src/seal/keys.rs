@@ -148,6 +148,7 @@ impl Keys {
             return self.ask(known.answers).await;
         };
         let now = self.0.clock.monotonic();
+        // While the source is left alone, each call would start a task for nothing.
         if now.saturating_sub(known.loaded_at) >= self.0.fresh_for && self.cooling(&known, now).is_none() {
             self.ask_in_background(known.answers).await;
         }
