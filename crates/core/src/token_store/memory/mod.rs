@@ -76,6 +76,12 @@ impl MemoryTokenStore {
         Ok(shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Lets go of a few tombstones that ended in each shard, and says of how many.
+    fn purge(&self) -> Result<usize, StoreError> {
+        let now = self.now();
+        Shard::all().map(|shard| Ok(self.shard(shard)?.purge(now, &self.room))).sum()
+    }
+
     fn now(&self) -> Duration {
         self.clock.monotonic()
     }
@@ -105,8 +111,15 @@ impl TokenStore for MemoryTokenStore {
         incarnation: Incarnation,
         write: Write,
     ) -> Result<Version, StoreError> {
-        let (mut shard, place) = self.at(key)?;
-        shard.put(place, key, incarnation, write, self.now(), &self.room).map_err(|refused| match refused {
+        let put = || {
+            let (mut shard, place) = self.at(key)?;
+            Ok(shard.put(place, key, incarnation, &write, self.now(), &self.room))
+        };
+        let mut put_now = put()?;
+        if put_now == Err(Refused::Full) && self.purge()? > 0 {
+            put_now = put()?;
+        }
+        put_now.map_err(|refused| match refused {
             Refused::Conflict => StoreError::new(StoreErrorKind::Conflict),
             Refused::Full => StoreError::new(StoreErrorKind::Unavailable).with_source(
                 "the memory store holds as many connections as it was made for; make it with a larger capacity",

@@ -101,7 +101,7 @@ impl Shard {
         place: Place,
         key: &ConnectionKey,
         incarnation: Incarnation,
-        write: Write,
+        write: &Write,
         now: Duration,
         room: &Room,
     ) -> Result<Version, Refused> {
@@ -119,8 +119,14 @@ impl Shard {
         }
         let version = Version::first(incarnation);
         let due_at = write.due_at.map(milliseconds);
-        let entry =
-            Entry { key: key.clone(), version, sealed: write.sealed, due_at, lease: None, mark: None };
+        let entry = Entry {
+            key: key.clone(),
+            version,
+            sealed: write.sealed.clone(),
+            due_at,
+            lease: None,
+            mark: None,
+        };
         self.slots.insert(place, Slot::Entry(Box::new(entry)));
         self.index(place, due_at);
         Ok(version)
@@ -322,18 +328,19 @@ impl Shard {
         }
     }
 
-    /// Lets go of a few tombstones that ended.
-    fn purge(&mut self, now: Duration, room: &Room) {
-        for _ in 0..PURGE_AT_ONCE {
+    /// Lets go of a few tombstones that ended, and says of how many.
+    pub(super) fn purge(&mut self, now: Duration, room: &Room) -> usize {
+        for gone in 0..PURGE_AT_ONCE {
             match self.tombstones.first() {
                 Some((until, tag, id)) if *until <= now => {
                     let place = (*tag, *id);
                     self.forget(&place);
                     room.give_back();
                 }
-                _ => break,
+                _ => return gone,
             }
         }
+        PURGE_AT_ONCE
     }
 }
 
