@@ -1,13 +1,16 @@
 //! Suites that hold an implementation to the contract of its trait.
 //!
 //! [`state_store_conformance!`](crate::state_store_conformance) is for a [`StateStore`](authflow_core::StateStore),
+//! [`token_store_conformance!`](crate::token_store_conformance) for a [`TokenStore`](authflow_core::TokenStore),
 //! [`provider_conformance!`](crate::provider_conformance) for a [`FlowManager`](authflow_core::FlowManager). Each makes a
 //! module with one test for each behaviour, so that the output of `cargo test` names what does not hold. The same checks
-//! are plain functions in [`state_store`] and [`provider`], for those who have a harness of their own.
+//! are plain functions in [`state_store`], [`token_store`] and [`provider`], for those who have a harness of their own.
 
 mod macros;
 pub mod provider;
 pub mod state_store;
+pub mod token_store;
+mod token_store_macro;
 
 use std::borrow::Cow;
 use std::fmt;
