@@ -4,5 +4,7 @@
 
 mod broken_managers;
 mod broken_stores;
+mod broken_token_stores;
 mod managers;
 mod stores;
+mod token_stores;

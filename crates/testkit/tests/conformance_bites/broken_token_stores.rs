@@ -1,0 +1,153 @@
+//! Token stores that are wrong in one way each.
+
+mod store;
+mod wrong;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use authflow_core::{
+    Clock, ConnectionKey, LeaseHolder, Record, RefreshMark, SealedBytes, StoreError, StoreErrorKind, Version,
+};
+use authflow_testkit::ManualClock;
+use authflow_testkit::conformance::token_store::TokenStoreFixture;
+
+pub(crate) use self::wrong::Wrong;
+
+/// A simple store: one map under one lock. What is wrong is asked for where it matters.
+pub(crate) struct Broken {
+    wrong: Wrong,
+    clock: ManualClock,
+    slots: Mutex<HashMap<String, Slot>>,
+}
+
+#[derive(Clone)]
+enum Slot {
+    Entry(Entry),
+    Tombstone { version: Version, until: Duration },
+}
+
+#[derive(Clone)]
+struct Entry {
+    key: ConnectionKey,
+    version: Version,
+    sealed: SealedBytes,
+    /// In milliseconds.
+    due_at: Option<u64>,
+    lease: Option<(LeaseHolder, Duration)>,
+    mark: Option<RefreshMark>,
+    damaged: bool,
+}
+
+/// A fixture with a store that is wrong in this way.
+pub(crate) fn fixture(wrong: Wrong) -> TokenStoreFixture<Arc<Broken>> {
+    let clock = ManualClock::new();
+    let store = Arc::new(Broken { wrong, clock: clock.clone(), slots: Mutex::default() });
+    let damaged = Arc::clone(&store);
+    TokenStoreFixture::new(store).clock(clock).patience(Duration::from_millis(100)).damage(move |key| {
+        damaged.damage(&key);
+        std::future::ready(())
+    })
+}
+
+impl Broken {
+    fn is(&self, wrong: Wrong) -> bool {
+        self.wrong == wrong
+    }
+
+    fn now(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
+    /// Under which name a connection is kept.
+    fn place(&self, key: &ConnectionKey) -> String {
+        let (user, account) = (key.user(), key.account().unwrap_or_default());
+        let joined = format!("{}:{}:{}:{account}", user.tenant, user.id, key.provider_id());
+        match self.wrong {
+            Wrong::JoinsParts => joined,
+            Wrong::IgnoresCase => joined.to_lowercase() + &key.user_tag().to_string(),
+            Wrong::CutsLongKeys => {
+                let cut = |text: &str| text.chars().take(10_000).collect::<String>();
+                format!("{:?}", [&user.tenant, &user.id, key.provider_id(), account].map(cut))
+            }
+            Wrong::IgnoresAccount => format!("{}{:?}", key.user_tag(), key.provider_id()),
+            _ => key.id().to_string(),
+        }
+    }
+
+    /// Changes a slot: in one step, or where that is wrong in two.
+    async fn at<T>(
+        &self,
+        key: &ConnectionKey,
+        torn: Option<Wrong>,
+        change: impl FnOnce(&mut Option<Slot>) -> T,
+    ) -> T {
+        let place = self.place(key);
+        if torn == Some(self.wrong) {
+            let mut slot = self.slots.lock().unwrap().get(&place).cloned();
+            tokio::task::yield_now().await;
+            let result = change(&mut slot);
+            self.set(place, slot);
+            return result;
+        }
+        let mut slots = self.slots.lock().unwrap();
+        let mut slot = slots.remove(&place);
+        if let Some(Slot::Tombstone { until, .. }) = &slot {
+            if *until <= self.now() && !self.is(Wrong::TombstoneStaysForever) {
+                slot = None;
+            }
+        }
+        let result = change(&mut slot);
+        if let Some(slot) = slot {
+            slots.insert(place, slot);
+        }
+        result
+    }
+
+    fn set(&self, place: String, slot: Option<Slot>) {
+        let mut slots = self.slots.lock().unwrap();
+        match slot {
+            Some(slot) => slots.insert(place, slot),
+            None => slots.remove(&place),
+        };
+    }
+
+    fn damage(&self, key: &ConnectionKey) {
+        if let Some(Slot::Entry(entry)) = self.slots.lock().unwrap().get_mut(&self.place(key)) {
+            entry.damaged = true;
+        }
+    }
+
+    fn until(&self, duration: Duration) -> Duration {
+        self.now() + if self.is(Wrong::LeaseEndsEarly) { duration / 2 } else { duration }
+    }
+
+    fn record(&self, entry: &Entry) -> Record {
+        let now = self.now();
+        let lease = entry.lease.filter(|(_, until)| *until > now || self.is(Wrong::LeaseNeverEnds));
+        let lease = lease.map(|(holder, until)| {
+            authflow_core::Lease::new(holder, until.saturating_sub(now).max(Duration::from_millis(1)))
+        });
+        let key = match self.wrong {
+            Wrong::ForgetsTheAccount => entry.key.with_account(""),
+            _ => entry.key.clone(),
+        };
+        let mark = entry.mark.clone().filter(|_| lease.is_some() || !self.is(Wrong::MarkEndsWithTheLease));
+        let mark = mark.map(|mark| if self.is(Wrong::ForgetsTheAttempt) { mark.attempt(1) } else { mark });
+        Record::new(key, entry.version, entry.sealed.clone())
+            .due_at(entry.due_at.map(|due_at| std::time::UNIX_EPOCH + Duration::from_millis(due_at)))
+            .lease(lease)
+            .mark(mark)
+    }
+
+    fn is_held(&self, entry: &Entry, holder: &LeaseHolder, anyone: Wrong, ended: Wrong) -> bool {
+        entry.lease.is_some_and(|(owner, until)| {
+            (owner == *holder || self.is(anyone)) && (until > self.now() || self.is(ended))
+        })
+    }
+}
+
+fn corrupt() -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt)
+}
