@@ -78,6 +78,7 @@ macro_rules! __token_store_checks {
             anothers_lease_is_not_touched,
             a_save_replaces_bytes_and_ends_the_lease,
             f12_a_stale_save_is_refused,
+            f18_no_older_copy_is_read,
             of_64_saves_at_once_one_saves,
             a_save_needs_no_lease,
             a_save_that_needs_the_lease_is_the_holders,

@@ -20,6 +20,8 @@ pub(crate) struct Broken {
     wrong: Wrong,
     clock: ManualClock,
     slots: Mutex<HashMap<String, Slot>>,
+    /// What a replica has that is one write behind.
+    older: Mutex<HashMap<String, Record>>,
 }
 
 #[derive(Clone)]
@@ -43,7 +45,8 @@ struct Entry {
 /// A fixture with a store that is wrong in this way.
 pub(crate) fn fixture(wrong: Wrong) -> TokenStoreFixture<Arc<Broken>> {
     let clock = ManualClock::new();
-    let store = Arc::new(Broken { wrong, clock: clock.clone(), slots: Mutex::default() });
+    let store =
+        Arc::new(Broken { wrong, clock: clock.clone(), slots: Mutex::default(), older: Mutex::default() });
     let damaged = Arc::clone(&store);
     TokenStoreFixture::new(store).clock(clock).patience(Duration::from_millis(100)).damage(move |key| {
         damaged.damage(&key);
@@ -139,6 +142,13 @@ impl Broken {
             .due_at(entry.due_at.map(|due_at| std::time::UNIX_EPOCH + Duration::from_millis(due_at)))
             .lease(lease)
             .mark(mark)
+    }
+
+    /// The record, or what it was at the last write but one where that is wrong.
+    fn copy(&self, entry: &Entry, wrong: Wrong) -> Record {
+        let record = self.record(entry);
+        let older = self.older.lock().unwrap().get(&self.place(&entry.key)).cloned();
+        older.filter(|_| self.is(wrong)).unwrap_or(record)
     }
 
     fn is_held(&self, entry: &Entry, holder: &LeaseHolder, anyone: Wrong, ended: Wrong) -> bool {

@@ -136,6 +136,12 @@ async fn f12_stale_saves_are_found() {
 }
 
 #[tokio::test]
+async fn f18_older_copies_are_found() {
+    bites!(LoadsAnOlderCopy: f18_no_older_copy_is_read, no_version_comes_again);
+    bites!(LeasesAnOlderCopy: f18_no_older_copy_is_read);
+}
+
+#[tokio::test]
 async fn saves_that_do_something_else_are_found() {
     bites!(SaveKeepsTheLease: a_save_replaces_bytes_and_ends_the_lease, of_concurrent_refreshes_no_write_is_lost);
     bites!(SaveKeepsTheMark: a_save_replaces_bytes_and_ends_the_lease);

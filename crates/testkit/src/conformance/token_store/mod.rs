@@ -70,7 +70,8 @@ pub use self::removal::{
 };
 pub use self::saves::{
     a_save_needs_no_lease, a_save_replaces_bytes_and_ends_the_lease,
-    a_save_that_needs_the_lease_is_the_holders, f12_a_stale_save_is_refused, of_64_saves_at_once_one_saves,
+    a_save_that_needs_the_lease_is_the_holders, f12_a_stale_save_is_refused, f18_no_older_copy_is_read,
+    of_64_saves_at_once_one_saves,
 };
 pub use self::secrecy::{
     an_error_holds_no_sealed_bytes_and_no_user, check_error, debug_shows_nothing_of_a_connection,

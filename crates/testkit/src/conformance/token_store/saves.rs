@@ -161,3 +161,36 @@ pub async fn a_save_that_needs_the_lease_is_the_holders<S: TokenStore>(
     ensure!(matches!(saved, SaveOutcome::Saved(_)), "the holder's save is answered with {saved:?}");
     Ok(Verdict::Held)
 }
+
+/// F18: what is read is what was written last, at once and through any instance, never an older copy: by loading, by leasing
+/// and by a save that is refused.
+pub async fn f18_no_older_copy_is_read<S: TokenStore>(fixture: TokenStoreFixture<S>) -> Outcome {
+    let key = Names::new()?.any();
+    let first = connect(fixture.store(), &key, b"0").await?;
+    let mut version = first;
+    for n in 1..=32_usize {
+        let (writer, reader) = (fixture.instance(n), fixture.instance(n + 1));
+        let bytes = n.to_string();
+        let saved = writer.save_if_version(&key, &Expected::version(version), write(bytes.as_bytes())).await;
+        let saved = succeed!(saved, "saving");
+        let SaveOutcome::Saved(next) = saved else {
+            return Err(Failure::new(format!("a save over the last version is answered with {saved:?}")));
+        };
+        version = next;
+        let loaded = record(&*reader, &key).await?;
+        let leased = leased(&*reader, &key, holder()?).await?;
+        let refused = reader.save_if_version(&key, &Expected::version(first), write(b"stale")).await;
+        let refused = succeed!(refused, "a stale save");
+        let SaveOutcome::Changed(refused) = refused else {
+            return Err(Failure::new(format!("a stale save is answered with {refused:?}")));
+        };
+        for (how, found) in [("load", loaded), ("lease", leased), ("save_if_version", refused)] {
+            ensure!(
+                found.version == version && found.sealed.as_bytes() == bytes.as_bytes(),
+                "{how} returns {:?} after {version:?} was written",
+                found.version
+            );
+        }
+    }
+    Ok(Verdict::Held)
+}

@@ -170,7 +170,7 @@ impl TokenStore for Broken {
                 }
                 _ => Err(corrupt()),
             },
-            Some(Slot::Entry(entry)) => Ok(Loaded::Found(self.record(entry))),
+            Some(Slot::Entry(entry)) => Ok(Loaded::Found(self.copy(entry, Wrong::LoadsAnOlderCopy))),
             Some(Slot::Tombstone { version, .. }) => Ok(Loaded::Tombstone(*version)),
             None if self.is(Wrong::AbsentIsAnError) => Err(StoreError::new(StoreErrorKind::Unavailable)),
             None => Ok(Loaded::Absent),
@@ -227,7 +227,7 @@ impl TokenStore for Broken {
                 entry.version = entry.version.next();
             }
             let found = found.filter(|_| !self.is(Wrong::ForgetsWhatItFound));
-            Ok(LeaseOutcome::Leased { record: self.record(entry), found })
+            Ok(LeaseOutcome::Leased { record: self.copy(entry, Wrong::LeasesAnOlderCopy), found })
         })
         .await
     }
@@ -343,6 +343,7 @@ impl TokenStore for Broken {
             {
                 return Ok(SaveOutcome::NotHeld);
             }
+            self.older.lock().unwrap().insert(self.place(key), self.record(entry));
             if !self.is(Wrong::SaveKeepsTheVersion) {
                 entry.version = entry.version.next();
             }

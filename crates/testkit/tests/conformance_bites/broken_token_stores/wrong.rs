@@ -62,6 +62,8 @@ pub(crate) enum Wrong {
     SavesOverAnyVersion,
     ComparesTheCounterOnly,
     RefusedSaveEndsTheLease,
+    LoadsAnOlderCopy,
+    LeasesAnOlderCopy,
     SaveKeepsTheLease,
     SaveKeepsTheMark,
     SaveKeepsTheDueTime,
