@@ -68,6 +68,14 @@ impl<'a> AuthorizationResponse<'a> {
         Ok(Self { mode, parameters })
     }
 
+    /// The same without a borrow, for work that outlives the request it arrived with.
+    #[must_use]
+    pub fn into_owned(self) -> AuthorizationResponse<'static> {
+        let owned = |text: Cow<'a, str>| Cow::Owned(text.into_owned());
+        let parameters = self.parameters.into_iter().map(|(name, value)| (owned(name), owned(value)));
+        AuthorizationResponse { mode: self.mode, parameters: parameters.collect() }
+    }
+
     /// How it arrived.
     #[must_use]
     pub const fn mode(&self) -> ResponseMode {

@@ -36,6 +36,8 @@ struct Inner {
 pub enum ErrorKind {
     /// The user, or the provider for the user, said no (`access_denied`, RFC 6749 §4.1.2.1).
     AccessDenied,
+    /// A refresh brought the tokens of another account than the connection's. They were not kept.
+    AccountChanged,
     /// The provider answered the authorization request with another error (RFC 6749 §4.1.2.1).
     AuthorizationFailed,
     /// The callback is not an authorization response: no state, parameters twice, code and error, or not text.
@@ -50,6 +52,8 @@ pub enum ErrorKind {
     InvalidGrant,
     /// The provider's answer is not what the protocol says, or what its quirks describe.
     InvalidResponse,
+    /// The task that did the work ended before it was done: it panicked, its runtime is gone, or the program shuts down.
+    Interrupted,
     /// The `iss` of the callback is not the issuer that the flow was begun with (RFC 9207 §2.4).
     IssuerMismatch,
     /// The key ring does not have the key that a record was sealed with. The record opens again once the key is back.
@@ -58,20 +62,33 @@ pub enum ErrorKind {
     KeyWrong,
     /// The key source does not give its keys now, so that nothing can be sealed or opened.
     KeysUnavailable,
+    /// A connection has come to its end at the provider, and only its user can bring it back.
+    NeedsReconnect,
     /// The request did not get through, or its answer did not get back.
     Network,
+    /// There is no such connection: it was never made, or it was disconnected.
+    NotConnected,
+    /// The provider gave tokens and the store did not take them.
+    NotDurable,
     /// The operating system gave no random bytes.
     Randomness,
     /// The provider asks to slow down (HTTP 429).
     RateLimited,
+    /// Another process refreshes this connection, and did not come to an end while the caller waited.
+    RefreshPending,
     /// The provider refused a request for another reason than the grant (RFC 6749 §5.2).
     Refused,
+    /// A refresh was sent whose answer never came or was not saved, and the provider no longer takes the refresh token of
+    /// before: the one that replaced it is lost.
+    RotationLost,
     /// No pending flow fits: the state is unknown, used, expired, or of another browser, user or provider.
     ///
     /// Which of these it is, is not told: the difference would help only an attacker.
     StateNotFound,
     /// A store refused to overwrite.
     StoreConflict,
+    /// A store did what its contract rules out, such as to answer with the record of another connection.
+    StoreContractViolated,
     /// A store holds something that cannot be read.
     StoreCorrupt,
     /// A store was asked and its answer was lost, so that a state may be used up.
@@ -115,16 +132,26 @@ pub enum Operation {
     Build,
     /// The client credentials grant.
     ClientCredentials,
+    /// Finishing a flow and saving what came of it.
+    Complete,
+    /// Ending a connection.
+    Disconnect,
     /// Exchanging the code.
     Exchange,
     /// Checking the callback.
     Finish,
+    /// Listing the connections of a user.
+    List,
     /// The refresh.
     Refresh,
     /// Resolving the endpoints.
     Resolve,
     /// The revocation.
     Revoke,
+    /// Sending an API request.
+    Send,
+    /// Getting an access token of a connection.
+    Token,
 }
 
 impl Operation {
@@ -136,11 +163,16 @@ impl Operation {
             Self::Begin => "begin",
             Self::Build => "build",
             Self::ClientCredentials => "client_credentials",
+            Self::Complete => "complete",
+            Self::Disconnect => "disconnect",
             Self::Exchange => "exchange",
             Self::Finish => "finish",
+            Self::List => "list",
             Self::Refresh => "refresh",
             Self::Resolve => "resolve",
             Self::Revoke => "revoke",
+            Self::Send => "send",
+            Self::Token => "token",
         }
     }
 }
@@ -273,6 +305,23 @@ impl Error {
         self
     }
 
+    /// The same error for one more who waited for it, without its cause, which cannot be copied.
+    pub(crate) fn duplicate(&self) -> Self {
+        let inner = &self.0;
+        Self(Box::new(Inner {
+            kind: inner.kind,
+            operation: inner.operation,
+            provider: inner.provider.clone(),
+            message: inner.message.clone(),
+            server_error: inner.server_error.clone(),
+            status: inner.status,
+            retry_after: inner.retry_after,
+            state_used_up: inner.state_used_up,
+            body_prefix: inner.body_prefix.clone(),
+            source: None,
+        }))
+    }
+
     /// Names the provider and the operation, where they are not named yet.
     #[must_use]
     pub fn at(mut self, provider: &str, operation: Operation) -> Self {
@@ -298,15 +347,22 @@ impl Error {
 
     fn recovery_of_kind(&self) -> Recovery {
         match self.0.kind {
-            ErrorKind::KeysUnavailable
+            ErrorKind::Interrupted
+            | ErrorKind::KeysUnavailable
             | ErrorKind::Network
             | ErrorKind::Randomness
             | ErrorKind::RateLimited
+            | ErrorKind::RefreshPending
             | ErrorKind::StoreConflict
             | ErrorKind::StoreUnavailable
             | ErrorKind::Unavailable => Recovery::Retry { after: self.0.retry_after },
-            ErrorKind::CallbackMalformed
+            ErrorKind::AccountChanged
+            | ErrorKind::CallbackMalformed
             | ErrorKind::InvalidGrant
+            | ErrorKind::NeedsReconnect
+            | ErrorKind::NotConnected
+            | ErrorKind::NotDurable
+            | ErrorKind::RotationLost
             | ErrorKind::StateNotFound
             | ErrorKind::StoreOutcomeUnknown => Recovery::Reconnect,
             ErrorKind::Configuration
@@ -334,6 +390,7 @@ impl Error {
             ErrorKind::AccessDenied
             | ErrorKind::InvalidResponse
             | ErrorKind::IssuerMismatch
+            | ErrorKind::StoreContractViolated
             | ErrorKind::StoreCorrupt => Recovery::GiveUp,
         }
     }

@@ -7,6 +7,7 @@ mod callback;
 mod clock;
 mod configured;
 mod connection_key;
+mod connections;
 mod credentials;
 mod endpoints;
 mod error;
@@ -37,6 +38,10 @@ pub use self::callback::{AuthorizationResponse, Callback};
 pub use self::clock::{Clock, SystemClock};
 pub use self::configured::ConfiguredProvider;
 pub use self::connection_key::{ConnectionId, ConnectionKey, Shard, UserTag};
+pub use self::connections::{
+    AccessToken, Complete, Connected, Connection, Connections, ConnectionsBuilder, Disconnected, Drained,
+    Event, EventKind, Events, Handle, Health, Listing, Next, ReconnectReason, Removal, SignIn,
+};
 pub use self::credentials::{ClientAuthentication, ClientCredentials};
 pub use self::endpoints::{EndpointUrls, Endpoints, Pattern, Variable, VariableSource, VariableSources};
 pub use self::error::{Error, ErrorKind, Operation, Recovery, Result, ServerError};

@@ -13,6 +13,7 @@ use crate::credentials::ClientCredentials;
 use crate::endpoints::Endpoints;
 use crate::error::{Error, Operation, Result};
 use crate::grant::Grant;
+use crate::scopes::Scopes;
 use crate::state::PendingFlow;
 use crate::token::TokenSet;
 
@@ -24,6 +25,8 @@ pub struct Completed {
     pub tokens: TokenSet,
     /// On whose behalf the flow ran; unknown for a sign-in.
     pub owner: Option<User>,
+    /// The scopes that were asked for; [`TokenSet::scopes`] are those that were granted.
+    pub requested_scopes: Scopes,
     /// Where the application goes on: the path that was given to `begin`.
     pub return_to: Option<Arc<str>>,
     /// The nonce that was sent, for the validation of the id_token (OpenID Connect Core §3.1.3.7).
@@ -146,6 +149,7 @@ impl Flow {
         Completed {
             tokens,
             owner: pending.owner,
+            requested_scopes: pending.scopes,
             return_to: pending.return_to,
             nonce: pending.nonce,
             after_exchange: self.at(Operation::Finish, after_exchange).err(),

@@ -180,6 +180,10 @@ impl Flow {
         Begin::new(self, Binding::new_browser())
     }
 
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
     fn credentials(&self) -> Arc<ClientCredentials> {
         self.manager().credentials()
     }

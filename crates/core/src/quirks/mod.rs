@@ -260,6 +260,8 @@ pub struct RefreshPolicy {
     pub serialize: bool,
     /// Whether the scopes that were granted are repeated in the request (Microsoft).
     pub send_scope: bool,
+    /// What a refresh does to the refresh token that it was given.
+    pub rotation: Rotation,
 }
 
 impl Default for RefreshPolicy {
@@ -272,8 +274,24 @@ impl Default for RefreshPolicy {
             margin: None,
             serialize: true,
             send_scope: false,
+            rotation: Rotation::default(),
         }
     }
+}
+
+/// What a refresh does to the refresh token that it was given (RFC 9700 §4.14.2). It decides what may be done once a refresh
+/// was sent and its answer did not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Rotation {
+    /// It is used up, and its second use may end the whole connection. The assumption where nothing else is known.
+    #[default]
+    Strict,
+    /// It is used up, and is taken once more for so many seconds.
+    Grace(u32),
+    /// It stays as it is.
+    None,
 }
 
 /// What is refreshed.

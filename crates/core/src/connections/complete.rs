@@ -1,0 +1,284 @@
+//! `complete`: the exchange and the save in one motion.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::binding::{Binding, User};
+use crate::callback::AuthorizationResponse;
+use crate::connection_key::ConnectionKey;
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::flow::Completed;
+use crate::scopes::Scopes;
+use crate::state::StoreErrorKind;
+use crate::token::TokenSet;
+use crate::token_store::{Incarnation, Loaded, SealedBytes, Version, Write};
+
+use super::access::{AccessToken, View};
+use super::contents::Contents;
+use super::event::EventKind;
+use super::failure;
+use super::inner::{Inner, Registered, jitter};
+use super::plan;
+use super::slots::Cached;
+use super::wait::within;
+
+/// How often a new connection is offered to the store before its tokens are given back to the provider.
+const ATTEMPTS: u32 = 6;
+/// Between the first two of them.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+type Source = Box<dyn std::error::Error + Send + Sync + 'static>;
+type Owner = Pin<Box<dyn Future<Output = Result<User, Source>> + Send>>;
+
+/// A flow that is about to be completed. Await it.
+#[must_use = "nothing happens until it is awaited"]
+pub struct Complete {
+    inner: Arc<Inner>,
+    provider_id: Box<str>,
+    response: AuthorizationResponse<'static>,
+    binding: Binding,
+    extensions: http::Extensions,
+    sign_in: Option<Box<dyn FnOnce(SignIn) -> Owner + Send>>,
+}
+
+/// What is known of somebody who signs in, for the application to find or make its user.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct SignIn {
+    /// The provider id.
+    pub provider_id: Box<str>,
+    /// The tokens. The id_token in them is not verified.
+    pub tokens: TokenSet,
+    /// The nonce that was sent, for the validation of the id_token (OpenID Connect Core §3.1.3.7).
+    pub nonce: Option<Arc<str>>,
+    /// What failed after the exchange, such as the look-up of the account.
+    pub after_exchange: Option<Error>,
+}
+
+/// A connection that was made.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Connected {
+    /// Which one.
+    pub key: ConnectionKey,
+    /// The scopes that were granted.
+    pub scopes: Scopes,
+    /// The scopes that were asked for and not granted (RFC 6749 §3.3).
+    pub missing_scopes: Scopes,
+    /// Where the application goes on: the path that was given to `begin`.
+    pub return_to: Option<Arc<str>>,
+    /// What failed after the exchange, such as the look-up of the account. The connection is good all the same.
+    pub after_exchange: Option<Error>,
+}
+
+impl Complete {
+    pub(super) fn new(
+        inner: Arc<Inner>,
+        provider_id: &str,
+        response: &AuthorizationResponse<'_>,
+        binding: &Binding,
+    ) -> Self {
+        Self {
+            inner,
+            provider_id: provider_id.into(),
+            response: response.clone().into_owned(),
+            binding: binding.clone(),
+            extensions: http::Extensions::new(),
+            sign_in: None,
+        }
+    }
+
+    /// What the state store gets to see: the session, the request, a transaction.
+    pub fn extensions(mut self, extensions: http::Extensions) -> Self {
+        self.extensions = extensions;
+        self
+    }
+
+    /// For a flow that was begun for nobody, in a browser or a process: finds or makes the user of the application whose
+    /// account this is, after the exchange and before the connection is saved. Where it fails, the tokens are given back to
+    /// the provider.
+    pub fn sign_in<F, O, E>(mut self, owner: F) -> Self
+    where
+        F: FnOnce(SignIn) -> O + Send + 'static,
+        O: Future<Output = Result<User, E>> + Send + 'static,
+        E: Into<Source>,
+    {
+        self.sign_in = Some(Box::new(move |who| {
+            let owner = owner(who);
+            Box::pin(async move { owner.await.map_err(Into::into) })
+        }));
+        self
+    }
+
+    async fn run(self) -> Result<Connected> {
+        let inner = Arc::clone(&self.inner);
+        if inner.is_closing() {
+            return Err(failure::shutting_down());
+        }
+        let provider = inner.provider(&self.provider_id)?;
+        // While neither can be had, the code stays unsent and the state unused: the same callback works later.
+        inner.sealer.check().await?;
+        inner.probe_store(self.binding.as_user(), &self.provider_id).await?;
+        let finish = provider.flow.finish(&self.response, &self.binding).extensions(self.extensions);
+        let completed = finish.await?;
+        let owner = match (&completed.owner, self.sign_in) {
+            (Some(owner), _) => owner.clone(),
+            (None, Some(sign_in)) => {
+                let who = SignIn {
+                    provider_id: self.provider_id.clone(),
+                    tokens: completed.tokens.clone(),
+                    nonce: completed.nonce.clone(),
+                    after_exchange: completed.after_exchange.as_ref().map(Error::duplicate),
+                };
+                match sign_in(who).await {
+                    Ok(user) => user,
+                    Err(source) => {
+                        inner.give_back(provider, &completed.tokens).await;
+                        let message = "the application named no user for this account; nothing was connected";
+                        return Err(Error::new(ErrorKind::Usage, message).with_source(source));
+                    }
+                }
+            }
+            (None, None) => {
+                inner.give_back(provider, &completed.tokens).await;
+                return Err(Error::usage(
+                    "the flow was begun for nobody, so that nobody owns the connection: say who with `sign_in`",
+                ));
+            }
+        };
+        inner.connect(provider, &owner, completed).await
+    }
+}
+
+impl IntoFuture for Complete {
+    type Output = Result<Connected>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<Connected>> + Send>>;
+
+    /// The work is done in a task of its own: who goes away loses nothing.
+    fn into_future(self) -> Self::IntoFuture {
+        let inner = Arc::clone(&self.inner);
+        let provider_id = self.provider_id.clone();
+        Box::pin(async move {
+            let connected = inner.detached(self.run()).await;
+            connected.map_err(|error| error.at(&provider_id, Operation::Complete))
+        })
+    }
+}
+
+impl fmt::Debug for Complete {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Complete").field("provider_id", &self.provider_id).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// Whether the store answers.
+    async fn probe_store(&self, owner: Option<&User>, provider_id: &str) -> Result<()> {
+        let nobody = User::new("", "");
+        let key = ConnectionKey::new(owner.unwrap_or(&nobody), provider_id);
+        match self.ask(self.store.load(&key)).await {
+            Ok(_) => Ok(()),
+            // It answers: what is there is replaced.
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => Ok(()),
+            Err(error) => Err(failure::of_store(error)),
+        }
+    }
+
+    async fn connect(
+        self: &Arc<Self>,
+        provider: &Registered,
+        owner: &User,
+        completed: Completed,
+    ) -> Result<Connected> {
+        let tokens = completed.tokens;
+        let account = tokens.account.clone().unwrap_or_default();
+        let key = ConnectionKey::new(owner, provider.flow.provider().id()).with_account(account);
+        let scopes = tokens.scopes.clone();
+        let missing_scopes = completed.requested_scopes.missing_from(&scopes);
+        let contents = Contents::connected(tokens, completed.requested_scopes, self.clock.now());
+        let incarnation = Incarnation::random()?;
+        let saved = match self.sealer.seal(&key, &incarnation, &contents).await {
+            Ok(sealed) => self.put(provider, &key, incarnation, &contents, &sealed).await,
+            Err(error) => Err(error),
+        };
+        let version = match saved {
+            Ok(version) => version,
+            Err(error) => {
+                self.give_back(provider, &contents.tokens).await;
+                let message = "the provider gave tokens and they could not be saved; they were given back, connect again";
+                return Err(Error::new(ErrorKind::NotDurable, message).with_source(error));
+            }
+        };
+        self.remember(&key, contents, version);
+        self.tell(&key, EventKind::Connected);
+        Ok(Connected {
+            key,
+            scopes,
+            missing_scopes,
+            return_to: completed.return_to,
+            after_exchange: completed.after_exchange,
+        })
+    }
+
+    /// Writes a new connect, a few times if need be.
+    async fn put(
+        &self,
+        provider: &Registered,
+        key: &ConnectionKey,
+        incarnation: Incarnation,
+        contents: &Contents,
+        sealed: &SealedBytes,
+    ) -> Result<Version> {
+        let due_at = plan::due_at(contents, &provider.policy);
+        let mut pause = FIRST_PAUSE;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let write = Write::new(sealed.clone()).due_at(due_at);
+            let error = match self.ask(self.store.put(key, incarnation, write)).await {
+                Ok(version) if version == Version::first(incarnation) => return Ok(version),
+                Ok(_) => {
+                    return Err(failure::contract("the token store gave a new connection another version"));
+                }
+                Err(error) => error,
+            };
+            // The answer to an attempt may have been lost: is it there?
+            if matches!(error.kind(), StoreErrorKind::Conflict | StoreErrorKind::OutcomeUnknown) {
+                match self.ask(self.store.load(key)).await {
+                    Ok(Loaded::Found(record)) if *record.version.incarnation() == incarnation => {
+                        return Ok(record.version);
+                    }
+                    // It was, and is not any more: another login or a disconnect came after it.
+                    Ok(_) if error.kind() == StoreErrorKind::Conflict => {
+                        return Err(failure::of_store(error));
+                    }
+                    Ok(_) | Err(_) => {}
+                }
+            }
+            if attempt == ATTEMPTS {
+                return Err(failure::of_store(error));
+            }
+            self.clock.sleep(pause.mul_f64(0.5 + jitter() / 2.0)).await;
+            pause *= 2;
+        }
+    }
+
+    fn remember(&self, key: &ConnectionKey, contents: Contents, version: Version) {
+        let now = self.clock.monotonic();
+        let slot = self.slot(key);
+        slot.forget();
+        let view = View { key: key.clone(), contents, version, mark: None, is_saved: true, first_seen: now };
+        let token = AccessToken::new(Arc::new(view));
+        slot.lock().cached = Some(Cached { token, loaded_at: now, fast_until: Duration::ZERO });
+        slot.changed();
+    }
+
+    /// Tokens that nobody will hold are not left in force, if it can be helped.
+    pub(super) async fn give_back(&self, provider: &Registered, tokens: &TokenSet) {
+        let limit = self.clock.sleep(provider.flow.limits().total.saturating_mul(2));
+        let _ = within(provider.flow.revoke(tokens), limit).await;
+    }
+}

@@ -1,0 +1,205 @@
+//! What is sealed of a connection: its tokens, and what else is known of it.
+//!
+//! Format 1: the format's number (one byte), the length of the header (four bytes, big-endian), the header as JSON, the
+//! bytes of the token set. No token is in the header.
+
+use std::fmt;
+use std::io::Write as _;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::scopes::Scopes;
+use crate::seal::{SecretBytes, unknown_format};
+use crate::token::TokenSet;
+
+const FORMAT: u8 = 1;
+
+/// A connection in the clear.
+#[derive(Clone)]
+pub(super) struct Contents {
+    pub(super) header: Header,
+    pub(super) tokens: TokenSet,
+}
+
+/// What is known of a connection beside its tokens. What a newer release wrote is written again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Header {
+    connected_at: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refreshed_at: Option<u64>,
+    #[serde(default, skip_serializing_if = "Scopes::is_empty")]
+    pub(super) requested_scopes: Scopes,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ended: Option<Ended>,
+    #[serde(flatten)]
+    unread: Map<String, Value>,
+}
+
+/// That the connection has come to its end at the provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ended {
+    pub(super) reason: ReconnectReason,
+    at: u64,
+    /// Whether the access token was refused by an API, so that it is not to be served even before its time.
+    #[serde(default)]
+    pub(super) rejected: bool,
+    /// The provider's error code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) code: Option<String>,
+}
+
+impl Ended {
+    pub(super) fn new(reason: ReconnectReason, now: SystemTime) -> Self {
+        Self { reason, at: milliseconds(now), rejected: false, code: None }
+    }
+
+    pub(super) fn at(&self) -> SystemTime {
+        time(self.at)
+    }
+}
+
+/// Why a connection needs its user to connect again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ReconnectReason {
+    /// The provider no longer accepts the refresh token (`invalid_grant`, RFC 6749 §5.2): it was revoked, or has expired.
+    Refused,
+    /// An earlier refresh was sent whose answer was lost, and the provider no longer accepts the refresh token of before.
+    RotationLost,
+    /// A refresh brought the tokens of another account.
+    AccountChanged,
+    /// The access token is over, and there is nothing to refresh it with.
+    Expired,
+    /// A reason that a newer release wrote.
+    #[serde(other)]
+    Other,
+}
+
+impl Contents {
+    pub(super) fn connected(tokens: TokenSet, requested_scopes: Scopes, now: SystemTime) -> Self {
+        let header = Header {
+            connected_at: milliseconds(now),
+            refreshed_at: None,
+            requested_scopes,
+            ended: None,
+            unread: Map::new(),
+        };
+        Self { header, tokens }
+    }
+
+    /// The same connection with new tokens.
+    pub(super) fn refreshed(&self, mut tokens: TokenSet, now: SystemTime) -> Self {
+        let mut header = self.header.clone();
+        header.refreshed_at = Some(milliseconds(now));
+        header.ended = None;
+        if tokens.id_token.is_none() {
+            tokens.id_token.clone_from(&self.tokens.id_token);
+        }
+        Self { header, tokens }
+    }
+
+    /// The same connection, which has come to its end.
+    pub(super) fn ended(&self, ended: Ended) -> Self {
+        let mut contents = self.clone();
+        contents.header.ended = Some(ended);
+        contents
+    }
+
+    pub(super) fn connected_at(&self) -> SystemTime {
+        time(self.header.connected_at)
+    }
+
+    pub(super) fn refreshed_at(&self) -> Option<SystemTime> {
+        self.header.refreshed_at.map(time)
+    }
+
+    pub(super) fn to_bytes(&self) -> Result<SecretBytes> {
+        let header = serde_json::to_vec(&self.header)
+            .map_err(|_| Error::usage("what is known of the connection cannot be written"))?;
+        let tokens = self.tokens.to_exposed_bytes()?;
+        let length = u32::try_from(header.len())
+            .map_err(|_| Error::usage("what is known of the connection is too large"))?;
+        let mut bytes = SecretBytes::default();
+        [&[FORMAT][..], &length.to_be_bytes(), &header, tokens.expose()]
+            .into_iter()
+            .try_for_each(|part| bytes.write_all(part))
+            .map_err(|_| Error::usage("the connection cannot be written"))?;
+        Ok(bytes)
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let corrupt = || {
+            Error::new(ErrorKind::StoreCorrupt, "these bytes are not a connection; they are left as they are")
+        };
+        let (format, rest) = bytes.split_first().ok_or_else(corrupt)?;
+        if *format != FORMAT {
+            return Err(unknown_format("connection", *format, [FORMAT].into_iter()));
+        }
+        let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(corrupt)?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| corrupt())?;
+        let (header, tokens) = rest.split_at_checked(length).ok_or_else(corrupt)?;
+        let header = serde_json::from_slice(header).map_err(|_| corrupt())?;
+        Ok(Self { header, tokens: TokenSet::from_exposed_bytes(tokens)? })
+    }
+}
+
+impl fmt::Debug for Contents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Contents").field("tokens", &self.tokens).finish_non_exhaustive()
+    }
+}
+
+fn milliseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn time(milliseconds: u64) -> SystemTime {
+    crate::clock::saturating_add(SystemTime::UNIX_EPOCH, Duration::from_millis(milliseconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contents() -> Contents {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_123);
+        Contents::connected(TokenSet::new("planted-access", now), Scopes::new(["read"]), now)
+    }
+
+    #[test]
+    fn a_connection_comes_back_from_its_bytes() {
+        let mut ended = Ended::new(ReconnectReason::RotationLost, SystemTime::UNIX_EPOCH);
+        ended.code = Some("invalid_grant".to_owned());
+        let contents = contents().ended(ended.clone());
+        let back = Contents::from_bytes(contents.to_bytes().unwrap().expose()).unwrap();
+        assert_eq!(back.tokens.access_token.expose(), "planted-access");
+        assert_eq!(back.connected_at(), contents.connected_at());
+        assert_eq!(back.header.ended, Some(ended));
+        assert_eq!(back.header.requested_scopes, Scopes::new(["read"]));
+    }
+
+    #[test]
+    fn x28_what_a_newer_release_knows_is_written_again() {
+        let mut contents = contents();
+        contents.header.unread.insert("later".to_owned(), Value::from(7));
+        let back = Contents::from_bytes(contents.to_bytes().unwrap().expose()).unwrap();
+        assert_eq!(back.header.unread.get("later"), Some(&Value::from(7)));
+    }
+
+    #[test]
+    fn x20_other_bytes_are_refused_and_nothing_panics() {
+        let bytes = contents().to_bytes().unwrap();
+        let bytes = bytes.expose();
+        for length in 0..bytes.len() {
+            assert!(Contents::from_bytes(&bytes[..length]).is_err());
+        }
+        let mut newer = bytes.to_vec();
+        newer[0] = 2;
+        assert_eq!(Contents::from_bytes(&newer).unwrap_err().kind(), ErrorKind::FormatUnknown);
+    }
+}

@@ -1,0 +1,125 @@
+//! Errors that many wait for, and errors of connections.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::connection_key::ConnectionKey;
+use crate::error::{Error, ErrorKind, Operation, ServerError};
+use crate::state::{StoreError, StoreErrorKind};
+
+use super::contents::{Ended, ReconnectReason};
+
+/// One error for each who waited.
+pub(super) fn share(error: &Arc<Error>, left: Option<Duration>) -> Error {
+    let copy = error.duplicate();
+    let copy = match left {
+        Some(left) => copy.with_retry_after(Some(left)),
+        None => copy,
+    };
+    match std::error::Error::source(&**error) {
+        Some(_) => copy.with_source(CauseOf(Arc::clone(error))),
+        None => copy,
+    }
+}
+
+/// The cause of a shared error, as if it were one's own.
+#[derive(Debug)]
+struct CauseOf(Arc<Error>);
+
+impl CauseOf {
+    fn cause(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&*self.0)
+    }
+}
+
+impl fmt::Display for CauseOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause().map_or(Ok(()), |cause| fmt::Display::fmt(cause, f))
+    }
+}
+
+impl std::error::Error for CauseOf {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause().and_then(std::error::Error::source)
+    }
+}
+
+/// What a token store's failure means. Unlike a state, nothing in it is used up by a lost answer.
+pub(super) fn of_store(error: StoreError) -> Error {
+    let (kind, message) = match error.kind() {
+        StoreErrorKind::Conflict => (ErrorKind::StoreConflict, "the token store holds another value already"),
+        StoreErrorKind::Corrupt => (
+            ErrorKind::StoreCorrupt,
+            "the token store holds something that cannot be read; it is left as it is",
+        ),
+        StoreErrorKind::OutcomeUnknown => {
+            (ErrorKind::StoreUnavailable, "the token store's answer was lost; the same call may work later")
+        }
+        StoreErrorKind::Unavailable => {
+            (ErrorKind::StoreUnavailable, "the token store does not answer; the same call may work later")
+        }
+    };
+    Error::new(kind, message).with_source(error)
+}
+
+pub(super) fn not_connected() -> Error {
+    Error::new(ErrorKind::NotConnected, "there is no such connection; connect first")
+}
+
+pub(super) fn contract(message: &'static str) -> Error {
+    Error::new(ErrorKind::StoreContractViolated, message)
+}
+
+pub(super) fn interrupted() -> Error {
+    Error::new(
+        ErrorKind::Interrupted,
+        "the task that did this ended before it was done; the same call may work later",
+    )
+}
+
+pub(super) fn shutting_down() -> Error {
+    Error::new(ErrorKind::Interrupted, "connections are shutting down, and nothing new is begun")
+}
+
+pub(super) fn pending() -> Error {
+    Error::new(
+        ErrorKind::RefreshPending,
+        "another process refreshes this connection and did not come to an end; try again",
+    )
+}
+
+/// Why only the user can help. What is stored of the provider's words comes with it.
+pub(super) fn reconnect(reason: ReconnectReason, ended: Option<&Ended>) -> Error {
+    let (kind, message) = match reason {
+        ReconnectReason::Refused => (
+            ErrorKind::NeedsReconnect,
+            "the provider no longer accepts this connection; its user has to connect again",
+        ),
+        ReconnectReason::RotationLost => (
+            ErrorKind::RotationLost,
+            "a refresh was sent whose answer was lost, and with it the new refresh token; the user has to connect again",
+        ),
+        ReconnectReason::AccountChanged => (
+            ErrorKind::AccountChanged,
+            "a refresh brought the tokens of another account, which were not kept; the user has to connect again",
+        ),
+        ReconnectReason::Expired => (
+            ErrorKind::NeedsReconnect,
+            "the access token is over and there is nothing to refresh it with; the user has to connect again",
+        ),
+        ReconnectReason::Other => {
+            (ErrorKind::NeedsReconnect, "this connection has come to its end; the user has to connect again")
+        }
+    };
+    let error = Error::new(kind, message);
+    match ended.and_then(|ended| ended.code.as_deref()) {
+        Some(code) => error.with_server_error(ServerError::new(code, None, None)),
+        None => error,
+    }
+}
+
+/// Names provider and operation.
+pub(super) fn at(error: Error, key: &ConnectionKey, operation: Operation) -> Error {
+    error.at(key.provider_id(), operation)
+}

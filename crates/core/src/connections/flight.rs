@@ -1,0 +1,335 @@
+//! One flight: from the look into the store to a token, or to the reason why there is none. It runs in a task of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
+
+use crate::connection_key::ConnectionKey;
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::quirks::RefreshInput;
+use crate::state::StoreErrorKind;
+use crate::token::TokenSet;
+use crate::token_store::{
+    LeaseHolder, LeaseOutcome, LeaseRequest, Loaded, Record, RefreshMark, Release, Renew, Tenure,
+};
+
+use super::access::{AccessToken, View};
+use super::failure;
+use super::inner::{Inner, Registered, jitter};
+use super::plan::{Demand, Step};
+use super::point::Point;
+use super::refresh::Refreshed;
+use super::slots::{Cached, Failure, Progress, Slot};
+
+/// How often another process's refresh is looked at, at first and at most.
+const POLL: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(500));
+/// For how long it is known that there is no such connection.
+const ABSENT_FOR: Duration = Duration::from_secs(1);
+
+pub(super) struct Flight {
+    pub(super) inner: Arc<Inner>,
+    pub(super) slot: Arc<Slot>,
+    id: u64,
+    /// How often the slot had been forgotten when the flight began.
+    forgotten: u64,
+    pub(super) demand: Demand,
+    progress: watch::Sender<Progress>,
+    has_landed: bool,
+    /// Whether a record was opened: what fails later is not the store's failure.
+    has_record: bool,
+    /// Whether nothing was tried, since a failure of before still holds.
+    is_cooling: bool,
+}
+
+/// What came of asking for the lease.
+enum Try {
+    Leased(Box<Leased>),
+    Changed(Record),
+    Held(Duration),
+    /// A look at what came with the lease showed that nothing is to be done.
+    NotNeeded,
+}
+
+/// The right to refresh this.
+pub(super) struct Leased {
+    pub(super) view: View,
+    pub(super) mark: RefreshMark,
+    pub(super) holder: LeaseHolder,
+}
+
+/// A token, and whether a refresh of this flight brought it.
+pub(super) type Landing = Result<(AccessToken, bool)>;
+
+impl Flight {
+    pub(super) fn new(
+        inner: Arc<Inner>,
+        slot: Arc<Slot>,
+        id: u64,
+        forgotten: u64,
+        demand: Demand,
+        progress: watch::Sender<Progress>,
+    ) -> Self {
+        Self {
+            inner,
+            slot,
+            id,
+            forgotten,
+            demand,
+            progress,
+            has_landed: false,
+            has_record: false,
+            is_cooling: false,
+        }
+    }
+
+    pub(super) async fn run(mut self: Box<Self>) {
+        self.inner.point(Point::P1Join).await;
+        let landing = self.fly().await;
+        self.inner.point(Point::P10Publish).await;
+        self.land(landing);
+    }
+
+    pub(super) fn key(&self) -> &ConnectionKey {
+        &self.slot.key
+    }
+
+    async fn fly(&mut self) -> Landing {
+        let inner = Arc::clone(&self.inner);
+        let provider = inner.provider(self.slot.key.provider_id())?;
+        let began = inner.clock.monotonic();
+        let mut known: Option<Record> = None;
+        let mut poll = POLL.0;
+        loop {
+            let record = match known.take() {
+                Some(record) => record,
+                None => self.load().await?,
+            };
+            let view = self.seen(inner.open(self.key(), &record).await?);
+            self.has_record = true;
+            // What is refreshed is the token that was there first, not what another process made of it meanwhile.
+            if let Demand::Newer { than: than @ None, .. } = &mut self.demand {
+                *than = Some(view.version);
+            }
+            let step = inner.assess(&view, &provider.policy, self.demand);
+            let ended = view.contents.header.ended.clone();
+            let token = self.keep(view);
+            let is_served = match step {
+                Step::Serve { .. } => return Ok((token, false)),
+                Step::Reconnect(reason) => return Err(failure::reconnect(reason, ended.as_ref())),
+                Step::ServeAndRefresh => {
+                    self.progress.send_replace(Progress::Served);
+                    true
+                }
+                Step::Refresh => false,
+            };
+            if let Err(error) = self.check_cool_down() {
+                self.is_cooling = true;
+                return Err(error);
+            }
+            if inner.is_closing() {
+                return Err(failure::shutting_down());
+            }
+            let permit = provider.permits.acquire().await.map_err(|_| failure::shutting_down())?;
+            inner.sealer.check().await?;
+            match self.lease(provider, &token).await? {
+                Try::NotNeeded => return Ok((token, false)),
+                Try::Changed(record) => known = Some(record),
+                Try::Leased(leased) => match self.refresh(provider, *leased, permit).await? {
+                    Refreshed::Landed(token, is_new) => return Ok((token, is_new)),
+                    Refreshed::Again(record) => known = Some(*record),
+                },
+                Try::Held(remaining) => {
+                    drop(permit);
+                    if is_served || self.demand == Demand::Due {
+                        return Ok((token, false));
+                    }
+                    if inner.clock.monotonic().saturating_sub(began) >= inner.settings.wait {
+                        return Err(failure::pending());
+                    }
+                    let pause = poll.min(remaining).mul_f64(0.5 + jitter() / 2.0);
+                    inner.clock.sleep(pause.max(Duration::from_millis(1))).await;
+                    poll = (poll * 3 / 2).min(POLL.1);
+                }
+            }
+        }
+    }
+
+    async fn load(&self) -> Result<Record> {
+        self.inner.point(Point::P0Load).await;
+        let loaded = self.inner.ask(self.inner.store.load(self.key())).await;
+        match loaded.map_err(failure::of_store)? {
+            Loaded::Found(record) => Ok(record),
+            Loaded::Absent | Loaded::Tombstone(_) => Err(failure::not_connected()),
+        }
+    }
+
+    /// P2 to P4. The mark is written with the lease: one round trip less, and no moment with a lease and no mark.
+    async fn lease(&self, provider: &Registered, token: &AccessToken) -> Result<Try> {
+        let inner = &self.inner;
+        let view = token.view();
+        let holder = LeaseHolder::random()?;
+        let hash = hash_of(provider.policy.input, &view.contents.tokens);
+        let next = |found: Option<&RefreshMark>| {
+            let same = found.filter(|mark| mark.refresh_token_hash == hash);
+            same.map_or(1, |mark| mark.attempt.saturating_add(1))
+        };
+        let mark = RefreshMark::new(holder, hash, inner.clock.now()).attempt(next(view.mark.as_ref()));
+        inner.point(Point::P2Lease).await;
+        let duration = inner.settings.lease;
+        let request = LeaseRequest::new(holder, duration).if_version(view.version).mark(mark.clone());
+        let mut outcome = inner.ask(inner.store.lease(self.key(), request.clone())).await;
+        let is_lost = |error: &crate::state::StoreError| error.kind() == StoreErrorKind::OutcomeUnknown;
+        if outcome.as_ref().is_err_and(is_lost) {
+            outcome = inner.ask(inner.store.lease(self.key(), request)).await;
+        }
+        let (record, found) = match outcome.map_err(failure::of_store)? {
+            LeaseOutcome::Absent | LeaseOutcome::Tombstone(_) => return Err(failure::not_connected()),
+            LeaseOutcome::Changed(record) => return Ok(Try::Changed(record)),
+            LeaseOutcome::Held { lease, .. } => return Ok(Try::Held(lease.remaining)),
+            LeaseOutcome::Leased { record, found } => (record, found),
+        };
+        inner.point(Point::P3Again).await;
+        if record.version != view.version || record.key != *self.key() {
+            return Err(failure::contract(
+                "the token store leased another version than the one that was asked for",
+            ));
+        }
+        // One's own mark comes back where the answer to a first call was lost.
+        let found = found.filter(|found| found.holder != holder);
+        let attempt = found.as_ref().map_or(mark.attempt, |found| next(Some(found)));
+        let again = View {
+            key: view.key.clone(),
+            contents: view.contents.clone(),
+            version: view.version,
+            mark: found,
+            is_saved: true,
+            first_seen: view.first_seen,
+        };
+        if matches!(inner.assess(&again, &provider.policy, self.demand), Step::Serve { .. }) {
+            self.release(&holder, Release::new().keep_mark()).await;
+            return Ok(Try::NotNeeded);
+        }
+        let mark = mark.attempt(attempt);
+        if Some(attempt) != record.mark.as_ref().map(|mark| mark.attempt) {
+            inner.point(Point::P4Mark).await;
+            let renew = Renew::new(duration).mark(mark.clone());
+            let renewed = inner.ask(inner.store.renew(self.key(), &holder, renew)).await;
+            if renewed.map_err(failure::of_store)? == Tenure::Lost {
+                return Ok(Try::Held(Duration::ZERO));
+            }
+        }
+        Ok(Try::Leased(Box::new(Leased { view: again, mark, holder })))
+    }
+
+    /// P11. The lease ends by itself where this fails.
+    pub(super) async fn release(&self, holder: &LeaseHolder, release: Release) {
+        self.inner.point(Point::P11Release).await;
+        let _ = self.inner.ask(self.inner.store.release(self.key(), holder, release)).await;
+    }
+
+    /// A version that is known already is as old as that.
+    fn seen(&self, mut view: View) -> View {
+        let state = self.slot.lock();
+        let before = state.cached.as_ref().map(|cached| cached.token.view());
+        if let Some(before) = before.filter(|before| before.version == view.version) {
+            view.first_seen = before.first_seen;
+        }
+        view
+    }
+
+    /// Puts a connection into the slot, unless it was forgotten since the flight began.
+    pub(super) fn keep(&self, view: View) -> AccessToken {
+        let view = self.seen(view);
+        let loaded_at = self.inner.clock.monotonic();
+        let mut state = self.slot.lock();
+        let token = AccessToken::new(Arc::new(view));
+        if state.forgotten == self.forgotten {
+            state.cached = Some(Cached { token: token.clone(), loaded_at, fast_until: Duration::ZERO });
+            drop(state);
+            self.slot.changed();
+        }
+        token
+    }
+
+    /// Tells that a token can be served while the flight goes on.
+    pub(super) fn serve(&self) {
+        self.progress.send_replace(Progress::Served);
+    }
+
+    fn check_cool_down(&self) -> Result<()> {
+        let now = self.inner.clock.monotonic();
+        let state = self.slot.lock();
+        match state.failure.as_ref().filter(|failure| now < failure.until && !failure.is_of_store) {
+            Some(failure) => Err(failure::share(&failure.error, Some(failure.until.saturating_sub(now)))),
+            None => Ok(()),
+        }
+    }
+
+    fn land(&mut self, landing: Landing) {
+        self.has_landed = true;
+        let is_new = landing.as_ref().is_ok_and(|(_, is_new)| *is_new);
+        let result = landing.map(|(token, _)| token);
+        let result = result.map_err(|error| Arc::new(failure::at(error, &self.slot.key, Operation::Token)));
+        let now = self.inner.clock.monotonic();
+        let mut state = self.slot.lock();
+        if state.flight.as_ref().is_some_and(|flight| flight.id == self.id) {
+            state.flight = None;
+        }
+        if state.forgotten == self.forgotten {
+            match &result {
+                // That a token was found says nothing of whether a refresh would work now.
+                Ok(_) if is_new => state.failure = None,
+                Ok(_) => state.failure = state.failure.take().filter(|failure| !failure.is_of_store),
+                Err(error) => {
+                    if error.kind() == ErrorKind::NotConnected {
+                        state.cached = None;
+                    }
+                    if let Some(failure) = self.failure(error, state.failure.as_ref(), now) {
+                        state.failure = Some(failure);
+                    }
+                }
+            }
+        }
+        drop(state);
+        self.slot.changed();
+        self.progress.send_replace(Progress::Done { result, is_new });
+    }
+
+    /// How long a failure holds; `None` if it holds for nobody else, or is known from the record.
+    fn failure(&self, error: &Arc<Error>, before: Option<&Failure>, now: Duration) -> Option<Failure> {
+        let count = before.map_or(0, |failure| failure.count).saturating_add(1);
+        let is_of_store = !self.has_record
+            || matches!(error.kind(), ErrorKind::StoreUnavailable | ErrorKind::KeysUnavailable);
+        let until = match error.kind() {
+            ErrorKind::NeedsReconnect
+            | ErrorKind::RotationLost
+            | ErrorKind::AccountChanged
+            | ErrorKind::Interrupted
+            | ErrorKind::RefreshPending => return None,
+            _ if self.is_cooling => return None,
+            ErrorKind::NotConnected => ABSENT_FOR,
+            _ => self.inner.settings.cool_down.after(count, error.retry_after(), jitter()),
+        };
+        Some(Failure { error: Arc::clone(error), until: now.saturating_add(until), count, is_of_store })
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        // A panic in a hook or a store, or a runtime that is gone: nobody waits for ever.
+        if !self.has_landed {
+            self.land(Err(failure::interrupted()));
+        }
+    }
+}
+
+/// SHA-256 of what a refresh sends.
+pub(super) fn hash_of(input: RefreshInput, tokens: &TokenSet) -> [u8; 32] {
+    let sent = match (input, &tokens.refresh_token) {
+        (RefreshInput::RefreshToken, Some(refresh_token)) => refresh_token,
+        _ => &tokens.access_token,
+    };
+    Sha256::digest(sent.expose().as_bytes()).into()
+}

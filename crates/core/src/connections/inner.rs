@@ -1,0 +1,190 @@
+//! What all clones of [`Connections`](super::Connections) share.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::connection_key::ConnectionKey;
+use crate::error::{Error, Result};
+use crate::flow::Flow;
+use crate::random;
+use crate::state::{StoreError, StoreErrorKind};
+use crate::token_store::{Record, TokenStore, Version};
+
+use super::access::View;
+use super::event::{Event, EventKind};
+use super::failure;
+use super::plan::{self, CoolDown, Demand, Moment, Policy, Step};
+use super::point::{Point, Probe};
+use super::sealer::Sealer;
+use super::slots::{Slot, Slots};
+use super::wait::within;
+
+/// What the builder set.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) cache_for: Duration,
+    pub(super) lease: Duration,
+    pub(super) store_timeout: Duration,
+    pub(super) wait: Duration,
+    pub(super) cool_down: CoolDown,
+    pub(super) tombstone: Duration,
+}
+
+/// One provider.
+#[derive(Debug)]
+pub(super) struct Registered {
+    pub(super) flow: Flow,
+    pub(super) policy: Policy,
+    /// How many refreshes may run at once.
+    pub(super) permits: Semaphore,
+}
+
+pub(super) struct Inner {
+    pub(super) providers: BTreeMap<Box<str>, Registered>,
+    pub(super) store: Arc<dyn TokenStore>,
+    pub(super) sealer: Sealer,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) runtime: Runtime,
+    pub(super) settings: Settings,
+    pub(super) slots: Slots,
+    pub(super) events: broadcast::Sender<Event>,
+    pub(super) tasks: watch::Sender<usize>,
+    pub(super) is_closing: AtomicBool,
+    pub(super) probe: Option<Arc<dyn Probe>>,
+}
+
+impl Inner {
+    pub(super) fn provider(&self, id: &str) -> Result<&Registered> {
+        self.providers.get(id).ok_or_else(|| {
+            Error::usage("no flow of this provider id was given to Connections::builder()")
+                .at(id, crate::error::Operation::Token)
+        })
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Acquire)
+    }
+
+    /// Runs `work` to its end, whoever waits for it.
+    pub(super) fn spawn<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        let counted = Counted::new(Arc::clone(self));
+        self.runtime.spawn(async move {
+            let _counted = counted;
+            work.await
+        })
+    }
+
+    /// The same, and waits for it.
+    pub(super) async fn detached<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        self.spawn(work).await.unwrap_or_else(|_| Err(failure::interrupted()))
+    }
+
+    /// A store's answer, within its time.
+    pub(super) async fn ask<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let limit = self.clock.sleep(self.settings.store_timeout);
+        within(call, limit).await.unwrap_or_else(|| {
+            Err(StoreError::new(StoreErrorKind::OutcomeUnknown)
+                .with_source("the store did not answer in time"))
+        })
+    }
+
+    /// Opens a record that was asked for by `key`.
+    pub(super) async fn open(&self, key: &ConnectionKey, record: &Record) -> Result<View> {
+        if record.key != *key {
+            return Err(failure::contract(
+                "the token store answered with the record of another connection; it was not read",
+            ));
+        }
+        let contents = self.sealer.open(key, record.version.incarnation(), &record.sealed).await?;
+        Ok(View {
+            key: key.clone(),
+            contents,
+            version: record.version,
+            mark: record.mark.clone(),
+            is_saved: true,
+            first_seen: self.clock.monotonic(),
+        })
+    }
+
+    pub(super) fn assess(&self, view: &View, policy: &Policy, demand: Demand) -> Step {
+        let seen_for = self.clock.monotonic().saturating_sub(view.first_seen);
+        let moment = Moment { now: self.clock.now(), seen_for };
+        let jitter = jitter_of(&view.key, &view.version);
+        plan::assess(&view.contents, &view.version, view.mark.as_ref(), policy, jitter, demand, moment)
+    }
+
+    pub(super) fn tell(&self, key: &ConnectionKey, kind: EventKind) {
+        // Nobody may be listening.
+        let _ = self.events.send(Event { key: key.clone(), at: self.clock.now(), kind });
+    }
+
+    pub(super) async fn point(&self, point: Point) {
+        if let Some(probe) = &self.probe {
+            probe.at(point).await;
+        }
+    }
+
+    pub(super) fn slot(&self, key: &ConnectionKey) -> Arc<Slot> {
+        self.slots.get(key)
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections")
+            .field("providers", &self.providers.keys())
+            .field("store", &self.store)
+            .field("sealer", &self.sealer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A task that is counted as long as it lives.
+struct Counted(Arc<Inner>);
+
+impl Counted {
+    fn new(inner: Arc<Inner>) -> Self {
+        inner.tasks.send_modify(|count| *count = count.saturating_add(1));
+        Self(inner)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.tasks.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+/// From 0 to 1: the same for all processes, another one for each connection and each of its tokens.
+fn jitter_of(key: &ConnectionKey, version: &Version) -> f64 {
+    let [a, b, ..] = *key.id().as_bytes();
+    let spread = version.counter().wrapping_mul(0x9e37);
+    let low = u16::try_from(spread & 0xffff).unwrap_or_default();
+    f64::from(u16::from_be_bytes([a, b]) ^ low) / f64::from(u16::MAX)
+}
+
+/// From 0 to 1, drawn.
+pub(super) fn jitter() -> f64 {
+    let mut bytes = [0; 2];
+    // Jitter is no secret: without randomness all wait the same.
+    let _ = random::fill(&mut bytes);
+    f64::from(u16::from_be_bytes(bytes)) / f64::from(u16::MAX)
+}

@@ -1,0 +1,120 @@
+//! The connections of a user.
+
+use std::time::SystemTime;
+
+use crate::binding::User;
+use crate::connection_key::ConnectionKey;
+use crate::error::Result;
+use crate::scopes::Scopes;
+use crate::token::Expiry;
+use crate::token_store::{Page, Record};
+
+use super::access::View;
+use super::contents::ReconnectReason;
+use super::failure;
+use super::inner::Inner;
+use super::plan::{Demand, Step};
+
+/// What can be shown of a connection. There is no token in it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Connection {
+    /// Its key: provider id and account are parts of it.
+    pub key: ConnectionKey,
+    /// The scopes that were granted.
+    pub scopes: Scopes,
+    /// The scopes that were asked for and not granted.
+    pub missing_scopes: Scopes,
+    /// When its user connected it.
+    pub connected_at: SystemTime,
+    /// When it was last refreshed.
+    pub refreshed_at: Option<SystemTime>,
+    /// Until when the access token is good.
+    pub expiry: Expiry,
+    /// Until when the refresh token is good.
+    pub refresh_expiry: Expiry,
+    /// Whether it works.
+    pub health: Health,
+}
+
+/// Whether a connection works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Health {
+    /// As far as is known.
+    Good,
+    /// A refresh was sent, and nobody knows yet how it ended.
+    InDoubt,
+    /// Its user has to connect again.
+    NeedsReconnect {
+        /// Why.
+        reason: ReconnectReason,
+        /// Since when, where that was written down.
+        since: Option<SystemTime>,
+    },
+}
+
+/// The connections of one user.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Listing {
+    /// Those that could be read.
+    pub connections: Vec<Connection>,
+    /// Those that could not: damaged, or sealed with a key that is not there.
+    pub unreadable: usize,
+}
+
+/// How many records are asked for at once.
+const PAGE: usize = 100;
+
+impl Inner {
+    pub(super) async fn list(&self, user: &User) -> Result<Listing> {
+        let mut listing = Listing::default();
+        let mut page = Page::first(PAGE);
+        loop {
+            let found = self.ask(self.store.list_by_user(user, &page)).await.map_err(failure::of_store)?;
+            listing.unreadable = listing.unreadable.saturating_add(found.unreadable);
+            for record in &found.records {
+                match self.connection(user, record).await {
+                    Some(connection) => listing.connections.push(connection),
+                    None => listing.unreadable = listing.unreadable.saturating_add(1),
+                }
+            }
+            match found.next {
+                Some(next) => page = Page::first(PAGE).after(next),
+                None => return Ok(listing),
+            }
+        }
+    }
+
+    async fn connection(&self, user: &User, record: &Record) -> Option<Connection> {
+        if record.key.user() != user {
+            return None;
+        }
+        let view = self.open(&record.key, record).await.ok()?;
+        let contents = &view.contents;
+        Some(Connection {
+            scopes: contents.tokens.scopes.clone(),
+            missing_scopes: contents.header.requested_scopes.missing_from(&contents.tokens.scopes),
+            connected_at: contents.connected_at(),
+            refreshed_at: contents.refreshed_at(),
+            expiry: contents.tokens.expiry,
+            refresh_expiry: contents.tokens.refresh_expiry,
+            health: self.health(&view),
+            key: record.key.clone(),
+        })
+    }
+
+    fn health(&self, view: &View) -> Health {
+        if let Some(ended) = &view.contents.header.ended {
+            return Health::NeedsReconnect { reason: ended.reason, since: Some(ended.at()) };
+        }
+        let provider = self.provider(view.key.provider_id());
+        let step = provider.map(|provider| self.assess(view, &provider.policy, Demand::Valid));
+        match step {
+            Ok(Step::Reconnect(reason)) => Health::NeedsReconnect { reason, since: None },
+            _ if view.mark.is_some() => Health::InDoubt,
+            _ => Health::Good,
+        }
+    }
+}

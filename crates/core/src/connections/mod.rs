@@ -1,0 +1,261 @@
+//! Connections: flows, a token store, and the refresh that keeps them alive.
+
+mod access;
+mod builder;
+mod complete;
+mod contents;
+mod disconnect;
+mod event;
+mod failure;
+mod flight;
+mod handle;
+mod inner;
+mod list;
+mod obtain;
+mod plan;
+mod point;
+#[cfg(test)]
+mod point_tests;
+mod refresh;
+mod save;
+mod sealer;
+mod slots;
+mod wait;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+pub use self::access::AccessToken;
+pub use self::builder::ConnectionsBuilder;
+pub use self::complete::{Complete, Connected, SignIn};
+pub use self::contents::ReconnectReason;
+pub use self::disconnect::{Disconnected, Removal};
+pub use self::event::{Event, EventKind, Events, Next};
+pub use self::handle::Handle;
+pub use self::list::{Connection, Health, Listing};
+
+use crate::binding::{Binding, User};
+use crate::callback::AuthorizationResponse;
+use crate::connection_key::ConnectionKey;
+use crate::error::{Error, Operation, Result};
+use crate::flow::{Begin, Flow};
+use crate::scopes::Scopes;
+
+use self::inner::Inner;
+use self::plan::Demand;
+#[cfg(test)]
+use self::point::{Point, Probe};
+use self::wait::within;
+
+/// The connections of an application's users: flows by provider, and the token store. Concrete, cheap to clone, without type
+/// parameters.
+///
+/// # Refresh
+///
+/// Whoever asks for a token gets one that is good, and a refresh token is sent once however many ask, in this process and in
+/// others that share the store. The refresh runs in a task of its own: a caller who goes away loses nothing. A token that
+/// is near its end is replaced in the background of a call that is still served the old one, and one that is still good is
+/// served while its refresh fails. Only the provider's own `invalid_grant` ends a connection.
+///
+/// # The limit
+///
+/// A provider that rotates refresh tokens uses the old one up when it answers. If this process is killed, or the machine
+/// loses power, between that moment and the one write that saves the answer, the new refresh token is lost, and no client can
+/// get it back. The window is one write. The next process finds the mark of the refresh that was begun, tries the old
+/// refresh token once more, and where the provider does not take it says so with
+/// [`ErrorKind::RotationLost`](crate::ErrorKind::RotationLost): the user has to connect again.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use authflow_core::{AuthorizationResponse, Binding, Connections, Flow, MemoryTokenStore};
+/// # async fn example(flow: Flow, query: &str) -> authflow_core::Result<()> {
+/// let connections = Connections::builder().flow(flow).token_store(MemoryTokenStore::new()).build()?;
+///
+/// let user = Binding::user("", "user-42");
+/// let authorization = connections.begin("stackexchange", &user)?.return_to("/settings").await?;
+/// println!("redirect to {}", authorization.url());
+///
+/// let response = AuthorizationResponse::from_query(query)?;
+/// let connected = connections.complete("stackexchange", &response, &user).await?;
+/// let token = connections.token(&connected.key).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Connections(Arc<Inner>);
+
+/// What came of [`Connections::drain`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Drained {
+    /// How many refreshes, completions and disconnects had not ended when the time was over; zero if all had.
+    pub unfinished: usize,
+}
+
+impl Connections {
+    /// Begins with nothing.
+    pub fn builder() -> ConnectionsBuilder {
+        ConnectionsBuilder::new()
+    }
+
+    fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// The flow of a provider, if there is one.
+    #[must_use]
+    pub fn flow(&self, provider_id: &str) -> Option<&Flow> {
+        self.0.providers.get(provider_id).map(|provider| &provider.flow)
+    }
+
+    /// The provider ids, in order.
+    pub fn providers(&self) -> impl Iterator<Item = &str> {
+        self.0.providers.keys().map(|id| &**id)
+    }
+
+    /// Begins a flow; see [`Flow::begin`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such provider.
+    pub fn begin(&self, provider_id: &str, binding: &Binding) -> Result<Begin<'_>> {
+        Ok(self.0.provider(provider_id)?.flow.begin(binding))
+    }
+
+    /// Begins a flow for somebody who is not signed in yet; see [`Flow::begin_in_browser`].
+    ///
+    /// # Errors
+    ///
+    /// As [`begin`](Self::begin).
+    pub fn begin_in_browser(&self, provider_id: &str) -> Result<Begin<'_>> {
+        Ok(self.0.provider(provider_id)?.flow.begin_in_browser())
+    }
+
+    /// Begins a flow that asks for more scopes than a connection has: those it was granted, and `more`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the binding is another user's; those of reading the connection.
+    pub async fn begin_with_more(
+        &self,
+        key: &ConnectionKey,
+        binding: &Binding,
+        more: &Scopes,
+    ) -> Result<Begin<'_>> {
+        if binding.as_user() != Some(key.user()) {
+            return Err(Error::usage("more scopes are asked for by the user whose connection it is"));
+        }
+        let listing = self.list(key.user()).await?;
+        let known = listing.connections.iter().find(|connection| connection.key == *key);
+        let granted = known.map(|connection| connection.scopes.clone()).unwrap_or_default();
+        Ok(self.begin(key.provider_id(), binding)?.scopes(granted.union(more).iter()))
+    }
+
+    /// Finishes a flow ([`Flow::finish`]) and saves the connection, in one motion and in a task of its own: whoever goes away
+    /// meanwhile, the tokens are not lost.
+    ///
+    /// The code is not sent while the store is unreachable; the state is not used up then, and the same callback works later.
+    /// Where the store fails after the exchange, it is asked again a few times, and then the tokens are given back
+    /// ([`ErrorKind::NotDurable`](crate::ErrorKind::NotDurable)). A connection that the user had before with this account is
+    /// replaced, whole.
+    pub fn complete(
+        &self,
+        provider_id: &str,
+        response: &AuthorizationResponse<'_>,
+        binding: &Binding,
+    ) -> Complete {
+        Complete::new(Arc::clone(&self.0), provider_id, response, binding)
+    }
+
+    /// An access token that is good now. It is refreshed at most once, whoever asks; dropping the future loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// - [`ErrorKind::NotConnected`](crate::ErrorKind::NotConnected);
+    /// - [`ErrorKind::NeedsReconnect`](crate::ErrorKind::NeedsReconnect),
+    ///   [`ErrorKind::RotationLost`](crate::ErrorKind::RotationLost),
+    ///   [`ErrorKind::AccountChanged`](crate::ErrorKind::AccountChanged): only the user can help;
+    /// - [`ErrorKind::StoreUnavailable`](crate::ErrorKind::StoreUnavailable): nothing was sent;
+    /// - [`ErrorKind::RefreshPending`](crate::ErrorKind::RefreshPending),
+    ///   [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted): ask again;
+    /// - what the provider answered, the same for all who waited, and until the cool-down is over.
+    pub async fn token(&self, key: &ConnectionKey) -> Result<AccessToken> {
+        let slot = self.0.slot(key);
+        let token = self.0.obtain(&slot, Demand::Valid).await;
+        token.map_err(|error| failure::at(error, key, Operation::Token))
+    }
+
+    /// A handle to one connection, for those who ask for its token often.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such provider. Whether there is such a connection is seen
+    /// when a token is asked for.
+    pub fn handle(&self, key: &ConnectionKey) -> Result<Handle> {
+        self.0.provider(key.provider_id())?;
+        Ok(Handle::new(Arc::clone(&self.0), self.0.slot(key)))
+    }
+
+    /// Refreshes although the token may still be good, such as after the user's rights have changed. Calls at the same time
+    /// share one refresh.
+    ///
+    /// # Errors
+    ///
+    /// As [`token`](Self::token).
+    pub async fn refresh_now(&self, key: &ConnectionKey) -> Result<AccessToken> {
+        let slot = self.0.slot(key);
+        let demand = Demand::Newer { than: None, rejected: false };
+        let token = self.0.obtain(&slot, demand).await;
+        token.map_err(|error| failure::at(error, key, Operation::Token))
+    }
+
+    /// Ends a connection: removes it, with a tombstone that beats every refresh under way, and has the provider revoke its
+    /// tokens (RFC 7009). In a task of its own. What came of each step is reported; in this process the connection is gone
+    /// whatever came of them.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such provider;
+    /// [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted).
+    pub async fn disconnect(&self, key: &ConnectionKey) -> Result<Disconnected> {
+        let (inner, of) = (Arc::clone(&self.0), key.clone());
+        let disconnected = self.0.detached(async move { inner.disconnect(&of).await }).await;
+        disconnected.map_err(|error| failure::at(error, key, Operation::Disconnect))
+    }
+
+    /// A user's connections, with what can be shown of them and never a token.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::StoreUnavailable`](crate::ErrorKind::StoreUnavailable).
+    pub async fn list(&self, user: &User) -> Result<Listing> {
+        self.0.list(user).await
+    }
+
+    /// What happens to connections from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> Events {
+        Events::new(self.0.events.subscribe())
+    }
+
+    /// For the end of a program: begins nothing new, and waits until every refresh, completion and disconnect has ended, or
+    /// `limit` is over. Tokens at hand are served still.
+    pub async fn drain(&self, limit: Duration) -> Drained {
+        self.0.is_closing.store(true, Ordering::Release);
+        let mut tasks = self.0.tasks.subscribe();
+        let all = async {
+            // It fails only when the sender is gone, and that is ours.
+            let _ = tasks.wait_for(|count| *count == 0).await;
+        };
+        let _ = within(all, self.0.clock.sleep(limit)).await;
+        Drained { unfinished: *self.0.tasks.borrow() }
+    }
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}

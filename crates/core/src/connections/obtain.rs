@@ -1,0 +1,189 @@
+//! How a caller comes by a token: from memory, or by a flight that all share who ask for the same connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::error::{Error, ErrorKind, Result};
+
+use super::access::AccessToken;
+use super::failure;
+use super::flight::Flight;
+use super::inner::Inner;
+use super::plan::{Demand, Step};
+use super::slots::{Cached, Progress, Running, Slot, State};
+
+/// How often a caller joins one more flight that was not begun for what it wants.
+const ROUNDS: usize = 4;
+
+/// What a look into the slot comes to.
+enum Look {
+    /// This token; until then, by the monotonic clock, nobody needs to look again.
+    Serve(AccessToken, Duration),
+    Fail(Error),
+    /// Begun, and to be spawned once the lock is gone.
+    Begin(Box<Flight>, watch::Receiver<Progress>, Option<AccessToken>),
+    Wait(watch::Receiver<Progress>),
+}
+
+impl Inner {
+    /// A token for `demand`. It is safe to drop this future at any time: the flight goes on.
+    pub(super) async fn obtain(self: &Arc<Self>, slot: &Arc<Slot>, demand: Demand) -> Result<AccessToken> {
+        self.obtain_until(slot, demand).await.map(|(token, _)| token)
+    }
+
+    /// The same, and until when it may be served without asking again.
+    pub(super) async fn obtain_until(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        demand: Demand,
+    ) -> Result<(AccessToken, Duration)> {
+        for _ in 0..ROUNDS {
+            let mut progress = match self.look(slot, demand) {
+                Look::Serve(token, until) => return Ok((token, until)),
+                Look::Fail(error) => return Err(error),
+                Look::Wait(progress) => progress,
+                Look::Begin(flight, progress, token) => {
+                    drop(self.spawn(flight.run()));
+                    match token {
+                        Some(token) if demand == Demand::Valid => return Ok((token, Duration::ZERO)),
+                        _ => progress,
+                    }
+                }
+            };
+            let wants_served = demand == Demand::Valid;
+            let landed = progress.wait_for(|progress| match progress {
+                Progress::Running => false,
+                Progress::Served => wants_served,
+                Progress::Done { .. } => true,
+            });
+            let landed = landed.await.map(|progress| progress.clone());
+            match landed.unwrap_or(Progress::Running) {
+                Progress::Done { result: Ok(token), is_new: true } if is_answer(demand, &token) => {
+                    return Ok((token, Duration::ZERO));
+                }
+                Progress::Done { result: Ok(token), is_new: false } if demand == Demand::Due => {
+                    return Ok((token, Duration::ZERO));
+                }
+                Progress::Served | Progress::Done { result: Ok(_), .. } => {}
+                Progress::Done { result: Err(error), .. } => {
+                    let good = self.still_good(slot).filter(|_| demand == Demand::Valid);
+                    return match good {
+                        Some(token) => Ok((token, Duration::ZERO)),
+                        None => Err(failure::share(&error, None)),
+                    };
+                }
+                Progress::Running => return Err(failure::interrupted()),
+            }
+            if demand == Demand::Valid {
+                if let Some(token) = self.still_good(slot) {
+                    return Ok((token, Duration::ZERO));
+                }
+            }
+        }
+        Err(failure::pending())
+    }
+
+    /// The token in memory, if it is good, however long ago the store was asked.
+    fn still_good(&self, slot: &Slot) -> Option<AccessToken> {
+        let cached = slot.lock().cached.clone()?;
+        let policy = &self.provider(slot.key.provider_id()).ok()?.policy;
+        match self.assess(cached.token.view(), policy, Demand::Valid) {
+            Step::Serve { .. } | Step::ServeAndRefresh => Some(cached.token),
+            Step::Refresh | Step::Reconnect(_) => None,
+        }
+    }
+
+    fn look(self: &Arc<Self>, slot: &Arc<Slot>, demand: Demand) -> Look {
+        let now = self.clock.monotonic();
+        let mut state = slot.lock();
+        if let Some(cached) = state.cached.as_ref().filter(|_| demand == Demand::Valid) {
+            if now < cached.fast_until {
+                return Look::Serve(cached.token.clone(), cached.fast_until);
+            }
+        }
+        let policy = match self.provider(slot.key.provider_id()) {
+            Ok(provider) => provider.policy,
+            Err(error) => return Look::Fail(error),
+        };
+        let failure = state.failure.as_ref().filter(|failure| now < failure.until).cloned();
+        let cannot_ask = failure.as_ref().is_some_and(|failure| failure.is_of_store);
+        if let Some(cached) = state.cached.clone() {
+            let asked_for = now.saturating_sub(cached.loaded_at);
+            let view = cached.token.view();
+            if asked_for < self.settings.cache_for || cannot_ask || !view.is_saved {
+                match self.assess(view, &policy, demand) {
+                    Step::Serve { for_ } => {
+                        let until = self.fast_until(&cached, for_, now);
+                        if let Some(cached) = &mut state.cached {
+                            cached.fast_until = if view.is_saved { until } else { Duration::ZERO };
+                        }
+                        return Look::Serve(cached.token, until);
+                    }
+                    Step::Reconnect(reason) => {
+                        return Look::Fail(failure::reconnect(reason, view.contents.header.ended.as_ref()));
+                    }
+                    Step::ServeAndRefresh if demand == Demand::Valid => {
+                        let idle = state.flight.is_none() && failure.is_none() && view.is_saved;
+                        if !idle || self.is_closing() {
+                            return Look::Serve(cached.token, Duration::ZERO);
+                        }
+                        return self.begin(slot, &mut state, demand, Some(cached.token));
+                    }
+                    Step::ServeAndRefresh | Step::Refresh if !view.is_saved => {
+                        return Look::Fail(Error::new(
+                            ErrorKind::StoreUnavailable,
+                            "the store has not taken the last refresh yet, so no other is begun; try again later",
+                        ));
+                    }
+                    Step::ServeAndRefresh | Step::Refresh => {
+                        let cooling = failure.as_ref().filter(|_| state.flight.is_none());
+                        if let Some(failure) = cooling {
+                            let left = failure.until.saturating_sub(now);
+                            return Look::Fail(failure::share(&failure.error, Some(left)));
+                        }
+                    }
+                }
+            }
+        }
+        if let Some(flight) = &state.flight {
+            return Look::Wait(flight.progress.clone());
+        }
+        if let Some(failure) = failure.filter(|failure| failure.is_of_store) {
+            let left = failure.until.saturating_sub(now);
+            return Look::Fail(failure::share(&failure.error, Some(left)));
+        }
+        if self.is_closing() {
+            return Look::Fail(failure::shutting_down());
+        }
+        self.begin(slot, &mut state, demand, None)
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        state: &mut State,
+        demand: Demand,
+        token: Option<AccessToken>,
+    ) -> Look {
+        let (sender, progress) = watch::channel(Progress::Running);
+        let id = state.next_flight();
+        state.flight = Some(Running { id, progress: progress.clone() });
+        let flight = Flight::new(Arc::clone(self), Arc::clone(slot), id, state.forgotten, demand, sender);
+        Look::Begin(Box::new(flight), progress, token)
+    }
+
+    fn fast_until(&self, cached: &Cached, good_for: Option<Duration>, now: Duration) -> Duration {
+        let until = cached.loaded_at.saturating_add(self.settings.cache_for);
+        good_for.map_or(until, |good_for| until.min(now.saturating_add(good_for)))
+    }
+}
+
+/// Whether the outcome of a refresh is what was asked for. Who named no version gets the next one that comes.
+fn is_answer(demand: Demand, token: &AccessToken) -> bool {
+    match demand {
+        Demand::Newer { than: None, .. } => true,
+        demand => !demand.refuses(&token.version()),
+    }
+}

@@ -1,0 +1,274 @@
+//! What is to be done: every decision of the protocol that needs no I/O, so that it can be checked for itself.
+
+use std::time::{Duration, SystemTime};
+
+use crate::clock::saturating_add;
+use crate::error::{Error, ErrorKind};
+use crate::http_client::{Delivery, HttpError};
+use crate::quirks::{RefreshInput, RefreshPolicy, Rotation};
+use crate::token::{Expiry, TokenSet};
+use crate::token_store::{RefreshMark, Version};
+
+use super::contents::{Contents, ReconnectReason};
+
+/// What a caller wants of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Demand {
+    /// A token that is good now.
+    Valid,
+    /// A token that is newer than this version's; `rejected` if an API refused that one.
+    Newer { than: Option<Version>, rejected: bool },
+    /// That the connection is kept alive: a refresh if one is due, and nobody waits for it.
+    Due,
+}
+
+impl Demand {
+    /// Whether a token as old as `version` must be replaced.
+    pub(super) fn refuses(self, version: &Version) -> bool {
+        matches!(self, Self::Newer { than, .. } if than.is_none_or(|than| than == *version))
+    }
+}
+
+/// How a provider's connections are refreshed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Policy {
+    pub(super) input: RefreshInput,
+    pub(super) rotation: Rotation,
+    /// How long before its end an access token is replaced.
+    pub(super) early: Duration,
+    /// After how long an idle connection is refreshed whose refresh token's end is not known.
+    pub(super) keep_alive: Duration,
+}
+
+impl Policy {
+    pub(super) fn new(quirk: &RefreshPolicy, early: Duration, keep_alive: Duration) -> Self {
+        let margin = quirk.margin.map(|seconds| Duration::from_secs(u64::from(seconds)));
+        Self { input: quirk.input, rotation: quirk.rotation, early: margin.unwrap_or(early), keep_alive }
+    }
+
+    /// Whether there is something to refresh with.
+    pub(super) fn can_refresh(&self, tokens: &TokenSet, now: SystemTime) -> bool {
+        match self.input {
+            RefreshInput::None => false,
+            RefreshInput::AccessToken => !tokens.is_expired(now),
+            RefreshInput::RefreshToken => {
+                tokens.refresh_token.is_some() && !tokens.refresh_expiry.is_over(now, Duration::ZERO)
+            }
+        }
+    }
+}
+
+/// When it is. `seen_for` is how long this process has known this version of the connection, by its monotonic clock: a wall
+/// clock that was put back makes no token live longer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) now: SystemTime,
+    pub(super) seen_for: Duration,
+}
+
+/// What is to be done with a connection as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The access token is good for so long before anything has to be done; `None` if that is not known.
+    Serve { for_: Option<Duration> },
+    /// The access token is good, and should be replaced soon.
+    ServeAndRefresh,
+    /// The access token is over, or was refused.
+    Refresh,
+    /// Only the user can help.
+    Reconnect(ReconnectReason),
+}
+
+/// The decision of P0, P3 and of each look into the cache.
+pub(super) fn assess(
+    contents: &Contents,
+    version: &Version,
+    mark: Option<&RefreshMark>,
+    policy: &Policy,
+    jitter: f64,
+    demand: Demand,
+    moment: Moment,
+) -> Step {
+    let tokens = &contents.tokens;
+    let remaining = remaining(tokens, moment);
+    let lifetime = lifetime(tokens);
+    // A token must live long enough to be used, however short its whole life is.
+    let slack = lifetime.map_or(Duration::ZERO, |lifetime| Duration::from_secs(5).min(lifetime / 10));
+    let is_good = remaining.is_none_or(|remaining| remaining > slack);
+    if let Some(ended) = &contents.header.ended {
+        // What is over at the provider may still be good at its API for a while, if the end of it is known.
+        let serves = is_good && remaining.is_some() && !ended.rejected && !demand.refuses(version);
+        return match remaining.map(|remaining| remaining - slack.min(remaining)) {
+            Some(left) if serves => Step::Serve { for_: Some(left) },
+            _ => Step::Reconnect(ended.reason),
+        };
+    }
+    let can_refresh = policy.can_refresh(tokens, moment.now);
+    if demand.refuses(version) {
+        return if can_refresh { Step::Refresh } else { Step::Reconnect(ReconnectReason::Expired) };
+    }
+    if demand == Demand::Due {
+        let due = due_at(contents, policy).is_some_and(|due| due <= moment.now);
+        return match (due && can_refresh, is_good) {
+            (true, true) => Step::ServeAndRefresh,
+            (true, false) => Step::Refresh,
+            (false, _) => Step::Serve { for_: None },
+        };
+    }
+    if !is_good {
+        return if can_refresh { Step::Refresh } else { Step::Reconnect(ReconnectReason::Expired) };
+    }
+    let Some(remaining) = remaining else { return Step::Serve { for_: None } };
+    if !can_refresh {
+        return Step::Serve { for_: Some(remaining.saturating_sub(slack)) };
+    }
+    let quarter = lifetime.unwrap_or(remaining) / 4;
+    let early = policy.early.min(quarter).max(slack);
+    let early = early.saturating_add(early.mul_f64(jitter.clamp(0.0, 1.0) / 2.0)).min(quarter.max(slack));
+    if remaining > early {
+        return Step::Serve { for_: Some(remaining - early) };
+    }
+    // A refresh token that may be used up is not sent again while there is something to lose.
+    if mark.is_some_and(|mark| !may_repeat(policy.rotation, mark, moment.now)) {
+        return Step::Serve { for_: Some(remaining.saturating_sub(slack)) };
+    }
+    Step::ServeAndRefresh
+}
+
+/// Whether a refresh token whose fate is not known may be sent again although the access token is still good (r6).
+pub(super) fn may_repeat(rotation: Rotation, mark: &RefreshMark, now: SystemTime) -> bool {
+    match rotation {
+        Rotation::None => true,
+        Rotation::Grace(seconds) => {
+            now.duration_since(mark.started_at).unwrap_or_default() < Duration::from_secs(u64::from(seconds))
+        }
+        Rotation::Strict => false,
+    }
+}
+
+/// What `invalid_grant` means for a refresh token that was sent `attempts` times.
+pub(super) const fn reason_of_refusal(rotation: Rotation, attempts: u32) -> ReconnectReason {
+    match rotation {
+        Rotation::Strict | Rotation::Grace(_) if attempts > 1 => ReconnectReason::RotationLost,
+        _ => ReconnectReason::Refused,
+    }
+}
+
+/// How long the access token is good still, as far as is known.
+fn remaining(tokens: &TokenSet, moment: Moment) -> Option<Duration> {
+    let Expiry::At(at) = tokens.expiry else { return None };
+    let by_wall = at.duration_since(moment.now).unwrap_or_default();
+    let by_age = lifetime(tokens).unwrap_or_default().saturating_sub(moment.seen_for);
+    Some(by_wall.min(by_age))
+}
+
+/// From the reply to the end of the access token.
+fn lifetime(tokens: &TokenSet) -> Option<Duration> {
+    match tokens.expiry {
+        Expiry::At(at) => Some(at.duration_since(tokens.received_at).unwrap_or_default()),
+        Expiry::Never | Expiry::Unknown => None,
+    }
+}
+
+/// When an idle connection has to be refreshed, so that what refreshes it does not lapse; `None` if nothing lapses.
+pub(super) fn due_at(contents: &Contents, policy: &Policy) -> Option<SystemTime> {
+    let tokens = &contents.tokens;
+    if contents.header.ended.is_some() {
+        return None;
+    }
+    let from = tokens.received_at;
+    let two_thirds = |end: SystemTime| {
+        let whole = end.duration_since(from).unwrap_or_default();
+        saturating_add(from, (whole / 3).saturating_mul(2))
+    };
+    match policy.input {
+        RefreshInput::None => None,
+        RefreshInput::AccessToken => match tokens.expiry {
+            Expiry::At(end) => Some(two_thirds(end)),
+            Expiry::Never => None,
+            Expiry::Unknown => Some(saturating_add(from, policy.keep_alive)),
+        },
+        RefreshInput::RefreshToken => {
+            tokens.refresh_token.as_ref()?;
+            match tokens.refresh_expiry {
+                Expiry::At(end) => Some(two_thirds(end).min(saturating_add(from, policy.keep_alive))),
+                Expiry::Never => None,
+                Expiry::Unknown => Some(saturating_add(from, policy.keep_alive)),
+            }
+        }
+    }
+}
+
+/// What became of a refresh token whose refresh failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// The provider no longer takes it.
+    Ended,
+    /// It was not used: the request did not get there, or was answered with a no.
+    NotUsed,
+    /// The provider may have used it up.
+    Unknown,
+}
+
+/// What an error tells of the refresh token (r7).
+pub(super) fn fate(error: &Error) -> Fate {
+    if error.kind() == ErrorKind::InvalidGrant {
+        return Fate::Ended;
+    }
+    let http = std::error::Error::source(error).and_then(|source| source.downcast_ref::<HttpError>());
+    if let Some(http) = http {
+        return match http.delivery() {
+            Delivery::NotSent => Fate::NotUsed,
+            Delivery::Unknown | Delivery::Answered => Fate::Unknown,
+        };
+    }
+    match (error.status(), error.kind()) {
+        // 503 is the one server error that says that nothing was done.
+        (Some(status), _) if status == http::StatusCode::SERVICE_UNAVAILABLE => Fate::NotUsed,
+        (Some(status), _) if status.is_success() || status.is_server_error() => Fate::Unknown,
+        // An answer that a hook could not read.
+        (None, ErrorKind::InvalidResponse | ErrorKind::Network | ErrorKind::Unavailable) => Fate::Unknown,
+        // What else fails without a status fails before it is sent.
+        (Some(_) | None, _) => Fate::NotUsed,
+    }
+}
+
+/// How long nothing is tried again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CoolDown {
+    pub(super) first: Duration,
+    pub(super) longest: Duration,
+    /// The most that is believed of `Retry-After`.
+    pub(super) longest_asked: Duration,
+}
+
+impl CoolDown {
+    /// After the `failures`th failure in a row: it doubles, less up to a quarter; what the provider asked for is kept to.
+    pub(super) fn after(&self, failures: u32, retry_after: Option<Duration>, jitter: f64) -> Duration {
+        let doubled =
+            self.first.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
+        let own = doubled.min(self.longest);
+        let own = own - own.mul_f64(jitter.clamp(0.0, 1.0) / 4.0);
+        own.max(retry_after.unwrap_or_default().min(self.longest_asked))
+    }
+}
+
+/// Whether two id_tokens of one connection name two subjects (OpenID Connect Core §12.2). What cannot be read says nothing.
+pub(super) fn is_other_account(before: &TokenSet, after: &TokenSet) -> bool {
+    let accounts = before.account.as_ref().zip(after.account.as_ref());
+    let subjects = subject(before).zip(subject(after));
+    accounts.is_some_and(|(before, after)| before != after)
+        || subjects.is_some_and(|(before, after)| before != after)
+}
+
+fn subject(tokens: &TokenSet) -> Option<String> {
+    use base64::Engine as _;
+    let payload = tokens.id_token.as_ref()?.expose().split('.').nth(1)?;
+    let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&payload).ok()?;
+    claims.get("sub")?.as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

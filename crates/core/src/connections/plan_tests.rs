@@ -1,0 +1,190 @@
+use super::*;
+use crate::scopes::Scopes;
+use crate::token_store::{Incarnation, LeaseHolder};
+
+const START: SystemTime = SystemTime::UNIX_EPOCH;
+const VERSION: Version = Version::first(Incarnation::from_bytes([1; 16]));
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn policy(rotation: Rotation) -> Policy {
+    let quirk = RefreshPolicy { rotation, ..RefreshPolicy::default() };
+    Policy::new(&quirk, seconds(60), seconds(1000))
+}
+
+fn contents(lifetime: Option<u64>) -> Contents {
+    let mut tokens = TokenSet::new("AT", START);
+    tokens.refresh_token = Some("RT".into());
+    tokens.expiry = lifetime.map_or(Expiry::Unknown, |lifetime| Expiry::At(START + seconds(lifetime)));
+    Contents::connected(tokens, Scopes::none(), START)
+}
+
+fn at(now: u64) -> Moment {
+    Moment { now: START + seconds(now), seen_for: Duration::ZERO }
+}
+
+fn step(contents: &Contents, demand: Demand, now: u64) -> Step {
+    assess(contents, &VERSION, None, &policy(Rotation::Strict), 0.0, demand, at(now))
+}
+
+fn served(step: Step) -> bool {
+    matches!(step, Step::Serve { .. })
+}
+
+#[test]
+fn a_token_is_served_then_replaced_early_then_waited_for() {
+    let contents = contents(Some(3600));
+    let expected = |now| match now {
+        0..3540 => "serve",
+        3540..3595 => "early",
+        _ => "refresh",
+    };
+    for now in 0..4000 {
+        let step = match step(&contents, Demand::Valid, now) {
+            Step::Serve { for_ } => {
+                assert_eq!(for_, Some(seconds(3540 - now)));
+                "serve"
+            }
+            Step::ServeAndRefresh => "early",
+            Step::Refresh => "refresh",
+            Step::Reconnect(_) => "reconnect",
+        };
+        assert_eq!(step, expected(now), "{now}");
+    }
+}
+
+/// F19: what expires together is refreshed over half of the margin.
+#[test]
+fn f19_jitter_only_makes_it_earlier_and_never_before_the_last_quarter() {
+    let contents = contents(Some(3600));
+    let first = |jitter: f64| {
+        let early = |now: &u64| {
+            assess(&contents, &VERSION, None, &policy(Rotation::Strict), jitter, Demand::Valid, at(*now))
+                == Step::ServeAndRefresh
+        };
+        (0..3600).find(early)
+    };
+    assert_eq!((first(0.0), first(1.0)), (Some(3540), Some(3510)));
+    let short = self::contents(Some(40));
+    let early = (0..40).find(|now| step(&short, Demand::Valid, *now) == Step::ServeAndRefresh);
+    assert_eq!(early, Some(30), "a short token is used for three quarters of its time");
+}
+
+#[test]
+fn a_token_of_unknown_end_is_served_until_it_is_refused() {
+    let contents = contents(None);
+    assert_eq!(step(&contents, Demand::Valid, 1_000_000), Step::Serve { for_: None });
+    let refused = Demand::Newer { than: Some(VERSION), rejected: true };
+    assert_eq!(step(&contents, refused, 1), Step::Refresh);
+    let older =
+        Demand::Newer { than: Some(Version::first(Incarnation::from_bytes([2; 16]))), rejected: true };
+    assert!(served(step(&contents, older, 1)), "it was replaced already");
+}
+
+#[test]
+fn what_cannot_be_refreshed_is_served_to_its_end() {
+    let mut contents = contents(Some(3600));
+    contents.tokens.refresh_token = None;
+    assert!(served(step(&contents, Demand::Valid, 3590)));
+    assert_eq!(step(&contents, Demand::Valid, 3600), Step::Reconnect(ReconnectReason::Expired));
+    contents.tokens.refresh_token = Some("RT".into());
+    contents.tokens.refresh_expiry = Expiry::At(START + seconds(3599));
+    assert_eq!(step(&contents, Demand::Valid, 3600), Step::Reconnect(ReconnectReason::Expired));
+}
+
+#[test]
+fn x17_a_clock_that_was_put_back_makes_no_token_live_longer() {
+    let contents = contents(Some(3600));
+    let moment = Moment { now: START - seconds(1_000_000), seen_for: seconds(3600) };
+    let step = assess(&contents, &VERSION, None, &policy(Rotation::Strict), 0.0, Demand::Valid, moment);
+    assert_eq!(step, Step::Refresh);
+}
+
+#[test]
+fn r6_a_mark_holds_a_strict_refresh_back_while_the_token_is_good() {
+    let contents = contents(Some(3600));
+    let mark = RefreshMark::new(LeaseHolder::from_bytes([1; 16]), [0; 32], START + seconds(3550));
+    let step = |rotation, now| {
+        assess(&contents, &VERSION, Some(&mark), &policy(rotation), 0.0, Demand::Valid, at(now))
+    };
+    assert!(served(step(Rotation::Strict, 3560)));
+    assert_eq!(step(Rotation::Strict, 3600), Step::Refresh);
+    assert_eq!(step(Rotation::Grace(20), 3560), Step::ServeAndRefresh);
+    assert!(served(step(Rotation::Grace(20), 3575)), "its grace is over");
+    assert_eq!(step(Rotation::None, 3560), Step::ServeAndRefresh);
+}
+
+#[test]
+fn r6_the_second_refusal_of_a_rotating_provider_is_a_lost_rotation() {
+    assert_eq!(reason_of_refusal(Rotation::Strict, 1), ReconnectReason::Refused);
+    assert_eq!(reason_of_refusal(Rotation::Strict, 2), ReconnectReason::RotationLost);
+    assert_eq!(reason_of_refusal(Rotation::Grace(30), 2), ReconnectReason::RotationLost);
+    assert_eq!(reason_of_refusal(Rotation::None, 2), ReconnectReason::Refused);
+}
+
+#[test]
+fn r7_what_an_error_tells_of_the_refresh_token() {
+    let of_http = |delivery| Error::from(HttpError::new(crate::HttpErrorKind::Transport, delivery));
+    let of_status =
+        |kind, status: u16| Error::new(kind, "").with_status(http::StatusCode::from_u16(status).unwrap());
+    let cases = [
+        (of_http(Delivery::NotSent), Fate::NotUsed),
+        (of_http(Delivery::Unknown), Fate::Unknown),
+        (of_http(Delivery::Answered), Fate::Unknown),
+        (of_status(ErrorKind::Unavailable, 503), Fate::NotUsed),
+        (of_status(ErrorKind::Unavailable, 500), Fate::Unknown),
+        (of_status(ErrorKind::Unavailable, 502), Fate::Unknown),
+        (of_status(ErrorKind::RateLimited, 429), Fate::NotUsed),
+        (of_status(ErrorKind::Refused, 401), Fate::NotUsed),
+        (of_status(ErrorKind::InvalidResponse, 200), Fate::Unknown),
+        (of_status(ErrorKind::InvalidGrant, 400), Fate::Ended),
+        (Error::configuration(""), Fate::NotUsed),
+        (Error::invalid_response(""), Fate::Unknown),
+    ];
+    for (error, expected) in cases {
+        assert_eq!(fate(&error), expected, "{error:?}");
+    }
+}
+
+#[test]
+fn f20_cool_downs_double_up_to_a_cap_and_keep_to_retry_after() {
+    let cool = CoolDown { first: seconds(1), longest: seconds(300), longest_asked: seconds(3600) };
+    let after = |failures| cool.after(failures, None, 0.0);
+    assert_eq!([after(1), after(2), after(3), after(9)], [1, 2, 4, 256].map(seconds));
+    assert_eq!([after(10), after(u32::MAX)], [300, 300].map(seconds));
+    assert_eq!(cool.after(1, Some(seconds(120)), 1.0), seconds(120));
+    assert_eq!(cool.after(1, Some(seconds(1_000_000)), 0.5), seconds(3600));
+    assert_eq!(cool.after(3, None, 1.0), seconds(3));
+}
+
+#[test]
+fn a_connection_is_due_before_its_refresh_token_lapses() {
+    let mut contents = contents(Some(3600));
+    let due = |contents: &Contents| due_at(contents, &policy(Rotation::Strict));
+    assert_eq!(due(&contents), Some(START + seconds(1000)));
+    contents.tokens.refresh_expiry = Expiry::At(START + seconds(900));
+    assert_eq!(due(&contents), Some(START + seconds(600)));
+    assert_eq!(step(&contents, Demand::Due, 599), Step::Serve { for_: None });
+    assert_eq!(step(&contents, Demand::Due, 600), Step::ServeAndRefresh);
+    contents.tokens.refresh_expiry = Expiry::Never;
+    assert_eq!(due(&contents), None);
+    contents.tokens.refresh_token = None;
+    assert_eq!(due(&contents), None);
+}
+
+#[test]
+fn f7_a_subject_that_changed_is_seen_in_the_id_token() {
+    use base64::Engine as _;
+    let with = |sub: &str| {
+        let payload = format!(r#"{{"sub":"{sub}"}}"#);
+        let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(payload);
+        let mut tokens = TokenSet::new("AT", START);
+        tokens.id_token = Some(format!("e30.{payload}.c2ln").into());
+        tokens
+    };
+    assert!(is_other_account(&with("1"), &with("2")));
+    assert!(!is_other_account(&with("1"), &with("1")));
+    assert!(!is_other_account(&with("1"), &TokenSet::new("AT", START)));
+}

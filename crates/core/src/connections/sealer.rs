@@ -1,0 +1,77 @@
+//! From contents to what a store keeps, and back.
+
+use crate::connection_key::ConnectionKey;
+use crate::error::{Error, ErrorKind, Result};
+use crate::seal::{Keys, SealContext};
+use crate::token_store::{Incarnation, SealedBytes};
+
+use super::contents::Contents;
+
+/// What sealed connections are for, in the associated data.
+const PURPOSE: &str = "connection";
+/// What stands before a connection that is not sealed, so that neither kind is taken for the other.
+const UNSEALED: &[u8] = b"authflow-unsealed\n";
+
+/// Seals with keys, or not at all where the application said so.
+#[derive(Clone, Debug)]
+pub(super) enum Sealer {
+    Keys(Keys),
+    Unsealed,
+}
+
+impl Sealer {
+    /// Finds out whether something could be sealed now: before a refresh token is used up.
+    pub(super) async fn check(&self) -> Result<()> {
+        match self {
+            Self::Keys(keys) => keys.ring().await.map(drop),
+            Self::Unsealed => Ok(()),
+        }
+    }
+
+    pub(super) async fn seal(
+        &self,
+        key: &ConnectionKey,
+        incarnation: &Incarnation,
+        contents: &Contents,
+    ) -> Result<SealedBytes> {
+        let plain = contents.to_bytes()?;
+        Ok(SealedBytes::new(match self {
+            Self::Keys(keys) => keys.seal(&context(key, incarnation), plain.expose()).await?,
+            Self::Unsealed => [UNSEALED, plain.expose()].concat(),
+        }))
+    }
+
+    pub(super) async fn open(
+        &self,
+        key: &ConnectionKey,
+        incarnation: &Incarnation,
+        sealed: &SealedBytes,
+    ) -> Result<Contents> {
+        let unsealed = sealed.as_bytes().strip_prefix(UNSEALED);
+        match (self, unsealed) {
+            (Self::Keys(_), Some(_)) => Err(Error::new(
+                ErrorKind::StoreCorrupt,
+                "the record is not sealed, and this application has keys: it is not read, since anybody could have written it",
+            )),
+            (Self::Keys(keys), None) => {
+                let opened = keys.open(&context(key, incarnation), sealed.as_bytes()).await?;
+                Contents::from_bytes(opened.bytes().expose())
+            }
+            (Self::Unsealed, Some(plain)) => Contents::from_bytes(plain),
+            (Self::Unsealed, None) => Err(Error::configuration(
+                "the record is sealed, or damaged, and this application was built without keys",
+            )),
+        }
+    }
+}
+
+fn context<'a>(key: &'a ConnectionKey, incarnation: &'a Incarnation) -> SealContext<'a> {
+    SealContext {
+        tenant: &key.user().tenant,
+        user: &key.user().id,
+        provider_id: key.provider_id(),
+        account: key.account().unwrap_or_default(),
+        incarnation: incarnation.as_bytes(),
+        ..SealContext::new(PURPOSE)
+    }
+}

@@ -1,0 +1,245 @@
+//! What this process knows of connections: one slot for each, found by the whole key, and no more than were allowed.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::connection_key::ConnectionKey;
+use crate::error::Error;
+
+use super::access::AccessToken;
+
+/// What is known of one connection.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) key: ConnectionKey,
+    /// Counts the changes of what may be served, so that handles see them without a lock.
+    epoch: AtomicU64,
+    used: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) cached: Option<Cached>,
+    pub(super) flight: Option<Running>,
+    pub(super) failure: Option<Failure>,
+    /// When a refusal by an API last made a token be replaced, by the monotonic clock.
+    pub(super) forced_at: Option<Duration>,
+    /// Counts what was forgotten, so that a flight that began before does not put it back.
+    pub(super) forgotten: u64,
+    next_flight: u64,
+}
+
+/// A connection, or that there is none.
+#[derive(Clone, Debug)]
+pub(super) struct Cached {
+    pub(super) token: AccessToken,
+    /// When the store said so, by the monotonic clock.
+    pub(super) loaded_at: Duration,
+    /// Until when it may be served without a second look.
+    pub(super) fast_until: Duration,
+}
+
+/// A flight that has not landed.
+#[derive(Clone, Debug)]
+pub(super) struct Running {
+    pub(super) id: u64,
+    pub(super) progress: watch::Receiver<Progress>,
+}
+
+/// How far a flight is.
+#[derive(Clone, Debug)]
+pub(super) enum Progress {
+    /// Nothing is known yet.
+    Running,
+    /// A token that is good can be served; the flight goes on.
+    Served,
+    /// It has landed.
+    Done {
+        result: Result<AccessToken, Arc<Error>>,
+        /// Whether the token is the outcome of a refresh.
+        is_new: bool,
+    },
+}
+
+/// The last failure, until when it holds.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub(super) error: Arc<Error>,
+    pub(super) until: Duration,
+    /// How many there were in a row.
+    pub(super) count: u32,
+    /// Whether the store, or what opens its records, is what failed: asking it again is what has to wait.
+    pub(super) is_of_store: bool,
+}
+
+impl Slot {
+    fn new(key: ConnectionKey) -> Self {
+        Self { key, epoch: AtomicU64::new(0), used: AtomicBool::new(true), state: Mutex::default() }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change is made by one assignment, or by several that a reader can bear to see apart.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// What was served before is to be looked at again.
+    pub(super) fn changed(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Forgets all but a flight that is under way.
+    pub(super) fn forget(&self) {
+        let mut state = self.lock();
+        state.cached = None;
+        state.failure = None;
+        state.forced_at = None;
+        state.forgotten = state.forgotten.wrapping_add(1);
+        drop(state);
+        self.changed();
+    }
+}
+
+impl State {
+    pub(super) fn next_flight(&mut self) -> u64 {
+        self.next_flight = self.next_flight.wrapping_add(1);
+        self.next_flight
+    }
+}
+
+/// The slots, in shards. A slot that is in use, by a caller, a handle or a flight, stays.
+pub(super) struct Slots {
+    shards: Box<[RwLock<Shard>]>,
+    capacity: usize,
+}
+
+#[derive(Default)]
+struct Shard {
+    slots: HashMap<ConnectionKey, Arc<Slot>, BuildHasherDefault<FirstBytes>>,
+    /// In the order in which they are looked at when one has to go.
+    order: VecDeque<ConnectionKey>,
+}
+
+const SHARDS: usize = 64;
+
+impl Slots {
+    pub(super) fn new(capacity: usize) -> Self {
+        let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
+        Self { shards, capacity: capacity.div_ceil(SHARDS).max(1) }
+    }
+
+    /// The slot of `key`, which is made if there is none.
+    pub(super) fn get(&self, key: &ConnectionKey) -> Arc<Slot> {
+        let shard = self.shard(key);
+        let found = shard.read().unwrap_or_else(PoisonError::into_inner).slots.get(key).cloned();
+        if let Some(slot) = found {
+            if !slot.used.load(Ordering::Relaxed) {
+                slot.used.store(true, Ordering::Relaxed);
+            }
+            return slot;
+        }
+        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = shard.slots.get(key) {
+            return Arc::clone(slot);
+        }
+        shard.make_room(self.capacity);
+        let slot = Arc::new(Slot::new(key.clone()));
+        shard.slots.insert(key.clone(), Arc::clone(&slot));
+        shard.order.push_back(key.clone());
+        slot
+    }
+
+    fn shard(&self, key: &ConnectionKey) -> &RwLock<Shard> {
+        // The bytes are those of a hash; the first eight place the key within a shard.
+        let at = usize::from(key.id().as_bytes()[31]) % SHARDS;
+        &self.shards[at]
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner).slots.len()).sum()
+    }
+}
+
+impl fmt::Debug for Slots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slots").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl Shard {
+    /// Lets slots go that nobody uses, those first that were not asked for since they were last looked at.
+    fn make_room(&mut self, capacity: usize) {
+        let mut looks = self.order.len().saturating_mul(2).min(64);
+        while self.slots.len() >= capacity && looks > 0 {
+            looks -= 1;
+            let Some(key) = self.order.pop_front() else { return };
+            let stays = self.slots.get(&key).is_some_and(|slot| {
+                // Only this map holds a slot that is counted once: nobody can come by another pointer to it meanwhile.
+                Arc::strong_count(slot) > 1 || slot.used.swap(false, Ordering::Relaxed)
+            });
+            if stays {
+                self.order.push_back(key);
+            } else {
+                self.slots.remove(&key);
+            }
+        }
+    }
+}
+
+/// A key's hash is a part of a SHA-256 already.
+#[derive(Default)]
+struct FirstBytes(u64);
+
+impl Hasher for FirstBytes {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_ne_bytes(*first);
+        }
+    }
+
+    // The length that stands before the bytes of an array or a slice says nothing.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn write_u64(&mut self, _: u64) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::binding::User;
+
+    fn key(n: usize) -> ConnectionKey {
+        ConnectionKey::new(&User::new("t", n.to_string()), "p")
+    }
+
+    #[test]
+    fn i6_there_are_no_more_slots_than_were_allowed_and_those_in_use_stay() {
+        let slots = Slots::new(640);
+        let held = slots.get(&key(0));
+        (1..50_000).for_each(|n| drop(slots.get(&key(n))));
+        assert!(slots.len() <= 640 + SHARDS, "{}", slots.len());
+        assert!(Arc::ptr_eq(&held, &slots.get(&key(0))), "one connection has one slot");
+    }
+
+    #[test]
+    fn f4_two_keys_have_two_slots() {
+        let slots = Slots::new(100);
+        let (one, other) = (slots.get(&key(1)), slots.get(&key(2)));
+        assert!(!Arc::ptr_eq(&one, &other));
+        assert!(Arc::ptr_eq(&one, &slots.get(&key(1))));
+    }
+}

@@ -1,0 +1,33 @@
+//! Two futures at once.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+/// What `work` gives, if it does so before `limit` ends.
+pub(super) async fn within<T>(work: impl Future<Output = T>, limit: impl Future<Output = ()>) -> Option<T> {
+    let mut work = pin!(work);
+    let mut limit = pin!(limit);
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => limit.as_mut().poll(cx).map(|()| None),
+    })
+    .await
+}
+
+/// What `work` gives, while `companion` runs beside it. One that ends first is not missed.
+pub(super) async fn beside<T>(work: impl Future<Output = T>, companion: impl Future<Output = ()>) -> T {
+    let mut work = pin!(work);
+    let mut companion = pin!(companion);
+    let mut is_over = false;
+    poll_fn(|cx| {
+        if let Poll::Ready(value) = work.as_mut().poll(cx) {
+            return Poll::Ready(value);
+        }
+        if !is_over {
+            is_over = companion.as_mut().poll(cx).is_ready();
+        }
+        Poll::Pending
+    })
+    .await
+}

@@ -1,0 +1,145 @@
+//! What the tests of connections share: a clock, a server with a ledger, a store that fails.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "each test uses a part"
+)]
+
+mod clock;
+mod server;
+mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use authflow_core::quirks::{Rotation, TokenPlacement};
+use authflow_core::{
+    AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, ConnectionKey, Connections,
+    ConnectionsBuilder, Flow, KeyRing, MemoryStateStore, MemoryTokenStore, Provider, Quirks, User,
+};
+
+pub use self::clock::ManualClock;
+pub use self::server::{Fault, Rotates, Server};
+pub use self::store::FaultyStore;
+
+pub const SECOND: Duration = Duration::from_secs(1);
+
+pub struct World {
+    pub clock: ManualClock,
+    pub server: Arc<Server>,
+    pub store: Arc<FaultyStore>,
+    pub states: Arc<MemoryStateStore>,
+    pub ring: KeyRing,
+    pub quirks: Quirks,
+}
+
+impl World {
+    pub fn new(rotates: Rotates) -> Self {
+        let clock = ManualClock::new();
+        let store = MemoryTokenStore::new().clock(Arc::new(clock.clone()));
+        let mut quirks = Quirks::default();
+        quirks.refresh_policy.rotation = match rotates {
+            Rotates::Strictly => Rotation::Strict,
+            Rotates::WithGrace => Rotation::Grace(30),
+            Rotates::Never => Rotation::None,
+        };
+        quirks.token_response.fields.account = Some("/account".to_owned());
+        let _: &TokenPlacement = &quirks.access_token_usage.placement;
+        Self {
+            clock,
+            server: Arc::new(Server::new(rotates)),
+            store: Arc::new(FaultyStore::new(store)),
+            states: Arc::new(MemoryStateStore::default()),
+            ring: KeyRing::generate().unwrap(),
+            quirks,
+        }
+    }
+
+    pub fn flow(&self, id: &str, redirect_uri: &str) -> Flow {
+        let provider = Provider::builder(id)
+            .base_uri("https://as.example")
+            .authorization_endpoint("/authorize")
+            .token_endpoint("/token")
+            .revocation_endpoint("/revoke")
+            .api_origin("https://api.example")
+            .default_scopes(["read", "write"])
+            .quirks(self.quirks.clone())
+            .build()
+            .unwrap();
+        let credentials =
+            ClientCredentials::confidential("client-1", "planted-secret").redirect_uri(redirect_uri);
+        let manager =
+            ConfiguredProvider::from_provider(provider, credentials, Arc::clone(&self.states)).unwrap();
+        Flow::builder(manager)
+            .http_client(Arc::clone(&self.server))
+            .clock(Arc::new(self.clock.clone()))
+            .build()
+            .unwrap()
+    }
+
+    pub fn builder(&self) -> ConnectionsBuilder {
+        Connections::builder()
+            .flow(self.flow("p", "https://app.example/callback"))
+            .token_store(Arc::clone(&self.store))
+            .keys(self.ring.clone())
+            .clock(Arc::new(self.clock.clone()))
+    }
+
+    /// Connections of one more process.
+    pub fn process(&self) -> Connections {
+        self.builder().build().unwrap()
+    }
+
+    pub async fn callback(&self, connections: &Connections, binding: &Binding) -> String {
+        let authorization = connections.begin("p", binding).unwrap().await.unwrap();
+        callback(authorization.url())
+    }
+
+    pub async fn connect(&self, connections: &Connections) -> ConnectionKey {
+        self.connect_as(connections, "user-42").await
+    }
+
+    pub async fn connect_as(&self, connections: &Connections, user: &str) -> ConnectionKey {
+        let binding = Binding::user("tenant", user);
+        let query = self.callback(connections, &binding).await;
+        let response = AuthorizationResponse::from_query(&query).unwrap();
+        connections.complete("p", &response, &binding).await.unwrap().key
+    }
+
+    /// One process with one connection, whose access token is AT-1.
+    pub async fn connected(rotates: Rotates) -> (Self, Connections, ConnectionKey) {
+        let world = Self::new(rotates);
+        let connections = world.process();
+        let key = world.connect(&connections).await;
+        (world, connections, key)
+    }
+
+    /// Until the first access token is over.
+    pub fn expire(&self) {
+        self.clock.advance(3600 * SECOND);
+    }
+
+    pub async fn until(&self, what: impl Fn() -> bool) {
+        for _ in 0..100_000 {
+            if what() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("it did not come about");
+    }
+}
+
+pub fn user() -> User {
+    User::new("tenant", "user-42")
+}
+
+pub fn callback(url: &str) -> String {
+    let query = url.split_once('?').unwrap().1;
+    let state = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "state").unwrap().1;
+    format!("code=code-1&state={state}")
+}

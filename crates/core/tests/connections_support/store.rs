@@ -1,0 +1,163 @@
+//! A token store that can be made to fail.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::SystemTime;
+
+use authflow_core::{
+    ConnectionKey, Expected, Incarnation, KeyPage, LeaseHolder, LeaseOutcome, LeaseRequest, Loaded,
+    MemoryTokenStore, Page, RecordPage, Release, Remove, RemoveOutcome, Renew, SaveOutcome, Shard,
+    StoreError, StoreErrorKind, Tenure, TokenStore, User, Version, Write, async_trait,
+};
+use tokio::sync::watch;
+
+#[derive(Debug)]
+pub struct FaultyStore {
+    pub inner: MemoryTokenStore,
+    /// Answers nothing and does nothing.
+    pub is_down: AtomicBool,
+    pub is_durable: AtomicBool,
+    /// So many saves or puts are done, and their answers lost.
+    pub lost_writes: AtomicUsize,
+    /// So many saves are not done.
+    pub failing_saves: AtomicUsize,
+    calls: Mutex<HashMap<&'static str, usize>>,
+    /// Saves wait until this is true.
+    pub saves_open: watch::Sender<bool>,
+    /// Answers each load with this connection's record.
+    pub swapped: Mutex<Option<ConnectionKey>>,
+    /// Renewals are refused.
+    pub loses_leases: AtomicBool,
+}
+
+impl FaultyStore {
+    pub fn new(inner: MemoryTokenStore) -> Self {
+        Self {
+            inner,
+            is_down: AtomicBool::new(false),
+            is_durable: AtomicBool::new(false),
+            lost_writes: AtomicUsize::new(0),
+            failing_saves: AtomicUsize::new(0),
+            calls: Mutex::default(),
+            saves_open: watch::Sender::new(true),
+            swapped: Mutex::default(),
+            loses_leases: AtomicBool::new(false),
+        }
+    }
+
+    pub fn count(&self, name: &str) -> usize {
+        self.calls.lock().unwrap().get(name).copied().unwrap_or_default()
+    }
+
+    pub fn down(&self, is_down: bool) {
+        self.is_down.store(is_down, Ordering::SeqCst);
+    }
+
+    fn enter(&self, name: &'static str) -> Result<(), StoreError> {
+        *self.calls.lock().unwrap().entry(name).or_default() += 1;
+        if self.is_down.load(Ordering::SeqCst) {
+            return Err(StoreError::new(StoreErrorKind::Unavailable));
+        }
+        Ok(())
+    }
+
+    fn leave<T>(&self, done: T) -> Result<T, StoreError> {
+        match take_one(&self.lost_writes) {
+            true => Err(StoreError::new(StoreErrorKind::OutcomeUnknown)),
+            false => Ok(done),
+        }
+    }
+}
+
+fn take_one(count: &AtomicUsize) -> bool {
+    count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
+#[async_trait]
+impl TokenStore for FaultyStore {
+    fn is_durable(&self) -> bool {
+        self.is_durable.load(Ordering::SeqCst)
+    }
+
+    async fn put(
+        &self,
+        key: &ConnectionKey,
+        incarnation: Incarnation,
+        write: Write,
+    ) -> Result<Version, StoreError> {
+        self.enter("put")?;
+        let done = self.inner.put(key, incarnation, write).await?;
+        self.leave(done)
+    }
+
+    async fn load(&self, key: &ConnectionKey) -> Result<Loaded, StoreError> {
+        self.enter("load")?;
+        let swapped = self.swapped.lock().unwrap().clone();
+        self.inner.load(swapped.as_ref().unwrap_or(key)).await
+    }
+
+    async fn lease(&self, key: &ConnectionKey, request: LeaseRequest) -> Result<LeaseOutcome, StoreError> {
+        self.enter("lease")?;
+        self.inner.lease(key, request).await
+    }
+
+    async fn renew(
+        &self,
+        key: &ConnectionKey,
+        holder: &LeaseHolder,
+        renew: Renew,
+    ) -> Result<Tenure, StoreError> {
+        self.enter("renew")?;
+        if self.loses_leases.load(Ordering::SeqCst) {
+            return Ok(Tenure::Lost);
+        }
+        self.inner.renew(key, holder, renew).await
+    }
+
+    async fn release(
+        &self,
+        key: &ConnectionKey,
+        holder: &LeaseHolder,
+        release: Release,
+    ) -> Result<Tenure, StoreError> {
+        self.enter("release")?;
+        self.inner.release(key, holder, release).await
+    }
+
+    async fn save_if_version(
+        &self,
+        key: &ConnectionKey,
+        expected: &Expected,
+        write: Write,
+    ) -> Result<SaveOutcome, StoreError> {
+        let mut open = self.saves_open.subscribe();
+        let _ = open.wait_for(|open| *open).await;
+        self.enter("save")?;
+        if take_one(&self.failing_saves) {
+            return Err(StoreError::new(StoreErrorKind::Unavailable));
+        }
+        let done = self.inner.save_if_version(key, expected, write).await?;
+        self.leave(done)
+    }
+
+    async fn remove(&self, key: &ConnectionKey, remove: Remove) -> Result<RemoveOutcome, StoreError> {
+        self.enter("remove")?;
+        self.inner.remove(key, remove).await
+    }
+
+    async fn list_by_user(&self, user: &User, page: &Page) -> Result<RecordPage, StoreError> {
+        self.enter("list")?;
+        self.inner.list_by_user(user, page).await
+    }
+
+    async fn due_before(&self, shard: Shard, time: SystemTime, page: &Page) -> Result<KeyPage, StoreError> {
+        self.enter("due")?;
+        self.inner.due_before(shard, time, page).await
+    }
+
+    async fn walk(&self, shard: Shard, page: &Page) -> Result<KeyPage, StoreError> {
+        self.enter("walk")?;
+        self.inner.walk(shard, page).await
+    }
+}

@@ -1,0 +1,554 @@
+//! The refresh protocol within one process and between two, by the ids of the security requirements.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod connections_support;
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use authflow_core::{ErrorKind, EventKind, Next, ReconnectReason, Recovery};
+use connections_support::{Fault, Rotates, SECOND, World};
+
+#[tokio::test]
+async fn f1_a_thousand_tasks_at_expiry_make_one_request() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
+    world.expire();
+    world.server.hold();
+    let tasks: Vec<_> = (0..1000)
+        .map(|_| {
+            let (connections, key) = (connections.clone(), key.clone());
+            tokio::spawn(async move { connections.token(&key).await.unwrap().expose().to_owned() })
+        })
+        .collect();
+    world.until(|| world.server.refreshes() == 1).await;
+    world.server.let_go();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), "AT-2");
+    }
+    assert_eq!(world.server.refreshes(), 1);
+    assert_eq!(world.store.count("save"), 1);
+}
+
+#[tokio::test]
+async fn f1_a_token_near_its_end_is_served_while_one_refresh_runs() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.clock.advance(3593 * SECOND);
+    world.server.hold();
+    for _ in 0..100 {
+        assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1", "nobody waits");
+    }
+    world.until(|| world.server.refreshes() == 1).await;
+    world.server.let_go();
+    world.until(|| world.store.count("save") == 1).await;
+    world.clock.settle().await;
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
+    assert_eq!(world.server.refreshes(), 1);
+}
+
+#[tokio::test]
+async fn f2_two_processes_use_a_refresh_token_once() {
+    let (world, one, key) = World::connected(Rotates::Strictly).await;
+    let other = world.process();
+    for round in 2..20 {
+        world.expire();
+        let tasks = [&one, &other, &one, &other].map(|connections| {
+            let (connections, key) = (connections.clone(), key.clone());
+            tokio::spawn(async move { connections.token(&key).await.unwrap().expose().to_owned() })
+        });
+        for task in tasks {
+            let token = world.clock.drive(async move { task.await.unwrap() }).await;
+            assert_eq!(token, format!("AT-{round}"));
+        }
+    }
+    assert_eq!((world.server.refreshes(), world.server.most_uses()), (18, 1));
+}
+
+/// X2: the future is dropped after each number of polls.
+#[tokio::test]
+async fn f3_x2_a_caller_that_goes_away_loses_nothing() {
+    for polls in 0..6 {
+        let (world, connections, key) = World::connected(Rotates::Strictly).await;
+        world.expire();
+        {
+            let mut asked = pin!(connections.token(&key));
+            let mut cx = Context::from_waker(Waker::noop());
+            for _ in 0..polls {
+                if let Poll::Ready(token) = asked.as_mut().poll(&mut cx) {
+                    assert_eq!(token.unwrap().expose(), "AT-2");
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        world.clock.settle().await;
+        assert_eq!(world.server.refreshes(), usize::from(polls > 0), "after {polls} polls");
+        assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
+        assert_eq!(world.server.refreshes(), 1);
+        assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-2", "it is in the store");
+    }
+}
+
+#[tokio::test]
+async fn t_b1_f4_each_caller_gets_its_own_users_token() {
+    let world = World::new(Rotates::Strictly);
+    let connections = world.process();
+    let mut keys = Vec::new();
+    for user in 0..100 {
+        keys.push(world.connect_as(&connections, &user.to_string()).await);
+    }
+    world.expire();
+    let tasks: Vec<_> = (0..1000)
+        .map(|at| {
+            let (connections, key) = (connections.clone(), keys[at % 100].clone());
+            tokio::spawn(async move { (connections.token(&key).await.unwrap(), key) })
+        })
+        .collect();
+    let mut tokens = std::collections::HashMap::new();
+    for task in tasks {
+        let (token, key) = task.await.unwrap();
+        assert_eq!(*token.key(), key);
+        let first = tokens.entry(key).or_insert_with(|| token.expose().to_owned());
+        assert_eq!(first, token.expose());
+    }
+    let different: std::collections::HashSet<_> = tokens.values().collect();
+    assert_eq!((different.len(), world.server.refreshes()), (100, 100));
+}
+
+#[tokio::test]
+async fn f5_a_refused_grant_ends_the_connection_and_is_asked_for_once() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    let mut events = connections.subscribe();
+    world.expire();
+    world.server.end_all();
+    for _ in 0..1000 {
+        let error = connections.token(&key).await.unwrap_err();
+        assert_eq!((error.kind(), error.recovery()), (ErrorKind::NeedsReconnect, Recovery::Reconnect));
+        assert_eq!(error.server_error().unwrap().code(), "invalid_grant");
+    }
+    assert_eq!(world.server.refreshes(), 1);
+    let error = world.process().token(&key).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NeedsReconnect, "another process reads it in the record");
+    assert_eq!(world.server.refreshes(), 1);
+    let Some(Next::Event(event)) = events.next().await else { panic!("an event") };
+    assert_eq!((event.key, event.kind), (key, EventKind::NeedsReconnect(ReconnectReason::Refused)));
+}
+
+#[tokio::test]
+async fn f6_t_b5_what_the_answer_leaves_out_is_kept() {
+    let (world, connections, key) = World::connected(Rotates::Never).await;
+    for round in 2..5 {
+        world.expire();
+        assert_eq!(connections.token(&key).await.unwrap().expose(), format!("AT-{round}"));
+    }
+    assert_eq!(world.server.refreshes(), 3);
+}
+
+#[tokio::test]
+async fn f7_another_accounts_tokens_are_not_kept() {
+    let world = World::new(Rotates::Strictly);
+    world.server.account("account-1");
+    let connections = world.process();
+    let key = world.connect(&connections).await;
+    assert_eq!(key.account(), Some("account-1"));
+    world.expire();
+    world.server.account("account-2");
+    for connections in [connections, world.process()] {
+        let error = connections.token(&key).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AccountChanged);
+    }
+    assert_eq!(world.server.refreshes(), 1);
+}
+
+#[tokio::test]
+async fn f8_nothing_is_sent_while_the_store_is_down_and_a_good_token_is_served() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.store.down(true);
+    world.clock.advance(1000 * SECOND);
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
+    world.clock.advance(2600 * SECOND);
+    let error = connections.token(&key).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StoreUnavailable);
+    assert!(matches!(error.recovery(), Recovery::Retry { .. }));
+    assert_eq!(world.server.refreshes(), 0);
+    world.store.down(false);
+    world.clock.advance(10 * SECOND);
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
+}
+
+#[tokio::test]
+async fn f9_t_b6_what_the_store_does_not_take_is_served_from_memory_and_saved_later() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    let mut events = connections.subscribe();
+    world.expire();
+    world.server.hold();
+    let asked = tokio::spawn({
+        let (connections, key) = (connections.clone(), key.clone());
+        async move { connections.token(&key).await }
+    });
+    world.until(|| world.server.refreshes() == 1).await;
+    world.store.down(true);
+    world.server.let_go();
+    let token = asked.await.unwrap().unwrap();
+    assert_eq!((token.expose(), token.is_saved()), ("AT-2", false));
+    let Some(Next::Event(event)) = events.next().await else { panic!("an event") };
+    assert_eq!(event.kind, EventKind::NotDurable);
+    // Longer than a token is served without asking the store: there is nobody to ask.
+    world.clock.advance(60 * SECOND);
+    world.clock.settle().await;
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
+    world.store.down(false);
+    for _ in 0..20 {
+        world.clock.advance(SECOND);
+        world.clock.settle().await;
+    }
+    let token = connections.token(&key).await.unwrap();
+    assert_eq!((token.expose(), token.is_saved()), ("AT-2", true));
+    assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-2");
+    assert_eq!(world.server.refreshes(), 1);
+}
+
+#[tokio::test]
+async fn x8_a_save_whose_answer_was_lost_is_not_made_twice() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.expire();
+    world.store.lost_writes.store(1, std::sync::atomic::Ordering::SeqCst);
+    let token = connections.token(&key).await.unwrap();
+    assert_eq!((token.expose(), token.is_saved()), ("AT-2", true));
+    assert_eq!(token.version().counter(), 2);
+    assert_eq!(world.store.count("save"), 1);
+}
+
+#[tokio::test]
+async fn x12_a_lost_answer_of_a_strict_provider_is_named() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.expire();
+    world.server.fault(Fault::LoseAnswer);
+    let error = connections.token(&key).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network);
+    assert_eq!(world.server.refreshes(), 1, "it is not sent again at once");
+    world.clock.advance(5 * SECOND);
+    let other = world.process();
+    let error = other.token(&key).await.unwrap_err();
+    assert_eq!((error.kind(), error.recovery()), (ErrorKind::RotationLost, Recovery::Reconnect));
+    assert_eq!(world.server.refreshes(), 2);
+    assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::RotationLost);
+    assert_eq!(world.server.refreshes(), 2);
+}
+
+#[tokio::test]
+async fn x12_a_lost_request_costs_nothing() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.expire();
+    world.server.fault(Fault::LoseRequest);
+    assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::Network);
+    world.clock.advance(5 * SECOND);
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
+    assert_eq!(world.server.most_uses(), 1);
+}
+
+#[tokio::test]
+async fn x12_with_grace_or_without_rotation_it_is_sent_again_at_once() {
+    for rotates in [Rotates::WithGrace, Rotates::Never] {
+        let (world, connections, key) = World::connected(rotates).await;
+        world.expire();
+        world.server.fault(Fault::LoseAnswer);
+        assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-3");
+        assert_eq!((world.server.refreshes(), world.server.most_uses()), (2, 2));
+        assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-3");
+    }
+}
+
+/// A strict provider may end the whole family at the second use: while the access token is good, that is not risked.
+#[tokio::test]
+async fn r6_a_refresh_token_in_doubt_waits_until_there_is_nothing_to_lose() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.server.fault(Fault::LoseAnswer);
+    world.clock.advance(3590 * SECOND);
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
+    world.clock.settle().await;
+    assert_eq!(world.server.refreshes(), 1);
+    world.clock.advance(3 * SECOND);
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
+    assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-1");
+    world.clock.settle().await;
+    assert_eq!(world.server.refreshes(), 1);
+    world.clock.advance(10 * SECOND);
+    assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::RotationLost);
+}
+
+#[tokio::test]
+async fn x13_an_unavailable_provider_is_asked_once_and_retry_after_is_kept_to() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.expire();
+    world.server.fault(Fault::Answer(503, &[("retry-after", "120")], "<html>"));
+    world.server.hold();
+    let tasks: Vec<_> = (0..100)
+        .map(|_| {
+            let (connections, key) = (connections.clone(), key.clone());
+            tokio::spawn(async move { connections.token(&key).await.unwrap_err() })
+        })
+        .collect();
+    world.until(|| world.server.refreshes() == 1).await;
+    world.server.let_go();
+    for task in tasks {
+        let error = task.await.unwrap();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(matches!(error.recovery(), Recovery::Retry { after: Some(_) }));
+    }
+    world.clock.advance(119 * SECOND);
+    let error = connections.token(&key).await.unwrap_err();
+    assert_eq!(error.recovery(), Recovery::Retry { after: Some(SECOND) });
+    assert_eq!(world.server.refreshes(), 1);
+    world.clock.advance(2 * SECOND);
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
+    assert_eq!(world.server.refreshes(), 2);
+}
+
+#[tokio::test]
+async fn x13_retry_after_of_ten_years_is_capped() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.expire();
+    world.server.fault(Fault::Answer(429, &[("retry-after", "315360000")], "{}"));
+    assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::RateLimited);
+    world.clock.advance(3601 * SECOND);
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
+}
+
+/// T-B7: by the parsed code, and only that one.
+#[tokio::test]
+async fn x14_t_b7_no_other_answer_ends_a_connection() {
+    let faults = [
+        (Fault::Answer(500, &[], r#"{"error":"invalid_grant"}"#), ErrorKind::Unavailable),
+        (Fault::Answer(502, &[], "<html>invalid_grant</html>"), ErrorKind::Unavailable),
+        (Fault::Answer(400, &[], r#"{"error":"invalid_client"}"#), ErrorKind::Refused),
+        (Fault::Answer(400, &[], r#"{"error":"invalid_grant_x"}"#), ErrorKind::Refused),
+        (Fault::Answer(408, &[], "invalid_grant"), ErrorKind::InvalidResponse),
+        (Fault::Answer(429, &[], "{}"), ErrorKind::RateLimited),
+        (Fault::NotSent, ErrorKind::Network),
+    ];
+    for (fault, kind) in faults {
+        let (world, connections, key) = World::connected(Rotates::Strictly).await;
+        world.expire();
+        world.server.fault(fault.clone());
+        assert_eq!(connections.token(&key).await.unwrap_err().kind(), kind, "{fault:?}");
+        world.clock.advance(10 * SECOND);
+        assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2", "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn f20_failures_in_a_row_are_further_and_further_apart() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.expire();
+    for _ in 0..2000 {
+        world.server.fault(Fault::NotSent);
+    }
+    for _ in 0..3600 {
+        assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::Network);
+        world.clock.advance(SECOND);
+    }
+    let refreshes = world.server.refreshes();
+    assert!((10..40).contains(&refreshes), "{refreshes} in an hour");
+}
+
+#[tokio::test]
+async fn f21_a_good_token_is_served_while_its_refresh_fails() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.clock.advance(3590 * SECOND);
+    world.server.fault(Fault::Answer(503, &[], ""));
+    for _ in 0..10 {
+        assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
+        world.clock.settle().await;
+    }
+    assert_eq!(world.server.refreshes(), 1);
+}
+
+#[tokio::test]
+async fn f21_a_good_token_is_served_although_the_provider_ended_the_connection() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.server.end_all();
+    world.clock.advance(3590 * SECOND);
+    for _ in 0..10 {
+        assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
+        world.clock.settle().await;
+    }
+    assert_eq!(world.server.refreshes(), 1);
+    world.clock.advance(10 * SECOND);
+    assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::NeedsReconnect);
+}
+
+/// T-B8: the provider takes three times as long as the lease.
+#[tokio::test]
+async fn f11_t_b8_a_slow_refresh_keeps_its_lease() {
+    let (world, one, key) = World::connected(Rotates::Strictly).await;
+    let other = world.process();
+    world.expire();
+    world.server.hold();
+    let ask = |connections: &authflow_core::Connections| {
+        let (connections, key) = (connections.clone(), key.clone());
+        tokio::spawn(async move { connections.token(&key).await.unwrap().expose().to_owned() })
+    };
+    let first = ask(&one);
+    world.until(|| world.server.refreshes() == 1).await;
+    let second = ask(&other);
+    for _ in 0..100 {
+        world.clock.advance(SECOND * 3 / 10);
+        world.clock.settle().await;
+    }
+    world.server.let_go();
+    assert_eq!(first.await.unwrap(), "AT-2");
+    assert_eq!(world.clock.drive(async move { second.await.unwrap() }).await, "AT-2");
+    assert_eq!((world.server.refreshes(), world.server.most_uses()), (1, 1));
+}
+
+/// The first holder stops for longer than its lease, and another takes over. What the first got is not lost, and nothing
+/// newer is overwritten.
+#[tokio::test]
+async fn f12_r3_a_holder_that_stopped_overwrites_nothing() {
+    let (world, one, key) = World::connected(Rotates::WithGrace).await;
+    let other = world.process();
+    world.expire();
+    world.store.saves_open.send_replace(false);
+    let first = tokio::spawn({
+        let (one, key) = (one.clone(), key.clone());
+        async move { one.token(&key).await.unwrap().expose().to_owned() }
+    });
+    world.until(|| world.server.refreshes() == 1).await;
+    world.clock.settle().await;
+    // The save hangs; its process renews nothing either.
+    world.store.loses_leases.store(true, std::sync::atomic::Ordering::SeqCst);
+    let second = tokio::spawn({
+        let (other, key) = (other.clone(), key.clone());
+        async move { other.token(&key).await.unwrap().expose().to_owned() }
+    });
+    for _ in 0..12 {
+        world.clock.advance(SECOND);
+        world.clock.settle().await;
+    }
+    world.store.loses_leases.store(false, std::sync::atomic::Ordering::SeqCst);
+    world.store.saves_open.send_replace(true);
+    let first = world.clock.drive(async move { first.await.unwrap() }).await;
+    let second = world.clock.drive(async move { second.await.unwrap() }).await;
+    world.clock.advance(60 * SECOND);
+    world.clock.settle().await;
+    let now = world.process().token(&key).await.unwrap();
+    assert!(world.server.takes(now.expose()));
+    assert!(world.server.takes(&first) && world.server.takes(&second));
+    assert_eq!(one.token(&key).await.unwrap().expose(), now.expose());
+    assert_eq!(other.token(&key).await.unwrap().expose(), now.expose());
+    assert!(world.server.most_uses() <= 2);
+}
+
+#[tokio::test]
+async fn f16_t_b3_a_disconnect_beats_the_refresh_under_way() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.expire();
+    world.server.hold();
+    let asked = tokio::spawn({
+        let (connections, key) = (connections.clone(), key.clone());
+        async move { connections.token(&key).await }
+    });
+    world.until(|| world.server.refreshes() == 1).await;
+    let other = world.process();
+    let disconnected = tokio::spawn({
+        let key = key.clone();
+        async move { other.disconnect(&key).await.unwrap() }
+    });
+    world.until(|| world.server.revoked().len() == 1).await;
+    world.server.let_go();
+    disconnected.await.unwrap().removal.unwrap();
+    assert_eq!(asked.await.unwrap().unwrap_err().kind(), ErrorKind::NotConnected);
+    assert_eq!(world.server.revoked(), ["RT-1", "RT-2"], "what came too late is revoked");
+    assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::NotConnected);
+    assert!(!world.server.takes("AT-2"));
+}
+
+#[tokio::test]
+async fn x33_a_panic_wakes_its_waiters_and_the_next_call_works() {
+    let (world, connections, key) = World::connected(Rotates::Never).await;
+    world.expire();
+    world.server.fault(Fault::Panic);
+    let error = connections.token(&key).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Interrupted);
+    assert!(matches!(error.recovery(), Recovery::Retry { .. }));
+    let again = world.clock.drive(async move { connections.token(&key).await.unwrap().expose().to_owned() });
+    assert_eq!(again.await, "AT-2", "the lease of the dead task has ended by itself");
+}
+
+#[tokio::test]
+async fn x34_another_connections_record_is_not_read() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    let others = world.connect_as(&connections, "user-43").await;
+    *world.store.swapped.lock().unwrap() = Some(others);
+    world.clock.advance(31 * SECOND);
+    let error = world.process().token(&key).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StoreContractViolated);
+}
+
+#[tokio::test]
+async fn x17_t_b10_clocks_that_jump_do_no_harm() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
+    // The wall clock goes back ten years; the token's own time passes all the same.
+    world.clock.step_back(10 * 365 * 24 * 3600 * SECOND);
+    world.clock.advance(3600 * SECOND);
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
+    assert_eq!(world.server.refreshes(), 1);
+}
+
+#[tokio::test]
+async fn x35_a_drain_waits_for_what_is_under_way_and_begins_nothing() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    let idle = world.connect_as(&connections, "user-43").await;
+    world.expire();
+    world.server.hold();
+    let asked = tokio::spawn({
+        let (connections, key) = (connections.clone(), key.clone());
+        async move { connections.token(&key).await.unwrap().expose().to_owned() }
+    });
+    world.until(|| world.server.refreshes() == 1).await;
+    let drained = tokio::spawn({
+        let connections = connections.clone();
+        async move { connections.drain(60 * SECOND).await }
+    });
+    world.clock.settle().await;
+    assert!(!drained.is_finished());
+    assert_eq!(connections.token(&idle).await.unwrap_err().kind(), ErrorKind::Interrupted);
+    world.server.let_go();
+    assert_eq!(drained.await.unwrap().unfinished, 0);
+    assert_eq!(asked.await.unwrap(), "AT-3");
+    assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-3");
+}
+
+#[tokio::test]
+async fn a_token_is_served_for_thirty_seconds_without_asking_the_store() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    let loads = world.store.count("load");
+    for _ in 0..29 {
+        connections.token(&key).await.unwrap();
+        world.clock.advance(SECOND);
+    }
+    assert_eq!(world.store.count("load"), loads);
+    world.process().disconnect(&key).await.unwrap();
+    world.clock.advance(SECOND);
+    assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::NotConnected);
+}
+
+#[tokio::test]
+async fn refresh_now_replaces_a_good_token_once_for_all_who_ask() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    let tasks: Vec<_> = (0..50)
+        .map(|_| {
+            let (connections, key) = (connections.clone(), key.clone());
+            tokio::spawn(async move { connections.refresh_now(&key).await.unwrap().expose().to_owned() })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), "AT-2");
+    }
+    assert_eq!(world.server.refreshes(), 1);
+    assert_eq!(connections.refresh_now(&key).await.unwrap().expose(), "AT-3");
+}
