@@ -39,8 +39,9 @@ pub use self::clock::{Clock, SystemClock};
 pub use self::configured::ConfiguredProvider;
 pub use self::connection_key::{ConnectionId, ConnectionKey, Shard, UserTag};
 pub use self::connections::{
-    AccessToken, Complete, Connected, Connection, Connections, ConnectionsBuilder, Disconnected, Drained,
-    Event, EventKind, Events, Handle, Health, Listing, Next, ReconnectReason, Removal, SignIn,
+    AccessToken, BearerChallenge, Complete, Connected, Connection, Connections, ConnectionsBuilder,
+    Disconnected, Drained, Event, EventKind, Events, Handle, Health, Listing, Next, ReconnectReason, Removal,
+    SendRequest, SignIn, Sweep, Swept,
 };
 pub use self::credentials::{ClientAuthentication, ClientCredentials};
 pub use self::endpoints::{EndpointUrls, Endpoints, Pattern, Variable, VariableSource, VariableSources};

@@ -8,8 +8,10 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use authflow_core::{ErrorKind, EventKind, Next, ReconnectReason, Recovery};
-use connections_support::{Fault, Rotates, SECOND, World};
+use authflow_core::{
+    ErrorKind, EventKind, Next, ReconnectReason, Recovery, Removal, Remove, TokenStore as _,
+};
+use connections_support::{Rotates, SECOND, World};
 
 #[tokio::test]
 async fn f1_a_thousand_tasks_at_expiry_make_one_request() {
@@ -210,176 +212,6 @@ async fn f9_t_b6_what_the_store_does_not_take_is_served_from_memory_and_saved_la
     assert_eq!(world.server.refreshes(), 1);
 }
 
-#[tokio::test]
-async fn x8_a_save_whose_answer_was_lost_is_not_made_twice() {
-    let (world, connections, key) = World::connected(Rotates::Strictly).await;
-    world.expire();
-    world.store.lost_writes.store(1, std::sync::atomic::Ordering::SeqCst);
-    let token = connections.token(&key).await.unwrap();
-    assert_eq!((token.expose(), token.is_saved()), ("AT-2", true));
-    assert_eq!(token.version().counter(), 2);
-    assert_eq!(world.store.count("save"), 1);
-}
-
-#[tokio::test]
-async fn x12_a_lost_answer_of_a_strict_provider_is_named() {
-    let (world, connections, key) = World::connected(Rotates::Strictly).await;
-    world.expire();
-    world.server.fault(Fault::LoseAnswer);
-    let error = connections.token(&key).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Network);
-    assert_eq!(world.server.refreshes(), 1, "it is not sent again at once");
-    world.clock.advance(5 * SECOND);
-    let other = world.process();
-    let error = other.token(&key).await.unwrap_err();
-    assert_eq!((error.kind(), error.recovery()), (ErrorKind::RotationLost, Recovery::Reconnect));
-    assert_eq!(world.server.refreshes(), 2);
-    assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::RotationLost);
-    assert_eq!(world.server.refreshes(), 2);
-}
-
-#[tokio::test]
-async fn x12_a_lost_request_costs_nothing() {
-    let (world, connections, key) = World::connected(Rotates::Strictly).await;
-    world.expire();
-    world.server.fault(Fault::LoseRequest);
-    assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::Network);
-    world.clock.advance(5 * SECOND);
-    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
-    assert_eq!(world.server.most_uses(), 1);
-}
-
-#[tokio::test]
-async fn x12_with_grace_or_without_rotation_it_is_sent_again_at_once() {
-    for rotates in [Rotates::WithGrace, Rotates::Never] {
-        let (world, connections, key) = World::connected(rotates).await;
-        world.expire();
-        world.server.fault(Fault::LoseAnswer);
-        assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-3");
-        assert_eq!((world.server.refreshes(), world.server.most_uses()), (2, 2));
-        assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-3");
-    }
-}
-
-/// A strict provider may end the whole family at the second use: while the access token is good, that is not risked.
-#[tokio::test]
-async fn r6_a_refresh_token_in_doubt_waits_until_there_is_nothing_to_lose() {
-    let (world, connections, key) = World::connected(Rotates::Strictly).await;
-    world.server.fault(Fault::LoseAnswer);
-    world.clock.advance(3590 * SECOND);
-    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
-    world.clock.settle().await;
-    assert_eq!(world.server.refreshes(), 1);
-    world.clock.advance(3 * SECOND);
-    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
-    assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-1");
-    world.clock.settle().await;
-    assert_eq!(world.server.refreshes(), 1);
-    world.clock.advance(10 * SECOND);
-    assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::RotationLost);
-}
-
-#[tokio::test]
-async fn x13_an_unavailable_provider_is_asked_once_and_retry_after_is_kept_to() {
-    let (world, connections, key) = World::connected(Rotates::Strictly).await;
-    world.expire();
-    world.server.fault(Fault::Answer(503, &[("retry-after", "120")], "<html>"));
-    world.server.hold();
-    let tasks: Vec<_> = (0..100)
-        .map(|_| {
-            let (connections, key) = (connections.clone(), key.clone());
-            tokio::spawn(async move { connections.token(&key).await.unwrap_err() })
-        })
-        .collect();
-    world.until(|| world.server.refreshes() == 1).await;
-    world.server.let_go();
-    for task in tasks {
-        let error = task.await.unwrap();
-        assert_eq!(error.kind(), ErrorKind::Unavailable);
-        assert!(matches!(error.recovery(), Recovery::Retry { after: Some(_) }));
-    }
-    world.clock.advance(119 * SECOND);
-    let error = connections.token(&key).await.unwrap_err();
-    assert_eq!(error.recovery(), Recovery::Retry { after: Some(SECOND) });
-    assert_eq!(world.server.refreshes(), 1);
-    world.clock.advance(2 * SECOND);
-    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
-    assert_eq!(world.server.refreshes(), 2);
-}
-
-#[tokio::test]
-async fn x13_retry_after_of_ten_years_is_capped() {
-    let (world, connections, key) = World::connected(Rotates::Strictly).await;
-    world.expire();
-    world.server.fault(Fault::Answer(429, &[("retry-after", "315360000")], "{}"));
-    assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::RateLimited);
-    world.clock.advance(3601 * SECOND);
-    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
-}
-
-/// T-B7: by the parsed code, and only that one.
-#[tokio::test]
-async fn x14_t_b7_no_other_answer_ends_a_connection() {
-    let faults = [
-        (Fault::Answer(500, &[], r#"{"error":"invalid_grant"}"#), ErrorKind::Unavailable),
-        (Fault::Answer(502, &[], "<html>invalid_grant</html>"), ErrorKind::Unavailable),
-        (Fault::Answer(400, &[], r#"{"error":"invalid_client"}"#), ErrorKind::Refused),
-        (Fault::Answer(400, &[], r#"{"error":"invalid_grant_x"}"#), ErrorKind::Refused),
-        (Fault::Answer(408, &[], "invalid_grant"), ErrorKind::InvalidResponse),
-        (Fault::Answer(429, &[], "{}"), ErrorKind::RateLimited),
-        (Fault::NotSent, ErrorKind::Network),
-    ];
-    for (fault, kind) in faults {
-        let (world, connections, key) = World::connected(Rotates::Strictly).await;
-        world.expire();
-        world.server.fault(fault.clone());
-        assert_eq!(connections.token(&key).await.unwrap_err().kind(), kind, "{fault:?}");
-        world.clock.advance(10 * SECOND);
-        assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2", "{fault:?}");
-    }
-}
-
-#[tokio::test]
-async fn f20_failures_in_a_row_are_further_and_further_apart() {
-    let (world, connections, key) = World::connected(Rotates::Strictly).await;
-    world.expire();
-    for _ in 0..2000 {
-        world.server.fault(Fault::NotSent);
-    }
-    for _ in 0..3600 {
-        assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::Network);
-        world.clock.advance(SECOND);
-    }
-    let refreshes = world.server.refreshes();
-    assert!((10..40).contains(&refreshes), "{refreshes} in an hour");
-}
-
-#[tokio::test]
-async fn f21_a_good_token_is_served_while_its_refresh_fails() {
-    let (world, connections, key) = World::connected(Rotates::Strictly).await;
-    world.clock.advance(3590 * SECOND);
-    world.server.fault(Fault::Answer(503, &[], ""));
-    for _ in 0..10 {
-        assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
-        world.clock.settle().await;
-    }
-    assert_eq!(world.server.refreshes(), 1);
-}
-
-#[tokio::test]
-async fn f21_a_good_token_is_served_although_the_provider_ended_the_connection() {
-    let (world, connections, key) = World::connected(Rotates::Strictly).await;
-    world.server.end_all();
-    world.clock.advance(3590 * SECOND);
-    for _ in 0..10 {
-        assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
-        world.clock.settle().await;
-    }
-    assert_eq!(world.server.refreshes(), 1);
-    world.clock.advance(10 * SECOND);
-    assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::NeedsReconnect);
-}
-
 /// T-B8: the provider takes three times as long as the lease.
 #[tokio::test]
 async fn f11_t_b8_a_slow_refresh_keeps_its_lease() {
@@ -446,20 +278,16 @@ async fn f12_r3_a_holder_that_stopped_overwrites_nothing() {
 async fn f16_t_b3_a_disconnect_beats_the_refresh_under_way() {
     let (world, connections, key) = World::connected(Rotates::Strictly).await;
     world.expire();
-    world.server.hold();
+    world.store.saves_open.send_replace(false);
     let asked = tokio::spawn({
         let (connections, key) = (connections.clone(), key.clone());
         async move { connections.token(&key).await }
     });
     world.until(|| world.server.refreshes() == 1).await;
-    let other = world.process();
-    let disconnected = tokio::spawn({
-        let key = key.clone();
-        async move { other.disconnect(&key).await.unwrap() }
-    });
-    world.until(|| world.server.revoked().len() == 1).await;
-    world.server.let_go();
-    disconnected.await.unwrap().removal.unwrap();
+    world.clock.settle().await;
+    let disconnected = world.process().disconnect(&key).await.unwrap();
+    assert_eq!(disconnected.removal.unwrap(), Removal::Removed);
+    world.store.saves_open.send_replace(true);
     assert_eq!(asked.await.unwrap().unwrap_err().kind(), ErrorKind::NotConnected);
     assert_eq!(world.server.revoked(), ["RT-1", "RT-2"], "what came too late is revoked");
     assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::NotConnected);
@@ -467,36 +295,22 @@ async fn f16_t_b3_a_disconnect_beats_the_refresh_under_way() {
 }
 
 #[tokio::test]
-async fn x33_a_panic_wakes_its_waiters_and_the_next_call_works() {
-    let (world, connections, key) = World::connected(Rotates::Never).await;
+async fn f16_a_refresh_that_is_refused_because_of_a_disconnect_says_so() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    let mut events = connections.subscribe();
     world.expire();
-    world.server.fault(Fault::Panic);
-    let error = connections.token(&key).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Interrupted);
-    assert!(matches!(error.recovery(), Recovery::Retry { .. }));
-    let again = world.clock.drive(async move { connections.token(&key).await.unwrap().expose().to_owned() });
-    assert_eq!(again.await, "AT-2", "the lease of the dead task has ended by itself");
-}
-
-#[tokio::test]
-async fn x34_another_connections_record_is_not_read() {
-    let (world, connections, key) = World::connected(Rotates::Strictly).await;
-    let others = world.connect_as(&connections, "user-43").await;
-    *world.store.swapped.lock().unwrap() = Some(others);
-    world.clock.advance(31 * SECOND);
-    let error = world.process().token(&key).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::StoreContractViolated);
-}
-
-#[tokio::test]
-async fn x17_t_b10_clocks_that_jump_do_no_harm() {
-    let (world, connections, key) = World::connected(Rotates::Strictly).await;
-    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
-    // The wall clock goes back ten years; the token's own time passes all the same.
-    world.clock.step_back(10 * 365 * 24 * 3600 * SECOND);
-    world.clock.advance(3600 * SECOND);
-    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
-    assert_eq!(world.server.refreshes(), 1);
+    world.server.end_all();
+    world.server.hold();
+    let asked = tokio::spawn({
+        let (connections, key) = (connections.clone(), key.clone());
+        async move { connections.token(&key).await }
+    });
+    world.until(|| world.server.refreshes() == 1).await;
+    world.store.inner.remove(&key, Remove::new(SECOND)).await.unwrap();
+    world.server.let_go();
+    assert_eq!(asked.await.unwrap().unwrap_err().kind(), ErrorKind::NotConnected);
+    drop((connections, world));
+    assert_eq!(events.next().await, None, "it does not need to be connected again");
 }
 
 #[tokio::test]

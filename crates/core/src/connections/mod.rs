@@ -2,6 +2,7 @@
 
 mod access;
 mod builder;
+mod challenge;
 mod complete;
 mod contents;
 mod disconnect;
@@ -19,7 +20,9 @@ mod point_tests;
 mod refresh;
 mod save;
 mod sealer;
+mod send;
 mod slots;
+mod sweep;
 mod wait;
 
 use std::fmt;
@@ -29,18 +32,22 @@ use std::time::Duration;
 
 pub use self::access::AccessToken;
 pub use self::builder::ConnectionsBuilder;
+pub use self::challenge::BearerChallenge;
 pub use self::complete::{Complete, Connected, SignIn};
 pub use self::contents::ReconnectReason;
 pub use self::disconnect::{Disconnected, Removal};
 pub use self::event::{Event, EventKind, Events, Next};
 pub use self::handle::Handle;
 pub use self::list::{Connection, Health, Listing};
+pub use self::send::SendRequest;
+pub use self::sweep::{Sweep, Swept};
 
 use crate::binding::{Binding, User};
 use crate::callback::AuthorizationResponse;
 use crate::connection_key::ConnectionKey;
 use crate::error::{Error, Operation, Result};
 use crate::flow::{Begin, Flow};
+use crate::http_client::HttpRequest;
 use crate::scopes::Scopes;
 
 use self::inner::Inner;
@@ -209,6 +216,47 @@ impl Connections {
         let demand = Demand::Newer { than: None, rejected: false };
         let token = self.0.obtain(&slot, demand).await;
         token.map_err(|error| failure::at(error, key, Operation::Token))
+    }
+
+    /// Sends an API request with the connection's token, in the provider's way, to one of the provider's
+    /// [`api_origins`](crate::Endpoints::api_origins) and nowhere else.
+    ///
+    /// Where the API answers 401, and does not say that the request or the scopes are what is wrong
+    /// ([`BearerChallenge`]), the token is refreshed, once for all who were refused with it, and the request is sent once
+    /// more: if its method is idempotent, or the caller says that it is [`replayable`](SendRequest::replayable). Any status is
+    /// an answer, not an error; so is a 401 where no other token is to be had.
+    ///
+    /// A token whose end the provider did not tell is served until a 401 comes: report one that came by other ways with
+    /// [`token_refused`](Self::token_refused).
+    pub fn send(&self, key: &ConnectionKey, request: HttpRequest) -> SendRequest {
+        SendRequest::new(Arc::clone(&self.0), key.clone(), request)
+    }
+
+    /// Another token instead of one that an API refused with 401; `None` if there is no other to be had. For those who send
+    /// their requests themselves; [`send`](Self::send) does this.
+    ///
+    /// # Errors
+    ///
+    /// As [`token`](Self::token).
+    pub async fn token_refused(&self, refused: &AccessToken) -> Result<Option<AccessToken>> {
+        let key = refused.key();
+        let replaced = match self.0.provider(key.provider_id()) {
+            Ok(provider) => self.0.replace(provider, &self.0.slot(key), refused).await,
+            Err(error) => Err(error),
+        };
+        replaced.map_err(|error| failure::at(error, key, Operation::Token))
+    }
+
+    /// Goes through the connections that are due, and refreshes them, so that the refresh tokens of idle users do not lapse
+    /// ([`keep_alive`](ConnectionsBuilder::keep_alive)). To be run now and then, by one worker or by many.
+    pub fn sweep(&self) -> Sweep {
+        Sweep::keep_alive(Arc::clone(&self.0))
+    }
+
+    /// Goes through all connections, and seals those anew that were sealed with another key than the one that writes. After
+    /// it the old key can go. Every refresh does so too.
+    pub fn reseal(&self) -> Sweep {
+        Sweep::reseal(Arc::clone(&self.0))
     }
 
     /// Ends a connection: removes it, with a tombstone that beats every refresh under way, and has the provider revoke its

@@ -98,7 +98,10 @@ impl Flight {
         // What an earlier attempt left in doubt stays in doubt when this one was not used.
         let in_doubt = fate == Fate::Unknown || mark.attempt > 1;
         let wait = inner.settings.cool_down.after(1, error.retry_after(), jitter());
-        let release = Release::new().due_at(saturating_add(inner.clock.now(), wait));
+        let release = match plan::due_at(&view.contents, &provider.policy) {
+            Some(due_at) => Release::new().due_at(due_at.max(saturating_add(inner.clock.now(), wait))),
+            None => Release::new(),
+        };
         self.release(holder, if in_doubt { release.keep_mark() } else { release }).await;
         Err(error)
     }

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::connection_key::ConnectionKey;
 use crate::error::Error;
+use crate::token_store::Version;
 
 use super::access::AccessToken;
 
@@ -29,8 +30,8 @@ pub(super) struct State {
     pub(super) cached: Option<Cached>,
     pub(super) flight: Option<Running>,
     pub(super) failure: Option<Failure>,
-    /// When a refusal by an API last made a token be replaced, by the monotonic clock.
-    pub(super) forced_at: Option<Duration>,
+    /// The version that replaced a token which an API refused, and when, by the monotonic clock.
+    pub(super) forced: Option<(Version, Duration)>,
     /// Counts what was forgotten, so that a flight that began before does not put it back.
     pub(super) forgotten: u64,
     next_flight: u64,
@@ -103,7 +104,7 @@ impl Slot {
         let mut state = self.lock();
         state.cached = None;
         state.failure = None;
-        state.forced_at = None;
+        state.forced = None;
         state.forgotten = state.forgotten.wrapping_add(1);
         drop(state);
         self.changed();

@@ -180,6 +180,10 @@ impl Flow {
         Begin::new(self, Binding::new_browser())
     }
 
+    pub(crate) fn http_client(&self) -> &dyn HttpClient {
+        &*self.inner.http
+    }
+
     pub(crate) fn limits(&self) -> &Limits {
         &self.inner.limits
     }

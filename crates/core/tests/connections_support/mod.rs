@@ -3,6 +3,7 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -16,7 +17,7 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use authflow_core::quirks::{Rotation, TokenPlacement};
+use authflow_core::quirks::Rotation;
 use authflow_core::{
     AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, ConnectionKey, Connections,
     ConnectionsBuilder, Flow, KeyRing, MemoryStateStore, MemoryTokenStore, Provider, Quirks, User,
@@ -48,7 +49,6 @@ impl World {
             Rotates::Never => Rotation::None,
         };
         quirks.token_response.fields.account = Some("/account".to_owned());
-        let _: &TokenPlacement = &quirks.access_token_usage.placement;
         Self {
             clock,
             server: Arc::new(Server::new(rotates)),

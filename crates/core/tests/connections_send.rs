@@ -1,0 +1,161 @@
+//! API requests with a connection's token.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod connections_support;
+
+use authflow_core::http::Method;
+use authflow_core::url::Url;
+use authflow_core::{BearerChallenge, ErrorKind, HttpRequest};
+use connections_support::{Rotates, SECOND, World};
+
+const INVALID_TOKEN: &str = r#"Bearer realm="api", error="invalid_token""#;
+
+fn get() -> HttpRequest {
+    HttpRequest::get(Url::parse("https://api.example/me").unwrap())
+}
+
+fn post() -> HttpRequest {
+    HttpRequest::new(Method::POST, Url::parse("https://api.example/posts").unwrap()).with_body("text")
+}
+
+#[tokio::test]
+async fn a_request_carries_the_token() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    let response = connections.send(&key, get()).await.unwrap();
+    assert_eq!(response.status, 200);
+    assert_eq!(world.server.api(), ["AT-1"]);
+}
+
+#[tokio::test]
+async fn a_request_goes_to_the_providers_api_only() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    for url in ["https://api.example.evil.example/", "http://api.example/", "https://evil.example/"] {
+        let request = HttpRequest::get(Url::parse(url).unwrap());
+        let error = connections.send(&key, request).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ForeignOrigin, "{url}");
+    }
+    assert!(world.server.api().is_empty());
+}
+
+#[tokio::test]
+async fn f22_a_refused_token_is_replaced_and_the_request_sent_once_more() {
+    for challenge in ["", INVALID_TOKEN, "Bearer", r#"Basic realm="x""#] {
+        let (world, connections, key) = World::connected(Rotates::Strictly).await;
+        world.server.api_answers(401, challenge);
+        let response = connections.send(&key, get()).await.unwrap();
+        assert_eq!(response.status, 200, "{challenge}");
+        assert_eq!(world.server.api(), ["AT-1", "AT-2"]);
+        assert_eq!(world.server.refreshes(), 1);
+    }
+}
+
+#[tokio::test]
+async fn f22_a_hundred_refusals_make_one_refresh() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.server.hold();
+    for _ in 0..100 {
+        world.server.api_answers(401, INVALID_TOKEN);
+    }
+    let tasks: Vec<_> = (0..100)
+        .map(|_| {
+            let (connections, key) = (connections.clone(), key.clone());
+            tokio::spawn(async move { connections.send(&key, get()).await.unwrap().status })
+        })
+        .collect();
+    world.until(|| world.server.api().len() == 100).await;
+    world.server.let_go();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), 200);
+    }
+    assert_eq!(world.server.refreshes(), 1);
+}
+
+/// MCP TypeScript SDK 7146eede0: no loop.
+#[tokio::test]
+async fn f22_an_api_that_refuses_every_token_is_asked_twice_and_refreshed_for_once() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    for _ in 0..10 {
+        world.server.api_answers(401, INVALID_TOKEN);
+    }
+    for _ in 0..5 {
+        assert_eq!(connections.send(&key, get()).await.unwrap().status, 401);
+    }
+    assert_eq!(world.server.api(), ["AT-1", "AT-2", "AT-2", "AT-2", "AT-2", "AT-2"]);
+    assert_eq!(world.server.refreshes(), 1);
+}
+
+/// RFC 6750 §3.1.
+#[tokio::test]
+async fn other_refusals_are_not_answered_with_a_refresh() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    let answers = [
+        (401, r#"Bearer error="insufficient_scope", scope="admin""#),
+        (401, r#"Bearer error="invalid_request""#),
+        (403, INVALID_TOKEN),
+        (500, ""),
+    ];
+    for (status, challenge) in answers {
+        world.server.api_answers(status, challenge);
+        let response = connections.send(&key, get()).await.unwrap();
+        assert_eq!(response.status, status);
+        if status == 401 {
+            assert!(BearerChallenge::of(&response.headers).unwrap().error.is_some());
+        }
+    }
+    assert_eq!(world.server.refreshes(), 0);
+}
+
+#[tokio::test]
+async fn f23_a_body_is_sent_again_only_where_the_caller_says_so() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.server.api_answers(401, INVALID_TOKEN);
+    assert_eq!(connections.send(&key, post()).await.unwrap().status, 401);
+    assert_eq!(world.server.api(), ["AT-1"]);
+    assert_eq!(connections.send(&key, post()).await.unwrap().status, 200, "with the token that came of it");
+    assert_eq!(world.server.api(), ["AT-1", "AT-2"]);
+    world.clock.advance(61 * SECOND);
+    world.server.api_answers(401, INVALID_TOKEN);
+    assert_eq!(connections.send(&key, post()).replayable().await.unwrap().status, 200);
+    assert_eq!(world.server.api()[2..], ["AT-2", "AT-3"]);
+}
+
+/// Two processes are refused with one token: the second finds the first one's refresh.
+#[tokio::test]
+async fn f22_another_processes_refresh_is_adopted() {
+    let (world, one, key) = World::connected(Rotates::Strictly).await;
+    let other = world.process();
+    assert_eq!(other.token(&key).await.unwrap().expose(), "AT-1");
+    world.server.api_answers(401, INVALID_TOKEN);
+    one.send(&key, get()).await.unwrap();
+    world.server.api_answers(401, INVALID_TOKEN);
+    assert_eq!(other.send(&key, get()).await.unwrap().status, 200);
+    assert_eq!(world.server.refreshes(), 1);
+    assert_eq!(world.server.api(), ["AT-1", "AT-2", "AT-1", "AT-2"]);
+}
+
+#[tokio::test]
+async fn an_expiry_that_nobody_told_is_learned_from_a_401() {
+    let world = World::new(Rotates::Strictly);
+    world.server.expires_in(None);
+    let connections = world.process();
+    let key = world.connect(&connections).await;
+    world.clock.advance(1_000_000 * SECOND);
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
+    world.server.api_answers(401, INVALID_TOKEN);
+    assert_eq!(connections.send(&key, get()).await.unwrap().status, 200);
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
+}
+
+#[tokio::test]
+async fn a_refused_token_whose_refresh_is_refused_is_not_served_again() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.server.end_all();
+    world.server.api_answers(401, INVALID_TOKEN);
+    let error = connections.send(&key, get()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NeedsReconnect);
+    for connections in [&connections, &world.process()] {
+        assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::NeedsReconnect);
+    }
+    assert_eq!(world.server.refreshes(), 1);
+}
