@@ -358,3 +358,14 @@ async fn h1_no_debug_shows_a_token() {
     let error = connections.token(&key).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("RT-1"), "{error}");
 }
+
+#[tokio::test]
+async fn b11_a_provider_id_that_is_not_known_is_cleaned_before_it_is_shown() {
+    let world = World::new(Rotates::Strictly);
+    let connections = world.process();
+    let response = AuthorizationResponse::from_query("code=c&state=s").unwrap();
+    let error = connections.complete("p\r\nplanted", &response, &binding()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage);
+    assert!(connections.begin("p\r\nplanted", &binding()).is_err());
+    assert!(!error.to_string().contains('\n'), "{error}");
+}

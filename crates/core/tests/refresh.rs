@@ -366,3 +366,29 @@ async fn refresh_now_replaces_a_good_token_once_for_all_who_ask() {
     assert_eq!(world.server.refreshes(), 1);
     assert_eq!(connections.refresh_now(&key).await.unwrap().expose(), "AT-3");
 }
+
+/// The same on two threads, where steps really interleave.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f1_f2_on_two_threads_no_refresh_token_is_used_twice() {
+    let (world, one, key) = World::connected(Rotates::Strictly).await;
+    // A refresh elsewhere is waited for by the clock, which nobody moves here: each process has its own connection.
+    let keys = [key, world.connect_as(&one, "user-43").await];
+    for round in 0..100 {
+        world.expire();
+        let tasks: Vec<_> = (0..40)
+            .map(|at| {
+                let (connections, key) = (one.clone(), keys[at % 2].clone());
+                tokio::spawn(async move {
+                    let handle = connections.handle(&key).unwrap();
+                    let tokens = (handle.token().await.unwrap(), connections.token(&key).await.unwrap());
+                    assert_eq!(tokens.0.expose(), tokens.1.expose());
+                    tokens.0.version().counter()
+                })
+            })
+            .collect();
+        for task in tasks {
+            assert_eq!(task.await.unwrap(), round + 2);
+        }
+    }
+    assert_eq!((world.server.refreshes(), world.server.most_uses()), (200, 1));
+}

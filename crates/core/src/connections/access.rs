@@ -28,7 +28,8 @@ pub(super) struct View {
 #[derive(Clone)]
 pub struct AccessToken(pub(super) Arc<Held>);
 
-/// One more pointer, so that each handle can count its own.
+/// One more pointer, so that each handle can count its own, and no two counts share a cache line.
+#[repr(align(64))]
 pub(super) struct Held(pub(super) Arc<View>);
 
 impl AccessToken {

@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::flow::Completed;
 use crate::scopes::Scopes;
 use crate::state::StoreErrorKind;
+use crate::text;
 use crate::token::TokenSet;
 use crate::token_store::{Incarnation, Loaded, SealedBytes, Version, Write};
 
@@ -163,7 +164,7 @@ impl IntoFuture for Complete {
         let provider_id = self.provider_id.clone();
         Box::pin(async move {
             let connected = inner.detached(self.run()).await;
-            connected.map_err(|error| error.at(&provider_id, Operation::Complete))
+            connected.map_err(|error| error.at(&text::clean(&provider_id, 128), Operation::Complete))
         })
     }
 }

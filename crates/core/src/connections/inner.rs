@@ -13,10 +13,11 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::connection_key::ConnectionKey;
-use crate::error::{Error, Result};
+use crate::error::{Error, Operation, Result};
 use crate::flow::Flow;
 use crate::random;
 use crate::state::{StoreError, StoreErrorKind};
+use crate::text;
 use crate::token_store::{Record, TokenStore, Version};
 
 use super::access::View;
@@ -27,6 +28,9 @@ use super::point::{Point, Probe};
 use super::sealer::Sealer;
 use super::slots::{Slot, Slots};
 use super::wait::within;
+
+/// How much of a provider id that is not known is shown, in characters.
+const MAX_SHOWN: usize = 64;
 
 /// What the builder set.
 #[derive(Clone, Debug)]
@@ -65,8 +69,10 @@ pub(super) struct Inner {
 impl Inner {
     pub(super) fn provider(&self, id: &str) -> Result<&Registered> {
         self.providers.get(id).ok_or_else(|| {
+            // It may come from a URL.
+            let id = text::clean(id, MAX_SHOWN);
             Error::usage("no flow of this provider id was given to Connections::builder()")
-                .at(id, crate::error::Operation::Token)
+                .at(&id, Operation::Token)
         })
     }
 
