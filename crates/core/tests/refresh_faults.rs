@@ -4,6 +4,8 @@
 
 mod connections_support;
 
+use std::sync::atomic::Ordering;
+
 use authflow_core::{ErrorKind, Recovery};
 use connections_support::{Fault, Rotates, SECOND, World};
 
@@ -170,7 +172,7 @@ async fn f21_a_good_token_is_served_although_the_provider_ended_the_connection()
 async fn x8_a_save_whose_answer_was_lost_is_not_made_twice() {
     let (world, connections, key) = World::connected(Rotates::Strictly).await;
     world.expire();
-    world.store.lost_writes.store(1, std::sync::atomic::Ordering::SeqCst);
+    world.store.lost_writes.store(1, Ordering::SeqCst);
     let token = connections.token(&key).await.unwrap();
     assert_eq!((token.expose(), token.is_saved()), ("AT-2", true));
     assert_eq!(token.version().counter(), 2);
@@ -208,4 +210,33 @@ async fn x17_t_b10_clocks_that_jump_do_no_harm() {
     world.clock.advance(3600 * SECOND);
     assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
     assert_eq!(world.server.refreshes(), 1);
+}
+
+/// The first holder stops between the answer and the save; the second finds the refresh token used up and writes so. What
+/// the first one got is newer than that verdict.
+#[tokio::test]
+async fn f12_what_the_provider_gave_beats_the_verdict_that_it_is_lost() {
+    let (world, one, key) = World::connected(Rotates::Strictly).await;
+    let other = world.process();
+    world.expire();
+    world.store.held_saves.store(1, Ordering::SeqCst);
+    world.store.saves_open.send_replace(false);
+    world.store.loses_leases.store(true, Ordering::SeqCst);
+    let first = tokio::spawn({
+        let key = key.clone();
+        async move { one.token(&key).await.unwrap() }
+    });
+    world.until(|| world.server.refreshes() == 1).await;
+    world.clock.settle().await;
+    // The save hangs as a stopped process does: shorter than its own deadline, longer than its lease is renewed.
+    world.clock.advance(4 * SECOND);
+    world.clock.settle().await;
+    world.store.loses_leases.store(false, Ordering::SeqCst);
+    world.store.end_lease(&key).await;
+    assert_eq!(other.token(&key).await.unwrap_err().kind(), ErrorKind::RotationLost);
+    assert_eq!(world.process().token(&key).await.unwrap_err().kind(), ErrorKind::RotationLost);
+    world.store.saves_open.send_replace(true);
+    let token = first.await.unwrap();
+    assert_eq!((token.expose(), token.is_saved(), token.version().counter()), ("AT-2", true, 3));
+    assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-2");
 }
