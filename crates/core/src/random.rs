@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forked_process_does_not_draw_its_parents_values() {
+    fn a10_a_forked_process_does_not_draw_its_parents_values() {
         let [mut parent, mut same, mut forked] = [(); 3].map(|()| {
             let mut generator = None;
             draw_64(&mut generator, 1, Some(1));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_lasts_for_64_flows() {
+    fn a10_a_seed_lasts_for_64_flows() {
         let mut generator = None;
         draw_64(&mut generator, 1, Some(1));
         for _ in 1..64 {
