@@ -163,10 +163,6 @@ impl Shard {
                 // A shard with a few entries has room for a few.
                 let mut chunk = if self.chunks.is_empty() { Vec::new() } else { Vec::with_capacity(CHUNK) };
                 chunk.push(entry);
-                if !self.chunks.is_empty() && self.chunks.len() == self.chunks.capacity() {
-                    // In large steps: small lists given up on the way would lie about and pin the memory around them.
-                    self.chunks.reserve_exact(self.chunks.len().max(CHUNK));
-                }
                 self.chunks.push(chunk);
             }
         }
@@ -268,4 +264,41 @@ fn key_at(chunks: &[Vec<Entry>], at: u32) -> Option<&[u8; 32]> {
 /// Eight bytes of the key: it is a hash already, over a state that we drew.
 fn hash(key: &[u8; 32]) -> u64 {
     key.first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::state::PendingFlow;
+
+    fn key(n: u64) -> StateKey {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+        StateKey::from_bytes(bytes)
+    }
+
+    fn store(shard: &mut Shard, n: u64) {
+        let ttl = Duration::from_secs(600);
+        let flow = PendingFlow::new("p", "https://app.example/cb", SystemTime::UNIX_EPOCH, ttl);
+        assert!(shard.store(&key(n), Parked::new(flow), 0, 600, usize::MAX).0);
+    }
+
+    #[test]
+    fn a12_memory_is_given_back() {
+        let mut shard = Shard::default();
+        (0..10_000).for_each(|n| store(&mut shard, n));
+        assert!(shard.index.capacity() >= 10_000);
+        for n in 0..9_900 {
+            assert!(shard.take(&key(n), 0).0.is_some());
+        }
+        assert_eq!((shard.len(), shard.chunks.len()), (100, 100_usize.div_ceil(CHUNK)));
+        assert!(shard.index.capacity() < 1_000, "room for {}", shard.index.capacity());
+        for n in 9_900..10_000 {
+            assert!(shard.take(&key(n), 0).0.is_some());
+        }
+        assert_eq!((shard.len(), shard.chunks.capacity()), (0, 0));
+        assert!(shard.index.capacity() <= SMALL, "room for {}", shard.index.capacity());
+    }
 }
