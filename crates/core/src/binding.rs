@@ -153,3 +153,32 @@ impl fmt::Debug for Binding {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{Binding, process_secret};
+    use crate::state::StateKey;
+
+    /// Flows that are under way survive a new version of this crate, and no part is taken for the length of another.
+    #[test]
+    fn a7_keys_stay_what_they_are() {
+        for (length, expected) in [
+            (3, "89e9a48f9ad4b58556ddcb085df4053dd77ba41f80e577fc3d03e5d506962542"),
+            (254, "ccafe7fafa1d882670daf3d7649fb15c8b7467989e21f7c25a92f58fe6095c6b"),
+            (255, "318d1a21b46b43d94cb5f300d1090984585cab80e5e96ef1bf0eb47110c38a90"),
+            (256, "42b8435f0fa85f44f8b65ba13768b9e292e9d79c843f46b874190d6114180392"),
+        ] {
+            let key = StateKey::new("p", &"s".repeat(length), &Binding::user("t", "u")).unwrap();
+            assert_eq!(key.to_string(), expected, "{length}");
+        }
+    }
+
+    #[test]
+    fn a13_a_process_has_a_secret_of_its_own() {
+        let secret = process_secret().unwrap();
+        assert!(secret.iter().collect::<BTreeSet<_>>().len() > 8, "these are not 32 random bytes");
+        assert_eq!(secret, process_secret().unwrap());
+    }
+}

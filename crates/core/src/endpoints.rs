@@ -239,7 +239,7 @@ impl Endpoints {
                     "the variable `token` stands for the token that is revoked",
                 ));
             }
-            variable.check(name, config)?;
+            variable.check(name)?;
         }
         for (what, template) in self.templates() {
             // The revocation endpoint has a variable of its own.
@@ -248,6 +248,7 @@ impl Endpoints {
             }
         }
         let sources = VariableSources::new(config);
+        // A value of the configuration that is not allowed is found here.
         let values = Values::of(self, &sources)?;
         let first_missing = |template: &Option<Template>, comes_in_time: &dyn Fn(&Variable) -> bool| {
             let missing = template.as_ref().and_then(|template| {
@@ -395,6 +396,10 @@ fn parse(what: &str, text: &str) -> Result<Url> {
     let url = Url::parse(text).map_err(|source| {
         Error::configuration(format!("{what} is not an absolute URL")).with_source(source)
     })?;
+    // A browser's reading skips slashes until it finds a host: it would take the first segment of the path.
+    if text.split_once("://").is_none_or(|(_, rest)| rest.starts_with(['/', '\\'])) {
+        return Err(Error::configuration(format!("{what} names no host")));
+    }
     if is_secure(&url) {
         Ok(url)
     } else {

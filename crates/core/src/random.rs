@@ -8,9 +8,8 @@ use std::cell::RefCell;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rand::rand_core::OsError;
-use rand::rngs::{OsRng, StdRng};
-use rand::{RngCore as _, SeedableRng as _, TryRngCore as _};
+use rand::rngs::{StdRng, SysError, SysRng};
+use rand::{Rng as _, SeedableRng as _, TryRng as _};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -39,11 +38,11 @@ thread_local! {
 pub(crate) fn fill(bytes: &mut [u8]) -> Result<()> {
     let process = std::process::id();
     let drawn = GENERATOR.try_with(|generator| match generator.try_borrow_mut() {
-        Ok(mut generator) => draw(&mut generator, bytes, process, || StdRng::try_from_rng(&mut OsRng)),
-        Err(_) => OsRng.try_fill_bytes(bytes),
+        Ok(mut generator) => draw(&mut generator, bytes, process, || StdRng::try_from_rng(&mut SysRng)),
+        Err(_) => SysRng.try_fill_bytes(bytes),
     });
     // A thread that ends has no generator any more.
-    drawn.unwrap_or_else(|_| OsRng.try_fill_bytes(bytes)).map_err(no_randomness)
+    drawn.unwrap_or_else(|_| SysRng.try_fill_bytes(bytes)).map_err(no_randomness)
 }
 
 fn draw<E>(
@@ -71,10 +70,10 @@ fn draw<E>(
 ///
 /// [`ErrorKind::Randomness`].
 pub(crate) fn fill_from_system(bytes: &mut [u8]) -> Result<()> {
-    OsRng.try_fill_bytes(bytes).map_err(no_randomness)
+    SysRng.try_fill_bytes(bytes).map_err(no_randomness)
 }
 
-fn no_randomness(source: OsError) -> Error {
+fn no_randomness(source: SysError) -> Error {
     // RFC 6749 §10.10 has no room for anything else.
     Error::new(ErrorKind::Randomness, "the operating system gave no random bytes").with_source(source)
 }
@@ -115,11 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn a_forked_process_does_not_draw_its_parents_values() {
-        let mut parent = None;
-        draw_64(&mut parent, 1, Some(1));
-        let copy = || parent.as_ref().map(|it| Generator { random: it.random.clone(), ..*it });
-        let (mut same, mut forked) = (copy(), copy());
+    fn a10_a_forked_process_does_not_draw_its_parents_values() {
+        let [mut parent, mut same, mut forked] = [(); 3].map(|()| {
+            let mut generator = None;
+            draw_64(&mut generator, 1, Some(1));
+            generator
+        });
         let next = draw_64(&mut parent, 1, None);
         assert!(next.is_some());
         assert_eq!(draw_64(&mut same, 1, None), next, "a copy in the same process goes on alike");
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_lasts_for_64_flows() {
+    fn a10_a_seed_lasts_for_64_flows() {
         let mut generator = None;
         draw_64(&mut generator, 1, Some(1));
         for _ in 1..64 {

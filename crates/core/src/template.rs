@@ -130,6 +130,15 @@ mod tests {
     }
 
     #[test]
+    fn a_text_without_variables_is_known_at_once() {
+        for (source, literal) in
+            [("", Some("")), ("a", Some("a")), ("{{a}}", Some("{a}")), ("{a}", None), ("a{b}", None)]
+        {
+            assert_eq!(Template::parse(source).unwrap().as_literal(), literal, "{source:?}");
+        }
+    }
+
+    #[test]
     fn unbalanced_braces_are_refused() {
         for source in ["{", "}", "a{b", "a}b", "{}", "{a{b}}"] {
             assert!(Template::parse(source).is_err(), "{source}");

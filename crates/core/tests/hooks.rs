@@ -10,7 +10,7 @@ use authflow_core::rfc::{self, AuthorizationParameters};
 use authflow_core::{
     AuthorizationResponse, Binding, Call, Callback, ClientCredentials, Endpoints, ErrorKind, Flow,
     FlowManager, Grant, HttpClient, HttpRequest, HttpResponse, Limits, MemoryStateStore, Operation, Provider,
-    Result, Revocation, Secret, StateStore, TokenSet, async_trait,
+    Result, Revocation, Scopes, Secret, StateStore, TokenSet, async_trait,
 };
 use common::{Script, callback, credentials, provider, query_value, user};
 
@@ -23,13 +23,16 @@ enum Evil {
     DropsChallenge,
     DoublesScope,
     TokenOrigin,
+    TokenAtApi,
     TokenPlainHttp,
     DropsVerifier,
     DropsRedirectUri,
     DoublesParameter,
     TwoAuthentications,
     PreparesElsewhere,
+    PreparesPlainHttp,
     LooksUpElsewhere,
+    LooksUpTooMuch,
     RevokesElsewhere,
     MovesApiRequest,
     FailsAfterExchange,
@@ -102,6 +105,7 @@ impl FlowManager for Manager {
         };
         match self.evil {
             Evil::TokenOrigin => request.url = "https://evil.example/token".parse().unwrap(),
+            Evil::TokenAtApi => request.url = "https://api.example/token".parse().unwrap(),
             Evil::TokenPlainHttp => request.url = "http://as.example/token".parse().unwrap(),
             Evil::DropsVerifier => request.body = without(&request, "code_verifier"),
             Evil::DropsRedirectUri => request.body = without(&request, "redirect_uri"),
@@ -121,8 +125,15 @@ impl FlowManager for Manager {
         request: &mut HttpRequest,
     ) -> Result<()> {
         self.saw("prepare_token_request");
-        if self.evil == Evil::PreparesElsewhere {
-            http.send(elsewhere(), &Limits::default()).await?;
+        match self.evil {
+            Evil::PreparesElsewhere => {
+                http.send(elsewhere(), &Limits::default()).await?;
+            }
+            Evil::PreparesPlainHttp => {
+                let plain = HttpRequest::get("http://as.example/".parse().unwrap());
+                http.send(plain, &Limits::default()).await?;
+            }
+            _ => {}
         }
         request.headers.insert("x-signed", "yes".parse().unwrap());
         Ok(())
@@ -139,6 +150,10 @@ impl FlowManager for Manager {
         match self.evil {
             Evil::LooksUpElsewhere => {
                 http.send(elsewhere(), &Limits::default()).await?;
+            }
+            Evil::LooksUpTooMuch => {
+                let me = HttpRequest::get("https://api.example/me".parse().unwrap());
+                http.send(me, &Limits::default().with_max_body(10)).await?;
             }
             Evil::FailsAfterExchange => return Err(authflow_core::Error::invalid_response("no account")),
             _ => {}
@@ -196,18 +211,22 @@ async fn no_hook_can_switch_a_check_off() {
         (Evil::DropsChallenge, ErrorKind::Configuration, 0),
         (Evil::DoublesScope, ErrorKind::Usage, 0),
         (Evil::TokenOrigin, ErrorKind::ForeignOrigin, 0),
+        (Evil::TokenAtApi, ErrorKind::ForeignOrigin, 0),
         (Evil::TokenPlainHttp, ErrorKind::ForeignOrigin, 0),
         (Evil::DropsVerifier, ErrorKind::Configuration, 0),
         (Evil::DropsRedirectUri, ErrorKind::Configuration, 0),
         (Evil::DoublesParameter, ErrorKind::Configuration, 0),
         (Evil::TwoAuthentications, ErrorKind::Configuration, 0),
         (Evil::PreparesElsewhere, ErrorKind::ForeignOrigin, 0),
+        (Evil::PreparesPlainHttp, ErrorKind::Configuration, 0),
         (Evil::LooksUpElsewhere, ErrorKind::ForeignOrigin, 1),
+        (Evil::LooksUpTooMuch, ErrorKind::InvalidResponse, 2),
         (Evil::FailsAfterExchange, ErrorKind::InvalidResponse, 1),
     ] {
         let http = Script::new();
         let flow = Flow::builder(manager(evil)).http_client(Arc::clone(&http)).build().unwrap();
         http.json(r#"{"access_token":"planted-access-1"}"#);
+        http.json(r#"{"account":"11 bytes and more"}"#);
         let error = run(&flow).await.expect_err(&format!("{evil:?}"));
         assert_eq!(error.kind(), kind, "{evil:?}: {error}");
         assert_eq!(http.count(), sent, "{evil:?}");
@@ -215,9 +234,42 @@ async fn no_hook_can_switch_a_check_off() {
 }
 
 #[tokio::test]
+async fn the_single_step_of_a_token_request_is_checked_as_the_whole_flow_is() {
+    let grant = Grant::AuthorizationCode {
+        code: Secret::new("planted-code-1"),
+        code_verifier: Some(Secret::new("planted-verifier-1")),
+        redirect_uri: Some(common::REDIRECT_URI.into()),
+    };
+    for (evil, kind) in [
+        (Evil::Nothing, None),
+        (Evil::DropsVerifier, Some(ErrorKind::Configuration)),
+        (Evil::TokenOrigin, Some(ErrorKind::ForeignOrigin)),
+        (Evil::PreparesElsewhere, Some(ErrorKind::ForeignOrigin)),
+    ] {
+        let flow = Flow::builder(manager(evil)).http_client(Script::new()).build().unwrap();
+        match flow.token_request(&grant, &Scopes::none()).await {
+            Ok(request) => {
+                assert_eq!(kind, None, "{evil:?}");
+                assert_eq!(request.headers["x-signed"], "yes");
+            }
+            Err(error) => assert_eq!(Some(error.kind()), kind, "{evil:?}"),
+        }
+    }
+}
+
+#[test]
+fn credentials_of_a_manager_in_code_are_checked_when_the_flow_is_built() {
+    let mut careless = manager(Evil::Nothing);
+    careless.credentials = Arc::new(ClientCredentials::public("c").redirect_uri("http://app.example/"));
+    let error = Flow::builder(careless).http_client(Script::new()).build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+}
+
+#[tokio::test]
 async fn tokens_go_to_listed_origins_only() {
     let http = Script::new();
-    let flow = Flow::builder(manager(Evil::Nothing)).http_client(Arc::clone(&http)).build().unwrap();
+    let asked = Arc::new(manager(Evil::Nothing));
+    let flow = Flow::builder(Arc::clone(&asked)).http_client(Arc::clone(&http)).build().unwrap();
     let tokens = TokenSet::new("planted-access-1", std::time::SystemTime::UNIX_EPOCH);
     for foreign in [
         "https://evil.example/",
@@ -232,6 +284,10 @@ async fn tokens_go_to_listed_origins_only() {
         assert_eq!(error.kind(), ErrorKind::ForeignOrigin, "{foreign}");
         assert!(request.headers.is_empty());
     }
+    assert!(
+        !asked.seen.lock().unwrap().contains(&"authenticate"),
+        "no hook sees a token that goes elsewhere"
+    );
     let mut request = HttpRequest::get("https://api.example/me?x=1".parse().unwrap());
     flow.authenticate(&tokens, &mut request).await.unwrap();
     assert_eq!(request.headers["authorization"], "Bearer planted-access-1");

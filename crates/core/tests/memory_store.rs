@@ -82,6 +82,38 @@ async fn a12_a_used_flow_leaves_its_bucket() {
     store(&memory, 100, Some(b"one"), start()).await;
     store(&memory, 101, Some(b"one"), start()).await;
     assert_eq!(memory.len(), 2);
+    assert!(!memory.is_empty());
+
+    // The place of the used one is free: the older one keeps its own.
+    assert!(check(&memory, 101, start()).await);
+    store(&memory, 102, Some(b"one"), start()).await;
+    assert!(check(&memory, 100, start()).await, "pushed out by a flow that was used");
+    assert!(check(&memory, 102, start()).await);
+}
+
+#[tokio::test]
+async fn a12_an_expired_flow_leaves_its_bucket() {
+    let memory = MemoryStateStore::with_capacity(1000, 2);
+    store(&memory, 1, Some(b"one"), start()).await;
+    let extensions = http::Extensions::new();
+    let cx = StateContext::new(&extensions, start());
+    memory.store_state(&cx, &key(2), flow(Some(b"one")), Duration::from_secs(10)).await.unwrap();
+    memory.purge_expired(start() + Duration::from_secs(10));
+    store(&memory, 3, Some(b"one"), start() + Duration::from_secs(10)).await;
+    assert!(check(&memory, 1, start()).await, "pushed out by a flow that had expired");
+    assert!(check(&memory, 3, start()).await);
+}
+
+#[tokio::test]
+async fn a12_every_bucket_is_counted() {
+    let memory = MemoryStateStore::with_capacity(1_000_000, 2);
+    for n in 0..600 {
+        store(&memory, n, Some(&[u8::try_from(n / 3).unwrap()]), start()).await;
+    }
+    assert_eq!(memory.len(), 400);
+    for n in 0..600 {
+        assert_eq!(check(&memory, n, start()).await, n % 3 != 0, "{n}");
+    }
 }
 
 #[tokio::test]

@@ -31,6 +31,9 @@ fn mistakes_are_found_when_the_provider_is_built() {
         ("https://{nowhere}/authorize", "https://as.example/token"),
         ("https://as.example/{", "https://as.example/token"),
         ("as.example", "https://as.example/token"),
+        ("https:as.example/authorize", "https://as.example/token"),
+        ("https:///as.example/authorize", "https://as.example/token"),
+        ("https://\\as.example/authorize", "https://as.example/token"),
         ("", "https://as.example/token"),
     ] {
         let error = build(authorization, token).expect_err(authorization);
@@ -46,7 +49,13 @@ fn mistakes_are_found_when_the_provider_is_built() {
     for id in ["", "a b", "é", &"x".repeat(129)] {
         assert!(Provider::builder(id).token_endpoint("https://as.example/token").build().is_err(), "{id}");
     }
+    Provider::builder("x".repeat(128)).token_endpoint("https://as.example/token").build().unwrap();
     assert!(Provider::builder("p").build().is_err(), "no endpoint at all");
+    for scope in ["a b", "a\"\n", "é"] {
+        assert!(refusal(provider("p").default_scopes([scope]).build()).contains("scope"), "{scope}");
+    }
+    let no_base = refusal(Provider::builder("p").token_endpoint("/token").build());
+    assert!(no_base.contains("base URI"), "{no_base}");
 
     let bad_quirks = [
         r#"{"authorization": {"omit": ["state"]}}"#,
@@ -120,6 +129,97 @@ fn refusal<T: std::fmt::Debug>(built: Result<T>) -> String {
     let error = built.expect_err("a mistake");
     assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
     error.to_string()
+}
+
+#[test]
+fn a_revoked_token_is_never_part_of_the_host() {
+    let build = |endpoint: &str| provider("p").revocation_endpoint(endpoint).build();
+    for endpoint in ["https://{token}.as.example/", "https://as.example.{token}/", "https://{token}/"] {
+        let error = refusal(build(endpoint));
+        assert!(error.contains("host"), "{error}");
+    }
+    build("https://as.example/tokens/{token}").unwrap();
+}
+
+#[test]
+fn a_variable_is_not_named_as_the_token_and_what_comes_from_outside_has_a_form() {
+    let path = Variable::config(Pattern::Segment);
+    let error = refusal(provider("p").variable("token", path).config("token", "x").build());
+    assert!(error.contains("`token`"), "{error}");
+    for sources in [r#"["callback"]"#, r#"["config", "token_response"]"#] {
+        let variable: Variable = serde_json::from_str(&format!(r#"{{"sources": {sources}}}"#)).unwrap();
+        let error = refusal(provider("p").variable("region", variable).build());
+        assert!(error.contains("closed list"), "{error}");
+    }
+}
+
+#[test]
+fn a_redirect_uri_may_be_a_name_where_the_provider_says_so() {
+    let named = ClientCredentials::confidential("c", "s").redirect_uri("Some_App-SomeApp-PRD-1");
+    let ebay = provider("p").quirks(quirks(r#"{"opaque_redirect_uri": true}"#)).build().unwrap();
+    ebay.check_credentials(&named).unwrap();
+    refusal(provider("p").build().unwrap().check_credentials(&named));
+}
+
+/// A mistake in the last region of a list is one for the users of that region only.
+#[test]
+fn every_value_of_a_closed_list_is_tried() {
+    let build = |last: &str| {
+        let region = Variable::closed([VariableSource::Callback], [("a", "a.as.example"), ("b", last)]);
+        Provider::builder("p")
+            .authorization_endpoint("https://as.example/authorize")
+            .token_endpoint("https://{region}/token")
+            .variable("region", region)
+            .build()
+    };
+    build("b.as.example").unwrap();
+    for bad in ["b as.example", "u:p@b.as.example", "b.as.example:x", ""] {
+        refusal(build(bad));
+    }
+    let region = Variable::closed([VariableSource::Callback], [("a", "x"), ("b", "state")]).with_default("a");
+    let built = Provider::builder("p")
+        .authorization_endpoint("https://as.example/authorize?{region}=1")
+        .token_endpoint("https://as.example/token")
+        .variable("region", region);
+    let error = refusal(built.build());
+    assert!(error.contains("`state`"), "{error}");
+}
+
+/// A value of the configuration beside one that comes later.
+#[tokio::test]
+async fn values_of_the_configuration_are_there_at_each_call() {
+    let region = Variable::closed([VariableSource::Callback], [("eu", "eu-api.example")]).with_default("eu");
+    let built = Provider::builder("p")
+        .base_uri("https://{tenant}.as.example")
+        .authorization_endpoint("/authorize")
+        .token_endpoint("https://{region}/{tenant}/token")
+        .variable("tenant", Variable::config(Pattern::Label))
+        .variable("region", region)
+        .config("tenant", "acme")
+        .quirks(quirks(r#"{"authorization_response": {"retain": ["region"]}}"#))
+        .build()
+        .unwrap();
+    assert_eq!(built.config("tenant").unwrap().expose(), "acme");
+    assert!(built.config("region").is_none());
+    let rig = Rig::with(built, credentials());
+    let authorization = rig.flow.begin(&user()).await.unwrap();
+    assert!(authorization.url().starts_with("https://acme.as.example/authorize?"), "{}", authorization.url());
+    rig.tokens();
+    rig.finish(&common::callback(authorization.url()), &user()).await.unwrap();
+    assert_eq!(rig.http.requests()[0].url.as_str(), "https://eu-api.example/acme/token");
+}
+
+#[test]
+fn what_a_provider_has_can_be_asked() {
+    assert!(provider("p").build().unwrap().supports_refresh());
+    let none = provider("p").quirks(quirks(r#"{"refresh_policy": {"input": "none"}}"#)).build().unwrap();
+    assert!(!none.supports_refresh());
+    let has_revocation = |endpoints: &Endpoints| {
+        let config = std::collections::BTreeMap::new();
+        endpoints.resolve(&authflow_core::VariableSources::new(&config)).unwrap().has_revocation_endpoint()
+    };
+    assert!(has_revocation(provider("p").build().unwrap().endpoints()));
+    assert!(!has_revocation(&Endpoints::new("https://as.example/a", "https://as.example/t").unwrap()));
 }
 
 #[test]

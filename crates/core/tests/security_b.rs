@@ -211,6 +211,7 @@ async fn b12_what_is_no_text_is_refused_without_a_panic() {
         "code=%zz&state=x",
         "code=%",
         "code=%4",
+        "code=a%41%zz&state=x",
         "code=a%00b&state=x",
         "state=%0d%0a",
         &huge,
@@ -218,7 +219,7 @@ async fn b12_what_is_no_text_is_refused_without_a_panic() {
         let error = rig.finish(query, &user()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::CallbackMalformed);
     }
-    for query in ["", "&&&", "=", "a", "code", "?", "state=x", "+=+"] {
+    for query in ["", "&&&", "=", "a", "code", "?", "state=x", "+=+", "%41=%41"] {
         assert_eq!(rig.finish(query, &user()).await.unwrap_err().kind(), ErrorKind::StateNotFound, "{query}");
     }
 }
@@ -230,6 +231,21 @@ async fn b12_a_plus_is_a_space_and_a_code_may_hold_what_is_legal() {
     rig.tokens();
     rig.finish(&query, &user()).await.unwrap();
     assert!(rig.http.last_form().contains(&("code".to_owned(), "4/0Ab c+=".to_owned())));
+}
+
+#[tokio::test]
+async fn b12_text_of_other_languages_is_text_and_only_prose_may_hold_more() {
+    let rig = Rig::new();
+    let query = format!("{}&name=%C3%A9+%E2%9C%93", rig.begin(&user()).await);
+    rig.tokens();
+    rig.finish(&query, &user()).await.unwrap();
+    for name in ["error_description", "error_message", "error_reason"] {
+        let query = rig.begin(&user()).await.replace("code=planted-code-1", "error=server_error");
+        let error = rig.finish(&format!("{query}&{name}=a%0D%0Ab%FF"), &user()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AuthorizationFailed, "{name}");
+    }
+    let query = rig.begin(&user()).await.replace("code=planted-code-1", "error=a%0D%0Ab");
+    assert_eq!(rig.finish(&query, &user()).await.unwrap_err().kind(), ErrorKind::CallbackMalformed);
 }
 
 #[tokio::test]
@@ -421,8 +437,10 @@ async fn b19_extra_parameters_cannot_touch_the_protocol() {
         let error = rig.flow.begin(&user()).param(name, "x").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Usage, "{name}");
     }
-    let error = rig.flow.begin(&user()).param("prompt", "a").param("prompt", "b").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Usage);
+    for first in ["a", "b", ""] {
+        let error = rig.flow.begin(&user()).param("prompt", first).param("prompt", "b").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage, "{first:?}");
+    }
     let authorization = rig.flow.begin(&user()).param("login_hint", "a&scope=admin").await.unwrap();
     assert_eq!(query_value(authorization.url(), "login_hint").as_deref(), Some("a&scope=admin"));
     assert_eq!(query_value(authorization.url(), "scope").as_deref(), Some("read write"));
@@ -493,6 +511,24 @@ async fn a_callback_without_state_goes_through_its_own_method_only() {
 }
 
 #[tokio::test]
+async fn b1_a_callback_without_state_names_the_issuer_too() {
+    for (policy, iss, kind) in [
+        (IssPolicy::Required, "&iss=https%3A%2F%2Fas.example", None),
+        (IssPolicy::Required, "", Some(ErrorKind::IssuerMismatch)),
+        (IssPolicy::IfPresent, "", None),
+        (IssPolicy::IfPresent, "&iss=https%3A%2F%2Fevil.example", Some(ErrorKind::IssuerMismatch)),
+    ] {
+        let rig = with_issuer(policy);
+        rig.tokens();
+        let query = format!("code=c{iss}");
+        let install = AuthorizationResponse::from_query(&query).unwrap();
+        let finished = rig.flow.finish_install_without_state(&install).await;
+        assert_eq!(finished.err().map(|error| error.kind()), kind, "{policy:?} {iss}");
+        assert_eq!(rig.http.count(), usize::from(kind.is_none()));
+    }
+}
+
+#[tokio::test]
 async fn a_record_without_a_verifier_does_not_switch_pkce_off() {
     let rig = Rig::new();
     let mut prepared = rig.flow.prepare().await.unwrap();
@@ -501,6 +537,11 @@ async fn a_record_without_a_verifier_does_not_switch_pkce_off() {
     let response = AuthorizationResponse::from_query(&response).unwrap();
     let callback = rig.flow.callback(&prepared.pending, &response).await.unwrap();
     let error = rig.flow.exchange(&prepared.pending, callback).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StateNotFound);
+
+    let extensions = http::Extensions::new();
+    rig.flow.store_state(&extensions, &prepared.state, &user(), prepared.pending).await.unwrap();
+    let error = rig.flow.finish(&response, &user()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StateNotFound);
     assert_eq!(rig.http.count(), 0);
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use authflow_core::{Delivery, HttpError, HttpErrorKind};
-use rand::TryRngCore as _;
-use rand::rngs::OsRng;
+use rand::TryRng as _;
+use rand::rngs::SysRng;
 
 /// How often, after the first time.
 pub(crate) const RESENDS: u32 = 2;
@@ -20,6 +20,6 @@ pub(crate) fn may_help(error: &HttpError) -> bool {
 /// no resend.
 pub(crate) fn pause(resend: u32) -> Option<Duration> {
     let middle_us: u64 = 100_000 << (2 * u64::from(resend.min(RESENDS)));
-    let spread_us = OsRng.try_next_u64().ok()? % middle_us;
+    let spread_us = SysRng.try_next_u64().ok()? % middle_us;
     Some(Duration::from_micros(middle_us / 2 + spread_us))
 }

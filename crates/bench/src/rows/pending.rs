@@ -10,6 +10,7 @@ use super::runtime;
 use super::store::{authflow_pending, fill, floor_pending, random_key};
 use crate::arguments::Settings;
 use crate::floor::{self, Pendings};
+use crate::measure::Spread;
 use crate::registration::STATE_TTL;
 use crate::table::Line;
 
@@ -34,12 +35,18 @@ pub(crate) fn hold(contender: &str) -> ExitCode {
         _ => {
             let store = MemoryStateStore::with_capacity(2 * CROWD as usize, 256);
             let pending = authflow_pending();
+            let runtime = runtime();
+            let extensions = http::Extensions::new();
+            let cx = StateContext::new(&extensions, now);
+            runtime.block_on(async {
+                fill(&store, &pending, now, 1).await;
+                store.check_state(&cx, &random_key()).await.unwrap();
+            });
             let before = resident();
-            runtime().block_on(async {
+            runtime.block_on(async {
                 fill(&store, &pending, now, CROWD).await;
                 let full = resident();
                 // The calls that come anyway let go of what expired; there is no other cleaner.
-                let extensions = http::Extensions::new();
                 let later = StateContext::new(&extensions, now + Duration::from_secs(STATE_TTL));
                 for _ in 0..CROWD {
                     assert!(store.check_state(&later, &random_key()).await.unwrap().is_none());
@@ -69,29 +76,35 @@ fn held(contender: &str) -> [f64; 3] {
     values.try_into().expect("three values")
 }
 
-pub(crate) fn measure(_: &Settings) -> Vec<Line> {
+pub(crate) fn measure(settings: &Settings) -> Vec<Line> {
     let each = |[before, full, _]: [f64; 3]| (full - before) / f64::from(CROWD);
-    let (floor, authflow) = (each(held("floor")), held("authflow"));
-    let [before, full, after] = authflow;
-    let mebibytes = |bytes: f64| format!("{:.1} MiB", bytes / f64::from(1 << 20));
+    let floor = each(held("floor"));
+    // What the allocator keeps of the memory that it was given back differs from process to process.
+    let rounds: Vec<[f64; 3]> = (0..if settings.quick { 1 } else { 9 }).map(|_| held("authflow")).collect();
+    let spread = |of: fn(&[f64; 3]) -> f64| Spread::of(&rounds.iter().map(of).collect::<Vec<_>>());
+    let [before, full, after] =
+        [|[it, _, _]: &[f64; 3]| *it, |[_, it, _]: &[f64; 3]| *it, |[_, _, it]: &[f64; 3]| *it]
+            .map(|of| format!("{:.1} MiB", spread(of).median / f64::from(1 << 20)));
+    let bytes = spread(|[before, full, _]| (full - before) / f64::from(CROWD)).median;
+    let kept = spread(|[before, _, after]| after / before);
     vec![
         Line {
             work: "memory per pending flow, one million pending".to_owned(),
             floor: format!("{floor:.0} bytes in a map of strings"),
             oauth2: "by hand".to_owned(),
-            authflow: format!("{:.0} bytes", each(authflow)),
-            ratio: format!("{:.2}", each(authflow) / floor),
+            authflow: format!("{bytes:.0} bytes"),
+            ratio: format!("{:.2}", bytes / floor),
             must: format!("{MUST_BYTES:.0} bytes"),
-            reached: Some(each(authflow) <= MUST_BYTES),
+            reached: Some(bytes <= MUST_BYTES),
         },
         Line {
             work: "the process before them, with them, and after they expired".to_owned(),
             floor: String::new(),
             oauth2: "by hand".to_owned(),
-            authflow: format!("{}, {}, {}", mebibytes(before), mebibytes(full), mebibytes(after)),
-            ratio: format!("after / before {:.2}", after / before),
+            authflow: format!("{before}, {full}, {after}"),
+            ratio: format!("after / before {kept}"),
             must: "after within 20 % of before".to_owned(),
-            reached: Some(after / before <= MUST_AFTER),
+            reached: Some(kept.reaches(MUST_AFTER)),
         },
     ]
 }

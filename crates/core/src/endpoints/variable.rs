@@ -191,8 +191,8 @@ impl Variable {
         self.parameter.as_deref().unwrap_or(name)
     }
 
-    /// Finds at build time which of the values that are known by then is not allowed.
-    pub(super) fn check(&self, name: &str, config: &BTreeMap<String, Secret>) -> Result<()> {
+    /// Finds at build time what can allow no value, and a default that is not allowed.
+    pub(super) fn check(&self, name: &str) -> Result<()> {
         if self.may_come_later() && self.values.is_none() && self.pattern.is_none() {
             return Err(Error::configuration(format!(
                 "the variable `{name}` comes from outside: give it a closed list of values or a pattern"
@@ -205,11 +205,6 @@ impl Variable {
             return Err(Error::configuration(format!(
                 "the default of the variable `{name}` is not one of its values, or not of its form"
             )));
-        }
-        let reads_config = self.sources.is_empty() || self.sources.contains(&VariableSource::Config);
-        let configured = config.get(self.parameter(name)).filter(|_| reads_config);
-        if configured.is_some_and(|value| self.accept(value.expose()).is_none()) {
-            return Err(not_allowed(name));
         }
         Ok(())
     }

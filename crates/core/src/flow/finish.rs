@@ -134,8 +134,9 @@ impl Flow {
             self.inner.state_ttl,
         );
         pending.scopes = self.provider().default_scopes().clone();
-        self.check_callback(&credentials, &pending, response)?;
         let endpoints = self.resolve().await?;
+        pending.issuer = endpoints.issuer.as_deref().map(Arc::from);
+        self.check_callback(&credentials, &pending, response)?;
         let callback = self.read_callback(&endpoints, &credentials, &pending, response)?;
         // The code may have come without our asking, so without a verifier.
         let grant = code_grant(&pending, callback.outcome)?;

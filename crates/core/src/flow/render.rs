@@ -101,7 +101,7 @@ fn append(
     known: &Encoded,
 ) -> Result<()> {
     let challenge = request.code_challenge.as_ref().map(CodeChallenge::as_str);
-    let (mut has_state, mut has_challenge) = (false, challenge.is_none());
+    let mut has_challenge = challenge.is_none();
     let mut separator = if has_query { '&' } else { '?' };
     for parameter in parameters {
         text.push(separator);
@@ -118,18 +118,18 @@ fn append(
                 text.push('=');
             }
         }
-        let (is_state, is_challenge) = (value == request.state, Some(value) == challenge);
-        has_state |= is_state;
-        has_challenge |= is_challenge;
+        has_challenge |= Some(value) == challenge;
         // State and challenge are the engine's own: base64url or hexadecimal, with nothing to encode.
-        if is_state || is_challenge || parameter.encoded {
+        if parameter.encoded || [Some(request.state), challenge].contains(&Some(value)) {
             text.push_str(value);
         } else {
             text.extend(byte_serialize(value.as_bytes()));
         }
     }
-    // Inside another one for providers that have no parameter for it (Mixcloud).
-    if !has_state && !parameters.iter().any(|parameter| parameter.value.contains(request.state)) {
+    let has_state = parameters.iter().any(|parameter| parameter.value == request.state)
+        // Inside another one for providers that have no parameter for it (Mixcloud).
+        || parameters.iter().any(|parameter| parameter.value.contains(request.state));
+    if !has_state {
         return Err(Error::configuration(
             "the hook authorization_parameters left the state out (RFC 6749 §10.12)",
         ));

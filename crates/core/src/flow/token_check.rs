@@ -119,7 +119,7 @@ fn decoded(encoded: &[u8]) -> impl Iterator<Item = u8> {
             (b'%', [high, low, after @ ..]) => match (digit(*high), digit(*low)) {
                 (Some(high), Some(low)) => {
                     rest = after;
-                    Some(high << 4 | low)
+                    Some(high * 16 + low)
                 }
                 _ => Some(b'%'),
             },
@@ -154,6 +154,7 @@ mod tests {
         assert!(!decodes_to(b"ab", "abc"));
         assert!(!decodes_to(b"abc", "ab"));
         assert!(has_double(b"code=1&c%6Fde=2"));
+        assert!(has_double(b"c%6Fde=1&%63%6Fde=2"), "neither is written plainly, nor as long as the other");
         assert!(!has_double(b"resource=1&resource=2&code=3"));
     }
 }

@@ -51,3 +51,39 @@ impl Buckets {
         self.shards.get(usize::from(bucket.as_bytes()[0]) & (self.shards.len() - 1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bucket(n: u32) -> Bucket {
+        Bucket::of(&n.to_be_bytes())
+    }
+
+    fn key(n: u32) -> StateKey {
+        let mut bytes = [0; 32];
+        bytes[..4].copy_from_slice(&n.to_be_bytes());
+        StateKey::from_bytes(bytes)
+    }
+
+    #[test]
+    fn a12_what_is_no_longer_counted_takes_no_memory() {
+        let buckets = Buckets::new(1, 4);
+        for n in 0..10_000 {
+            assert!(buckets.add(bucket(n), key(n)).is_empty());
+        }
+        let capacity = || lock(&buckets.shards[0]).capacity();
+        assert!(capacity() >= 10_000);
+        for n in 0..9_900 {
+            buckets.remove(&bucket(n), &key(n));
+        }
+        assert!(capacity() < 1_000, "room for {} while 100 are left", capacity());
+        for n in 9_900..10_000 {
+            assert_eq!(buckets.add(bucket(n), key(n + 1)), []);
+            buckets.remove(&bucket(n), &key(n));
+            assert_eq!(lock(&buckets.shards[0])[&bucket(n)], [key(n + 1)]);
+            buckets.remove(&bucket(n), &key(n + 1));
+        }
+        assert!(lock(&buckets.shards[0]).is_empty());
+    }
+}

@@ -17,7 +17,7 @@ use crate::state::{PendingFlow, StateContext, StateKey, StateStore, StoreError, 
 
 /// Keeps pending flows in this process: sharded, expiring, capped for each bucket and in total.
 ///
-/// A flow takes about 250 bytes. What has expired is let go bit by bit, with the calls that come; no call waits for more
+/// A flow takes about 210 bytes. What has expired is let go bit by bit, with the calls that come; no call waits for more
 /// than a few of them. [`purge_expired`](Self::purge_expired) lets go of all at once.
 ///
 /// At its bucket's cap, a new flow takes the place of that bucket's oldest; at the store's cap, of the oldest near it. So

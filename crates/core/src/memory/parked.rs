@@ -6,19 +6,18 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::binding::User;
-use crate::random;
 use crate::scopes::Scopes;
 use crate::secret::Secret;
 use crate::state::{Bucket, PendingFlow};
 
-/// What a flow shares with the provider it goes to stays shared; the verifier shrinks to the bytes that it was made from; what
-/// most flows do not have is kept aside.
+/// What a flow shares with the provider it goes to stays shared; the verifier lies within, without memory of its own; what most
+/// flows do not have is kept aside.
 pub(super) struct Parked {
     provider_id: Arc<str>,
     redirect_uri: Arc<str>,
     scopes: Scopes,
     return_to: Option<Path>,
-    verifier: Option<Zeroizing<[u8; 32]>>,
+    verifier: Option<Zeroizing<[u8; 43]>>,
     created_at: u64,
     expires_at: u64,
     rest: Option<Box<Rest>>,
@@ -31,7 +30,7 @@ struct Rest {
     nonce: Option<Arc<str>>,
     resources: Vec<Arc<str>>,
     bucket: Option<Bucket>,
-    /// A verifier that is not 32 bytes of base64url.
+    /// A verifier of another length than the engine's.
     verifier: Option<Secret>,
 }
 
@@ -51,7 +50,8 @@ impl Parked {
             created_at,
             expires_at,
         } = flow;
-        let verifier = code_verifier.as_ref().and_then(|verifier| random::from_base64url(verifier.expose()));
+        let verifier =
+            code_verifier.as_ref().and_then(|verifier| verifier.expose().as_bytes().try_into().ok());
         let verifier = verifier.map(Zeroizing::new);
         let other_verifier = code_verifier.filter(|_| verifier.is_none());
         let has_rest = issuer.is_some()
@@ -71,7 +71,7 @@ impl Parked {
             self;
         let Rest { issuer, owner, nonce, resources, bucket, verifier: other_verifier } =
             rest.map(|rest| *rest).unwrap_or_default();
-        let code_verifier = verifier.map(|bytes| Secret::new(random::base64url(&bytes))).or(other_verifier);
+        let code_verifier = verifier.and_then(|bytes| as_text(&*bytes).map(Secret::new)).or(other_verifier);
         PendingFlow {
             provider_id,
             issuer,
@@ -113,15 +113,15 @@ impl Path {
 
     fn into_text(self) -> Arc<str> {
         match self {
-            // It was a text, so it is one.
-            Self::Short(len, room) => room
-                .get(..len.into())
-                .and_then(|text| std::str::from_utf8(text).ok())
-                .unwrap_or_default()
-                .into(),
+            Self::Short(len, room) => room.get(..len.into()).and_then(as_text).unwrap_or_default().into(),
             Self::Long(text) => text,
         }
     }
+}
+
+/// It was a text, so it is one.
+fn as_text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
 }
 
 impl fmt::Debug for Parked {

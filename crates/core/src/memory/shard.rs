@@ -1,8 +1,7 @@
 //! One shard: a map into a dense list of entries, linked in the order in which they expire.
 
-use std::collections::HashMap;
-use std::collections::hash_map;
-use std::hash::{BuildHasherDefault, Hasher};
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Place;
 
 use super::parked::Parked;
 use crate::state::{Bucket, StateKey};
@@ -14,7 +13,7 @@ const EXPIRE_AT_ONCE: usize = 16;
 /// How far a new entry looks for its place among those that expire later.
 const MAX_STEPS: usize = 32;
 /// How many entries are allocated together.
-const CHUNK: usize = 64;
+const CHUNK: usize = 1024;
 /// Up to how many entries an index keeps its memory when it is empty.
 const SMALL: usize = 28;
 /// Up to how many entries an index keeps its memory as long as it is not.
@@ -22,11 +21,11 @@ const LARGE: usize = 256;
 /// The most entries of a chunk that is kept though it is empty.
 const KEPT: usize = 4;
 
-type Index = HashMap<[u8; 16], u32, BuildHasherDefault<KeyHasher>>;
+/// The places of the entries, found by their keys.
+type Index = HashTable<u32>;
 
 #[derive(Debug)]
 pub(super) struct Shard {
-    /// From the first half of a key to the place of its entry.
     index: Index,
     /// The entries without a gap, in chunks, so that growing copies nothing and shrinking gives memory back.
     chunks: Vec<Vec<Entry>>,
@@ -56,6 +55,7 @@ pub(super) struct Evicted {
     entries: Vec<Entry>,
     chunk: Option<Vec<Entry>>,
     index: Option<Index>,
+    list: Option<Vec<Vec<Entry>>>,
 }
 
 impl Evicted {
@@ -79,7 +79,7 @@ impl Evicted {
 
 impl Default for Shard {
     fn default() -> Self {
-        Self { index: HashMap::default(), chunks: Vec::new(), first: NONE, last: NONE }
+        Self { index: Index::new(), chunks: Vec::new(), first: NONE, last: NONE }
     }
 }
 
@@ -106,11 +106,13 @@ impl Shard {
             }
         }
         let at = u32::try_from(self.len()).unwrap_or(NONE);
-        let vacant = match self.index.entry(half(key)) {
-            hash_map::Entry::Vacant(vacant) if at != NONE => vacant,
+        let chunks = &self.chunks;
+        let is_it = |at: &u32| key_at(chunks, *at) == Some(key.as_bytes());
+        let hash_at = |at: &u32| key_at(chunks, *at).map_or(0, hash);
+        match self.index.entry(hash(key.as_bytes()), is_it, hash_at) {
+            Place::Vacant(vacant) if at != NONE => vacant.insert(at),
             _ => return (false, evicted),
         };
-        vacant.insert(at);
         self.push(Entry { key: *key.as_bytes(), flow, expires_at, before: NONE, after: NONE });
         self.link(at);
         (true, evicted)
@@ -119,8 +121,8 @@ impl Shard {
     /// Takes the flow of a key, and lets go of a few that expired at `now`.
     pub(super) fn take(&mut self, key: &StateKey, now: u64) -> (Option<Taken>, Evicted) {
         let mut evicted = Evicted::default();
-        let at = self.index.get(&half(key)).copied();
-        let at = at.filter(|at| self.entry(*at).is_some_and(|entry| entry.key == *key.as_bytes()));
+        let is_it = |at: &u32| key_at(&self.chunks, *at) == Some(key.as_bytes());
+        let at = self.index.find(hash(key.as_bytes()), is_it).copied();
         let entry = at.and_then(|at| self.remove(at, &mut evicted));
         self.expire_into(now, &mut evicted);
         (entry.map(|entry| Taken { flow: entry.flow, expires_at: entry.expires_at }), evicted)
@@ -146,8 +148,7 @@ impl Shard {
     }
 
     fn entry(&self, at: u32) -> Option<&Entry> {
-        let at = usize::try_from(at).ok()?;
-        self.chunks.get(at / CHUNK)?.get(at % CHUNK)
+        entry_at(&self.chunks, at)
     }
 
     fn entry_mut(&mut self, at: u32) -> Option<&mut Entry> {
@@ -162,10 +163,6 @@ impl Shard {
                 // A shard with a few entries has room for a few.
                 let mut chunk = if self.chunks.is_empty() { Vec::new() } else { Vec::with_capacity(CHUNK) };
                 chunk.push(entry);
-                if !self.chunks.is_empty() && self.chunks.len() == self.chunks.capacity() {
-                    // In large steps: small lists given up on the way would lie about and pin the memory around them.
-                    self.chunks.reserve_exact(self.chunks.len().max(CHUNK));
-                }
                 self.chunks.push(chunk);
             }
         }
@@ -210,7 +207,9 @@ impl Shard {
         let (before, after, key) = self.entry(at).map(|entry| (entry.before, entry.after, entry.key))?;
         self.join(before, after);
         let last = u32::try_from(self.len().checked_sub(1)?).ok()?;
-        self.index.remove(&half(&StateKey::from_bytes(key)));
+        if let Ok(found) = self.index.find_entry(hash(&key), |known| *known == at) {
+            found.remove();
+        }
         let moved = self.chunks.last_mut()?.pop()?;
         // A small one stays, for a store that is empty now and then.
         if self.chunks.last().is_some_and(|chunk| chunk.is_empty() && chunk.capacity() > KEPT) {
@@ -221,7 +220,9 @@ impl Shard {
             moved
         } else {
             let (before, after) = (moved.before, moved.after);
-            self.index.insert(half(&StateKey::from_bytes(moved.key)), at);
+            if let Some(place) = self.index.find_mut(hash(&moved.key), |known| *known == last) {
+                *place = at;
+            }
             let removed = std::mem::replace(self.entry_mut(at)?, moved);
             self.join(before, at);
             self.join(at, after);
@@ -238,38 +239,66 @@ impl Shard {
         if !is_idle && (capacity <= LARGE || len >= capacity / 4) {
             return;
         }
-        let mut index = Index::default();
-        index.reserve(len * 2);
-        index.extend(self.index.drain());
+        let chunks = &self.chunks;
+        let hash_at = |at: &u32| key_at(chunks, *at).map_or(0, hash);
+        let mut index = Index::with_capacity(len * 2);
+        for at in self.index.drain() {
+            index.insert_unique(hash_at(&at), at, hash_at);
+        }
         evicted.index = Some(std::mem::replace(&mut self.index, index));
-        // A new list, not the old one cut off in its place: that would pin the memory around it.
-        let mut chunks = Vec::with_capacity(len / CHUNK * 2);
-        chunks.append(&mut self.chunks);
-        self.chunks = chunks;
-    }
-}
-
-fn half(key: &StateKey) -> [u8; 16] {
-    let mut half = [0; 16];
-    half.copy_from_slice(&key.as_bytes()[..16]);
-    half
-}
-
-/// Takes eight bytes of the key as its hash: a key is a hash already, over a state that we drew.
-#[derive(Default)]
-struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(eight) = bytes.first_chunk::<8>() {
-            self.0 = u64::from_le_bytes(*eight);
+        if is_idle {
+            evicted.list = Some(std::mem::take(&mut self.chunks));
         }
     }
+}
 
-    // The length of the array, which is always the same.
-    fn write_usize(&mut self, _: usize) {}
+fn entry_at(chunks: &[Vec<Entry>], at: u32) -> Option<&Entry> {
+    let at = usize::try_from(at).ok()?;
+    chunks.get(at / CHUNK)?.get(at % CHUNK)
+}
 
-    fn finish(&self) -> u64 {
-        self.0
+fn key_at(chunks: &[Vec<Entry>], at: u32) -> Option<&[u8; 32]> {
+    entry_at(chunks, at).map(|entry| &entry.key)
+}
+
+/// Eight bytes of the key: it is a hash already, over a state that we drew.
+fn hash(key: &[u8; 32]) -> u64 {
+    key.first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::state::PendingFlow;
+
+    fn key(n: u64) -> StateKey {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+        StateKey::from_bytes(bytes)
+    }
+
+    fn store(shard: &mut Shard, n: u64) {
+        let ttl = Duration::from_secs(600);
+        let flow = PendingFlow::new("p", "https://app.example/cb", SystemTime::UNIX_EPOCH, ttl);
+        assert!(shard.store(&key(n), Parked::new(flow), 0, 600, usize::MAX).0);
+    }
+
+    #[test]
+    fn a12_memory_is_given_back() {
+        let mut shard = Shard::default();
+        (0..10_000).for_each(|n| store(&mut shard, n));
+        assert!(shard.index.capacity() >= 10_000);
+        for n in 0..9_900 {
+            assert!(shard.take(&key(n), 0).0.is_some());
+        }
+        assert_eq!((shard.len(), shard.chunks.len()), (100, 100_usize.div_ceil(CHUNK)));
+        assert!(shard.index.capacity() < 1_000, "room for {}", shard.index.capacity());
+        for n in 9_900..10_000 {
+            assert!(shard.take(&key(n), 0).0.is_some());
+        }
+        assert_eq!((shard.len(), shard.chunks.capacity()), (0, 0));
+        assert!(shard.index.capacity() <= SMALL, "room for {}", shard.index.capacity());
     }
 }

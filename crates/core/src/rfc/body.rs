@@ -37,9 +37,7 @@ pub fn parse_object(response: &HttpResponse, format: ResponseFormat) -> Result<M
 /// The value at a JSON pointer (RFC 6901). A plain name is looked up as it is: [`Value::pointer`] copies each.
 pub(super) fn at<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
     match (value, pointer.strip_prefix('/')) {
-        (Value::Object(object), Some(name)) if !name.bytes().any(|b| b == b'/' || b == b'~') => {
-            object.get(name)
-        }
+        (Value::Object(object), Some(name)) if !name.contains(['/', '~']) => object.get(name),
         _ => value.pointer(pointer),
     }
 }
@@ -153,10 +151,6 @@ impl<'de> Visitor<'de> for Once {
     }
 
     fn visit_str<E>(self, value: &str) -> std::result::Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_string<E>(self, value: String) -> std::result::Result<Value, E> {
         Ok(value.into())
     }
 

@@ -65,7 +65,7 @@ pub(super) fn lifetime(value: Option<&Value>, now: SystemTime) -> Expiry {
     }
 }
 
-/// A number, or a text that is one. Not a truth value, and nothing that is not finite.
+/// A number, or a text that is one: an infinite one where no number type holds it. Not a truth value.
 fn number(value: &Value) -> Option<f64> {
     let number = match value {
         Value::Number(number) => number.as_f64()?,
@@ -77,10 +77,7 @@ fn number(value: &Value) -> Option<f64> {
             if !numeric {
                 return None;
             }
-            match text.parse::<f64>().ok()? {
-                huge if huge.is_infinite() => f64::MAX.copysign(huge),
-                number => number,
-            }
+            text.parse().ok()?
         }
         _ => return None,
     };
@@ -155,11 +152,44 @@ mod tests {
         assert_eq!(seconds("1970-01-01T00:00:00Z"), Some(0));
         assert_eq!(seconds("2000-02-29T12:30:15.123Z"), Some(951_827_415));
         assert_eq!(seconds("2026-11-21T10:00:00+02:00"), Some(1_795_248_000));
+        assert_eq!(seconds("2026-11-21T10:00:00+05:30"), Some(1_795_235_400));
+        assert_eq!(seconds("2026-11-21T00:00:00-08:30"), Some(1_795_249_800));
+        assert_eq!(seconds("2026-11-21T23:59:60Z"), Some(1_795_305_600), "a leap second");
         assert_eq!(seconds("2026-11-21 08:00:00"), Some(1_795_248_000));
         for bad in
             ["", "T", "2026-13-01T00:00:00Z", "2026-11-21", "2026-11-21T25:00:00Z", "20261-1-1T0:0:0Z", "é"]
         {
             assert_eq!(seconds(bad), None, "{bad}");
+        }
+        for bad in [
+            "2026-11-21T24:00:00Z",
+            "2026-11-21T23:60:00Z",
+            "2026-11-21T23:59:61Z",
+            "2026-11-00T00:00:00Z",
+            "2026-11-32T00:00:00Z",
+            "2026-00-21T00:00:00Z",
+            "1969-12-31T00:00:00Z",
+            "02026-11-21T00:00:00Z",
+            "2026-+1-21T00:00:00Z",
+            "2026-11-21T+1:00:00Z",
+            "2026-11-21T00:00:00+02",
+        ] {
+            assert_eq!(seconds(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_calendar_is_the_gregorian_one() {
+        for (date, expected) in [
+            ("1970-03-01", 5_097_600),
+            ("2000-03-01", 951_868_800),
+            ("2024-02-29", 1_709_164_800),
+            ("2026-01-31", 1_769_817_600),
+            ("2026-08-01", 1_785_542_400),
+            ("2100-03-01", 4_107_542_400),
+        ] {
+            let read = rfc3339(&format!("{date}T00:00:00Z")).unwrap();
+            assert_eq!(read.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs(), expected, "{date}");
         }
     }
 }

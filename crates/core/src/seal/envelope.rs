@@ -21,7 +21,7 @@
 //! A record in an older format than the one that is written needs to be sealed again, as one of an older key does; a sweep
 //! with release N + 1 has to be done before N + 2.
 
-use chacha20poly1305::aead::AeadInPlace as _;
+use chacha20poly1305::aead::AeadInOut as _;
 use chacha20poly1305::{KeyInit as _, Tag, XChaCha20Poly1305, XNonce};
 
 use super::bytes::SecretBytes;
@@ -109,7 +109,7 @@ impl Formats<'_> {
         // Encrypted in a buffer of its own, so that no error leaves plaintext in what is returned.
         let mut buffer = SecretBytes::new(plaintext.to_vec());
         let tag = cipher(&entry.key)
-            .encrypt_in_place_detached(XNonce::from_slice(&nonce), &associated_data, buffer.expose_mut())
+            .encrypt_inout_detached(&XNonce::from(nonce), &associated_data, buffer.expose_mut().into())
             .map_err(|_| Error::usage("the record is too long to be sealed"))?;
         out.extend_from_slice(buffer.expose());
         out.extend_from_slice(&tag);
@@ -132,11 +132,11 @@ impl Formats<'_> {
 
         let mut bytes = SecretBytes::new(envelope.ciphertext.to_vec());
         let associated_data = associated_data(envelope.written_header, cx);
-        let opened = cipher(&entry.key).decrypt_in_place_detached(
-            XNonce::from_slice(envelope.nonce),
+        let opened = cipher(&entry.key).decrypt_inout_detached(
+            &XNonce::from(*envelope.nonce),
             &associated_data,
-            bytes.expose_mut(),
-            Tag::from_slice(envelope.tag),
+            bytes.expose_mut().into(),
+            &Tag::from(*envelope.tag),
         );
         match opened {
             Ok(()) => Ok(Opened { bytes, needs_reseal: self.is_old(ring, &envelope) }),

@@ -14,6 +14,7 @@ const CORE_MAY_USE: &[&str] = &[
     "base64",
     "bytes",
     "getrandom",
+    "hashbrown",
     "http",
     "httpdate",
     "rand",

@@ -28,7 +28,8 @@ pub async fn until<F: Future<Output = bool> + Send>(what: &str, is_so: impl Fn()
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(40), wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+    // A sentinel on a machine that stalled does nothing for half a minute (its TILT mode).
+    tokio::time::timeout(Duration::from_secs(120), wait).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 /// Waits until the store has seen that its connection is gone. A command that is written in the moment in between is not known
