@@ -6,7 +6,9 @@ mod call;
 mod callback;
 mod clock;
 mod configured;
+#[cfg(feature = "connections")]
 mod connection_key;
+#[cfg(feature = "connections")]
 mod connections;
 mod credentials;
 mod endpoints;
@@ -16,12 +18,14 @@ mod grant;
 mod http_client;
 mod manager;
 mod memory;
+mod observe;
 mod pkce;
 mod provider;
 pub mod quirks;
 mod random;
 pub mod rfc;
 mod scopes;
+#[cfg(feature = "connections")]
 mod seal;
 mod secret;
 mod state;
@@ -29,7 +33,9 @@ mod state_bytes;
 mod template;
 mod text;
 mod token;
+#[cfg(feature = "connections")]
 mod token_bytes;
+#[cfg(feature = "connections")]
 mod token_store;
 
 pub use self::binding::{Binding, User};
@@ -37,7 +43,9 @@ pub use self::call::{AuthorizationRequest, Call};
 pub use self::callback::{AuthorizationResponse, Callback};
 pub use self::clock::{Clock, SystemClock};
 pub use self::configured::ConfiguredProvider;
+#[cfg(feature = "connections")]
 pub use self::connection_key::{ConnectionId, ConnectionKey, Shard, UserTag};
+#[cfg(feature = "connections")]
 pub use self::connections::{
     AccessToken, BearerChallenge, Complete, Connected, Connection, Connections, ConnectionsBuilder,
     Disconnected, Drained, Event, EventKind, Events, Handle, Health, Listing, Next, ReconnectReason, Removal,
@@ -58,6 +66,7 @@ pub use self::provider::{Provider, ProviderBuilder, ProviderDefinition};
 pub use self::quirks::Quirks;
 pub use self::rfc::Revocation;
 pub use self::scopes::Scopes;
+#[cfg(feature = "connections")]
 pub use self::seal::{
     EnvKeys, FileKeys, Key, KeyRing, KeySource, Keys, KeysBuilder, Opened, SealContext, SecretBytes,
 };
@@ -65,6 +74,7 @@ pub use self::secret::Secret;
 pub use self::state::{Bucket, PendingFlow, StateContext, StateKey, StateStore, StoreError, StoreErrorKind};
 pub use self::template::Template;
 pub use self::token::{Expiry, TokenSet};
+#[cfg(feature = "connections")]
 pub use self::token_store::{
     Cursor, Expected, Incarnation, KeyPage, Lease, LeaseHolder, LeaseOutcome, LeaseRequest, Loaded,
     MemoryTokenStore, Page, Record, RecordPage, RefreshMark, Release, Remove, RemoveOutcome, Renew,

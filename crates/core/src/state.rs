@@ -321,20 +321,26 @@ impl StoreError {
     }
 }
 
+/// What a state store's failure means to a flow. What a token store's means, [`Connections`](crate::Connections) says itself:
+/// nothing is used up by a lost answer there.
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         let (kind, message) = match error.kind {
-            StoreErrorKind::Conflict => (ErrorKind::StoreConflict, "the store holds another value already"),
-            StoreErrorKind::Corrupt => {
-                (ErrorKind::StoreCorrupt, "the store holds something that cannot be read")
+            StoreErrorKind::Conflict => {
+                (ErrorKind::StoreConflict, "the state store holds another flow under this state; begin again")
             }
+            StoreErrorKind::Corrupt => (
+                ErrorKind::StoreCorrupt,
+                "the state store holds something that cannot be read under this state; begin again",
+            ),
             StoreErrorKind::OutcomeUnknown => (
                 ErrorKind::StoreOutcomeUnknown,
-                "the store's answer was lost, and the state may be used up; begin again",
+                "the state store's answer was lost, and the state may be used up; begin again",
             ),
-            StoreErrorKind::Unavailable => {
-                (ErrorKind::StoreUnavailable, "the store does not answer; nothing was sent")
-            }
+            StoreErrorKind::Unavailable => (
+                ErrorKind::StoreUnavailable,
+                "the state store does not answer, and nothing was sent; see that it runs and can be reached, then try again",
+            ),
         };
         Self::new(kind, message).with_source(error)
     }

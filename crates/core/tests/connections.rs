@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use authflow_core::{
-    AuthorizationResponse, Binding, ConnectionKey, Connections, ErrorKind, EventKind, Health, KeyRing,
-    MemoryTokenStore, Next, Recovery, Removal, Revocation, Scopes, User,
+    AuthorizationResponse, Binding, ConnectionKey, Connections, ErrorKind, EventKind, Health, HttpRequest,
+    KeyRing, MemoryTokenStore, Next, Recovery, Removal, Revocation, Scopes, User,
 };
 use connections_support::{Fault, Rotates, SECOND, World, callback, user};
 
@@ -368,4 +368,67 @@ async fn b11_a_provider_id_that_is_not_known_is_cleaned_before_it_is_shown() {
     assert_eq!(error.kind(), ErrorKind::Usage);
     assert!(connections.begin("p\r\nplanted", &binding()).is_err());
     assert!(!error.to_string().contains('\n'), "{error}");
+}
+
+/// X33: what the application does between the exchange and the save may panic; the tokens are not left in force.
+#[tokio::test]
+async fn x33_a_sign_in_that_panics_gives_the_tokens_back() {
+    let world = World::new(Rotates::Strictly);
+    let connections = world.process();
+    let begun = connections.begin_in_browser("p").unwrap().await.unwrap();
+    let query = callback(begun.url());
+    let response = AuthorizationResponse::from_query(&query).unwrap();
+    let complete = connections.complete("p", &response, begun.binding());
+    let error = complete.sign_in(|_| async { panics().await }).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage);
+    assert_eq!(world.server.revoked(), ["RT-1"]);
+}
+
+async fn panics() -> Result<User, String> {
+    panic!("planted")
+}
+
+/// That there is no such connection is known for a moment: a page that asks a hundred times makes one call of the store.
+#[tokio::test]
+async fn i6_what_is_not_there_is_not_asked_for_again_at_once() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    let other = key.with_account("other");
+    let loads = world.store.count("load");
+    for _ in 0..100 {
+        assert_eq!(connections.token(&other).await.unwrap_err().kind(), ErrorKind::NotConnected);
+    }
+    assert!(world.store.count("load") <= loads + 1, "{}", world.store.count("load"));
+    let binding = binding();
+    world.server.account("other");
+    let query = world.callback(&connections, &binding).await;
+    let response = AuthorizationResponse::from_query(&query).unwrap();
+    assert_eq!(connections.complete("p", &response, &binding).await.unwrap().key, other);
+    assert_eq!(connections.token(&other).await.unwrap().expose(), "AT-2", "a connect is seen at once");
+}
+
+/// All who have no id would be one user.
+#[tokio::test]
+async fn an_empty_user_or_provider_id_is_refused() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    let nobody = User::new("tenant", "");
+    let request = || HttpRequest::get("https://api.example/me".parse().unwrap());
+    for key in [ConnectionKey::new(&nobody, "p"), ConnectionKey::new(key.user(), "")] {
+        let calls = [
+            connections.token(&key).await.map(drop),
+            connections.refresh_now(&key).await.map(drop),
+            connections.handle(&key).map(drop),
+            connections.send(&key, request()).await.map(drop),
+            connections.disconnect(&key).await.map(drop),
+        ];
+        for (at, call) in calls.into_iter().enumerate() {
+            assert_eq!(call.unwrap_err().kind(), ErrorKind::Usage, "{at}");
+        }
+    }
+    assert_eq!(connections.list(&nobody).await.unwrap_err().kind(), ErrorKind::Usage);
+    assert_eq!(connections.begin("", &binding()).map(drop).unwrap_err().kind(), ErrorKind::Usage);
+    let begun = connections.begin("p", &Binding::user("tenant", "")).unwrap().await;
+    assert_eq!(begun.unwrap_err().kind(), ErrorKind::Usage);
+    let signed_in = signed_in::<String>(&world, &connections, Ok(User::new("t", ""))).await;
+    assert_eq!(signed_in.unwrap_err().kind(), ErrorKind::Usage);
+    assert_eq!(world.server.revoked().len(), 1, "what nobody holds is given back");
 }

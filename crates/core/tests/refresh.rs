@@ -213,6 +213,16 @@ async fn f9_t_b6_what_the_store_does_not_take_is_served_from_memory_and_saved_la
 }
 
 /// T-B8: the provider takes three times as long as the lease.
+/// Who asked for another token than the one at hand gets it as well, and does not wait for the store.
+#[tokio::test]
+async fn f9_i6_a_new_token_is_given_out_while_the_store_does_not_take_it() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.store.failing_saves.store(1000, std::sync::atomic::Ordering::SeqCst);
+    let token = connections.refresh_now(&key).await.unwrap();
+    assert_eq!((token.expose(), token.is_saved()), ("AT-2", false));
+    assert_eq!(world.server.refreshes(), 1);
+}
+
 #[tokio::test]
 async fn f11_t_b8_a_slow_refresh_keeps_its_lease() {
     let (world, one, key) = World::connected(Rotates::Strictly).await;

@@ -67,7 +67,7 @@ fn x20_every_bit_flip_is_refused() {
             let expected: &[ErrorKind] = match at {
                 0 => &[ErrorKind::FormatUnknown],
                 // Another id, which may be in the ring; or no id at all. Of another length, it ends elsewhere.
-                2..4 => &[ErrorKind::KeyUnknown, ErrorKind::KeyWrong, ErrorKind::StoreCorrupt],
+                1..4 => &[ErrorKind::KeyUnknown, ErrorKind::KeyWrong, ErrorKind::StoreCorrupt],
                 4..12 => &[ErrorKind::KeyWrong],
                 _ => &[ErrorKind::StoreCorrupt],
             };

@@ -17,6 +17,7 @@ use crate::seal::Keys;
 use crate::token_store::TokenStore;
 
 use super::inner::{Inner, Registered, Settings};
+use super::pace::Pace;
 use super::plan::{CoolDown, Policy};
 use super::point::Probe;
 use super::sealer::Sealer;
@@ -36,6 +37,7 @@ pub struct ConnectionsBuilder {
     refresh_early: Duration,
     keep_alive: Duration,
     max_refreshes: usize,
+    refreshes_per_second: Option<u32>,
     probe: Option<Arc<dyn Probe>>,
 }
 
@@ -63,6 +65,7 @@ impl ConnectionsBuilder {
             refresh_early: Duration::from_secs(60),
             keep_alive: Duration::from_secs(7 * 24 * 60 * 60),
             max_refreshes: 32,
+            refreshes_per_second: None,
             probe: None,
         }
     }
@@ -165,6 +168,14 @@ impl ConnectionsBuilder {
         self
     }
 
+    /// How many refresh requests are sent in a second at most to one provider, by this process. Whoever has no token that is
+    /// good waits for a turn, and so does a [`sweep`](Connections::sweep); a token that is good is served, and replaced by a
+    /// later call if there is no turn now. Default: no bound.
+    pub const fn max_refreshes_per_second(mut self, refreshes: u32) -> Self {
+        self.refreshes_per_second = Some(refreshes);
+        self
+    }
+
     /// After how long an idle connection is due for [`sweep`](Connections::sweep), so that its refresh token does not lapse.
     /// Where the provider tells when it lapses, two thirds of that time if this is sooner. Default: seven days.
     pub const fn keep_alive(mut self, duration: Duration) -> Self {
@@ -211,9 +222,17 @@ impl ConnectionsBuilder {
         if lease < Duration::from_secs(1) || lease > Duration::from_secs(300) {
             return Err(Error::configuration("lease is one second to five minutes"));
         }
-        if self.settings.store_timeout.is_zero() || self.max_refreshes == 0 {
-            return Err(Error::configuration("store_timeout and max_refreshes are not zero"));
+        if self.settings.store_timeout.is_zero()
+            || self.max_refreshes == 0
+            || self.refreshes_per_second == Some(0)
+        {
+            return Err(Error::configuration(
+                "store_timeout, max_refreshes and max_refreshes_per_second are not zero",
+            ));
         }
+        // Who waits for a turn holds a permit and a lease: no more of them than get their turn within a second.
+        let in_a_second = self.refreshes_per_second.and_then(|bound| usize::try_from(bound).ok());
+        let at_once = self.max_refreshes.min(Semaphore::MAX_PERMITS).min(in_a_second.unwrap_or(usize::MAX));
         let runtime = match self.runtime {
             Some(runtime) => runtime,
             None => Runtime::try_current().map_err(|source| {
@@ -228,8 +247,9 @@ impl ConnectionsBuilder {
             let provider = flow.provider();
             let policy = Policy::new(&provider.quirks().refresh_policy, self.refresh_early, self.keep_alive);
             let id: Box<str> = provider.id().into();
-            let permits = Semaphore::new(self.max_refreshes.min(Semaphore::MAX_PERMITS));
-            if providers.insert(id, Registered { flow, policy, permits }).is_some() {
+            let permits = Semaphore::new(at_once);
+            let pace = Pace::new(self.refreshes_per_second);
+            if providers.insert(id, Registered { flow, policy, permits, pace }).is_some() {
                 return Err(Error::configuration(
                     "two flows have one provider id: it is part of every key, so each registration needs its own",
                 ));

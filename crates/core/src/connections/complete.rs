@@ -11,6 +11,7 @@ use crate::callback::AuthorizationResponse;
 use crate::connection_key::ConnectionKey;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::flow::Completed;
+use crate::observe::observed;
 use crate::scopes::Scopes;
 use crate::state::StoreErrorKind;
 use crate::text;
@@ -134,7 +135,16 @@ impl Complete {
                     nonce: completed.nonce.clone(),
                     after_exchange: completed.after_exchange.as_ref().map(Error::duplicate),
                 };
-                match sign_in(who).await {
+                // In a task of its own: if it panics, the tokens are given back as if it had failed.
+                let named = inner.spawn(sign_in(who)).await;
+                match named
+                    .unwrap_or_else(|_| Err("the application's own function ended before it was done".into()))
+                {
+                    Ok(user) if user.id.is_empty() => {
+                        inner.give_back(provider, &completed.tokens).await;
+                        let message = "the application named a user with an empty id for this account; nothing was connected";
+                        return Err(Error::usage(message));
+                    }
                     Ok(user) => user,
                     Err(source) => {
                         inner.give_back(provider, &completed.tokens).await;
@@ -163,7 +173,8 @@ impl IntoFuture for Complete {
         let inner = Arc::clone(&self.inner);
         let provider_id = self.provider_id.clone();
         Box::pin(async move {
-            let connected = inner.detached(self.run()).await;
+            let work = observed!(&inner.clock, inner.label(&provider_id), Operation::Complete, self.run());
+            let connected = inner.detached(work).await;
             connected.map_err(|error| error.at(&text::clean(&provider_id, 128), Operation::Complete))
         })
     }
@@ -249,7 +260,9 @@ impl Inner {
             // The answer to an attempt may have been lost: is it there?
             if matches!(error.kind(), StoreErrorKind::Conflict | StoreErrorKind::OutcomeUnknown) {
                 match self.ask(self.store.load(key)).await {
-                    Ok(Loaded::Found(record)) if *record.version.incarnation() == incarnation => {
+                    Ok(Loaded::Found(record))
+                        if record.key == *key && *record.version.incarnation() == incarnation =>
+                    {
                         return Ok(record.version);
                     }
                     // It was, and is not any more: another login or a disconnect came after it.

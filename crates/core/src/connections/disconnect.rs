@@ -36,7 +36,7 @@ pub enum Removal {
 impl Inner {
     /// Removes first, revokes then: from the tombstone on, no refresh under way writes anything, and it revokes what it gets.
     pub(super) async fn disconnect(self: &Arc<Self>, key: &ConnectionKey) -> Result<Disconnected> {
-        let provider = self.provider(key.provider_id())?;
+        let provider = self.registered(key)?;
         let slot = self.slot(key);
         let cached = slot.lock().cached.as_ref().map(|cached| cached.token.view().contents.tokens.clone());
         slot.forget();
@@ -47,6 +47,16 @@ impl Inner {
         // A flight that read the record before it went may have put it back.
         slot.forget();
         let (removal, record) = match removed {
+            Ok(RemoveOutcome::Removed { record: Some(record), .. }) if record.key != *key => (
+                Err(failure::contract("the token store removed another connection than it was asked to")),
+                None,
+            ),
+            Ok(RemoveOutcome::Removed { record: Some(record), tombstone })
+                if tombstone != record.version.next() =>
+            {
+                let message = "the token store's tombstone does not follow the version that was removed";
+                (Err(failure::contract(message)), Some(record))
+            }
             Ok(RemoveOutcome::Removed { record, .. }) => (Ok(Removal::Removed), record),
             Ok(RemoveOutcome::Absent | RemoveOutcome::Tombstone(_)) => (Ok(Removal::WasAbsent), None),
             Ok(RemoveOutcome::Changed(_)) => (

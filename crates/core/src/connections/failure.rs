@@ -48,17 +48,22 @@ impl std::error::Error for CauseOf {
 /// What a token store's failure means. Unlike a state, nothing in it is used up by a lost answer.
 pub(super) fn of_store(error: StoreError) -> Error {
     let (kind, message) = match error.kind() {
-        StoreErrorKind::Conflict => (ErrorKind::StoreConflict, "the token store holds another value already"),
+        StoreErrorKind::Conflict => (
+            ErrorKind::StoreConflict,
+            "the token store holds another write of this connection already; nothing was changed, try again",
+        ),
         StoreErrorKind::Corrupt => (
             ErrorKind::StoreCorrupt,
-            "the token store holds something that cannot be read; it is left as it is",
+            "the token store holds a record that cannot be read, and it is left as it is; restore it, or connect again",
         ),
-        StoreErrorKind::OutcomeUnknown => {
-            (ErrorKind::StoreUnavailable, "the token store's answer was lost; the same call may work later")
-        }
-        StoreErrorKind::Unavailable => {
-            (ErrorKind::StoreUnavailable, "the token store does not answer; the same call may work later")
-        }
+        StoreErrorKind::OutcomeUnknown => (
+            ErrorKind::StoreUnavailable,
+            "the token store's answer was lost; see that the store runs and can be reached, then try again",
+        ),
+        StoreErrorKind::Unavailable => (
+            ErrorKind::StoreUnavailable,
+            "the token store does not answer; see that it runs and can be reached, then try again",
+        ),
     };
     Error::new(kind, message).with_source(error)
 }
@@ -69,6 +74,10 @@ pub(super) fn not_connected() -> Error {
 
 pub(super) fn contract(message: &'static str) -> Error {
     Error::new(ErrorKind::StoreContractViolated, message)
+}
+
+pub(super) fn endless() -> Error {
+    contract("the token store's page ends where it began")
 }
 
 pub(super) fn interrupted() -> Error {

@@ -18,7 +18,7 @@ use crate::token_store::{
 use super::access::{AccessToken, View};
 use super::failure;
 use super::inner::{Inner, Registered, jitter};
-use super::plan::{Demand, Step};
+use super::plan::{self, Demand, Step};
 use super::point::Point;
 use super::refresh::Refreshed;
 use super::slots::{Cached, Failure, Progress, Slot};
@@ -27,6 +27,9 @@ use super::slots::{Cached, Failure, Progress, Slot};
 const POLL: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(500));
 /// For how long it is known that there is no such connection.
 const ABSENT_FOR: Duration = Duration::from_secs(1);
+/// How often a flight looks at the record anew because it has changed, and how often it sends a refresh.
+const MAX_CHANGES: u32 = 16;
+const MAX_REFRESHES: u32 = 3;
 
 pub(super) struct Flight {
     pub(super) inner: Arc<Inner>,
@@ -57,6 +60,8 @@ pub(super) struct Leased {
     pub(super) view: View,
     pub(super) mark: RefreshMark,
     pub(super) holder: LeaseHolder,
+    /// When the lease was asked for, on the monotonic clock.
+    pub(super) leased_at: Duration,
 }
 
 /// A token, and whether a refresh of this flight brought it.
@@ -101,12 +106,14 @@ impl Flight {
         let began = inner.clock.monotonic();
         let mut known: Option<Record> = None;
         let mut poll = POLL.0;
+        let (mut changes, mut refreshes) = (0, 0);
         loop {
             let record = match known.take() {
                 Some(record) => record,
                 None => self.load().await?,
             };
             let view = self.seen(inner.open(self.key(), &record).await?);
+            self.check_history(&view)?;
             self.has_record = true;
             // What is refreshed is the token that was there first, not what another process made of it meanwhile.
             if let Demand::Newer { than: than @ None, .. } = &mut self.demand {
@@ -131,14 +138,34 @@ impl Flight {
             if inner.is_closing() {
                 return Err(failure::shutting_down());
             }
-            let permit = provider.permits.acquire().await.map_err(|_| failure::shutting_down())?;
+            let permit = match provider.permits.try_acquire() {
+                Ok(permit) if !is_served || provider.pace.has_room(inner.clock.monotonic()) => permit,
+                // Whoever has a good token leaves the turns to those who have none.
+                _ if is_served && provider.pace.is_bound() && self.demand != Demand::Due => {
+                    return Ok((token, false));
+                }
+                Ok(permit) => permit,
+                Err(_) => provider.permits.acquire().await.map_err(|_| failure::shutting_down())?,
+            };
             inner.sealer.check().await?;
-            match self.lease(provider, &token).await? {
+            match self.lease(provider, &token, &record).await? {
                 Try::NotNeeded => return Ok((token, false)),
-                Try::Changed(record) => known = Some(record),
+                Try::Changed(record) => {
+                    changes += 1;
+                    if changes == MAX_CHANGES {
+                        return Err(failure::pending());
+                    }
+                    known = Some(record);
+                }
                 Try::Leased(leased) => match self.refresh(provider, *leased, permit).await? {
                     Refreshed::Landed(token, is_new) => return Ok((token, is_new)),
-                    Refreshed::Again(record) => known = Some(*record),
+                    Refreshed::Again(record) => {
+                        refreshes += 1;
+                        if refreshes == MAX_REFRESHES {
+                            return Err(failure::pending());
+                        }
+                        known = Some(*record);
+                    }
                 },
                 Try::Held(remaining) => {
                     drop(permit);
@@ -156,7 +183,7 @@ impl Flight {
         }
     }
 
-    async fn load(&self) -> Result<Record> {
+    pub(super) async fn load(&self) -> Result<Record> {
         self.inner.point(Point::P0Load).await;
         let loaded = self.inner.ask(self.inner.store.load(self.key())).await;
         match loaded.map_err(failure::of_store)? {
@@ -165,18 +192,33 @@ impl Flight {
         }
     }
 
+    /// What the store answers has to follow what it answered before. Where it does not, that is told once, and from then on
+    /// the store's word is taken again: it may have been restored from a copy, or have lost a write with the machine it ran on.
+    fn check_history(&self, view: &View) -> Result<()> {
+        let before = self.slot.lock().cached.as_ref().map(|cached| cached.token.clone());
+        let Some(before) = before.filter(AccessToken::is_saved) else { return Ok(()) };
+        let before = before.view();
+        let (old, new) = (&before.contents.tokens, &view.contents.tokens);
+        if plan::can_follow((&before.version, old), (&view.version, new)) {
+            return Ok(());
+        }
+        self.slot.forget_token();
+        Err(failure::contract(
+            "the token store answered with an older record than before, or with another one of the same version; see that \
+             nobody reads from a replica, and that the store compares versions before it writes",
+        ))
+    }
+
     /// P2 to P4. The mark is written with the lease: one round trip less, and no moment with a lease and no mark.
-    async fn lease(&self, provider: &Registered, token: &AccessToken) -> Result<Try> {
+    async fn lease(&self, provider: &Registered, token: &AccessToken, loaded: &Record) -> Result<Try> {
         let inner = &self.inner;
         let view = token.view();
         let holder = LeaseHolder::random()?;
         let hash = hash_of(provider.policy.input, &view.contents.tokens);
-        let next = |found: Option<&RefreshMark>| {
-            let same = found.filter(|mark| mark.refresh_token_hash == hash);
-            same.map_or(1, |mark| mark.attempt.saturating_add(1))
-        };
-        let mark = RefreshMark::new(holder, hash, inner.clock.now()).attempt(next(view.mark.as_ref()));
+        let attempt = plan::attempt_after(view.mark.as_ref(), &hash);
+        let mark = RefreshMark::new(holder, hash, inner.clock.now()).attempt(attempt);
         inner.point(Point::P2Lease).await;
+        let leased_at = inner.clock.monotonic();
         let duration = inner.settings.lease;
         let request = LeaseRequest::new(holder, duration).if_version(view.version).mark(mark.clone());
         let mut outcome = inner.ask(inner.store.lease(self.key(), request.clone())).await;
@@ -186,19 +228,41 @@ impl Flight {
         }
         let (record, found) = match outcome.map_err(failure::of_store)? {
             LeaseOutcome::Absent | LeaseOutcome::Tombstone(_) => return Err(failure::not_connected()),
-            LeaseOutcome::Changed(record) => return Ok(Try::Changed(record)),
-            LeaseOutcome::Held { lease, .. } => return Ok(Try::Held(lease.remaining)),
+            LeaseOutcome::Changed(record) if record.version != view.version => {
+                return Ok(Try::Changed(record));
+            }
+            LeaseOutcome::Held { lease, .. } if lease.holder != holder => {
+                return Ok(Try::Held(lease.remaining));
+            }
+            LeaseOutcome::Changed(_) | LeaseOutcome::Held { .. } => {
+                return Err(failure::contract(
+                    "the token store refused a lease because of the version, or the holder, that was named to it",
+                ));
+            }
             LeaseOutcome::Leased { record, found } => (record, found),
         };
         inner.point(Point::P3Again).await;
-        if record.version != view.version || record.key != *self.key() {
+        let is_same = record.key == *self.key()
+            && record.version == view.version
+            && record.sealed.as_bytes() == loaded.sealed.as_bytes();
+        if !is_same {
             return Err(failure::contract(
-                "the token store leased another version than the one that was asked for",
+                "the token store leased another record, or another version, than the one that was asked for",
             ));
         }
-        // One's own mark comes back where the answer to a first call was lost.
-        let found = found.filter(|found| found.holder != holder);
-        let attempt = found.as_ref().map_or(mark.attempt, |found| next(Some(found)));
+        if record.mark.as_ref().is_none_or(|written| written.holder != holder)
+            || record.lease.is_some_and(|lease| lease.holder != holder)
+        {
+            return Err(failure::contract(
+                "the token store did not write the mark of a refresh with its lease, so that no refresh can be begun safely",
+            ));
+        }
+        // One's own mark comes back where the answer to a first call was lost. What it was written over nobody can tell any more:
+        // it counts as an attempt like every other.
+        let attempt = match &found {
+            Some(found) => plan::attempt_after(Some(found), &hash),
+            None => mark.attempt,
+        };
         let again = View {
             key: view.key.clone(),
             contents: view.contents.clone(),
@@ -220,7 +284,7 @@ impl Flight {
                 return Ok(Try::Held(Duration::ZERO));
             }
         }
-        Ok(Try::Leased(Box::new(Leased { view: again, mark, holder })))
+        Ok(Try::Leased(Box::new(Leased { view: again, mark, holder, leased_at })))
     }
 
     /// P11. The lease ends by itself where this fails.
@@ -253,9 +317,9 @@ impl Flight {
         token
     }
 
-    /// Tells that a token can be served while the flight goes on.
-    pub(super) fn serve(&self) {
-        self.progress.send_replace(Progress::Served);
+    /// Tells that the new token can be served while the flight goes on to save it.
+    pub(super) fn serve_unsaved(&self) {
+        self.progress.send_replace(Progress::Unsaved);
     }
 
     fn check_cool_down(&self) -> Result<()> {

@@ -49,7 +49,8 @@ impl Handle {
     pub async fn token(&self) -> Result<AccessToken> {
         match self.at_hand() {
             Some(token) => Ok(token),
-            None => self.fetch().await,
+            // On the heap, so that the future of the many other calls is small.
+            None => Box::pin(self.fetch()).await,
         }
     }
 

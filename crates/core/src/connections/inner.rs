@@ -11,10 +11,12 @@ use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::task::JoinHandle;
 
+use crate::binding::User;
 use crate::clock::Clock;
 use crate::connection_key::ConnectionKey;
 use crate::error::{Error, Operation, Result};
 use crate::flow::Flow;
+use crate::observe;
 use crate::random;
 use crate::state::{StoreError, StoreErrorKind};
 use crate::text;
@@ -23,6 +25,7 @@ use crate::token_store::{Record, TokenStore, Version};
 use super::access::View;
 use super::event::{Event, EventKind};
 use super::failure;
+use super::pace::Pace;
 use super::plan::{self, CoolDown, Demand, Moment, Policy, Step};
 use super::point::{Point, Probe};
 use super::sealer::Sealer;
@@ -50,6 +53,8 @@ pub(super) struct Registered {
     pub(super) policy: Policy,
     /// How many refreshes may run at once.
     pub(super) permits: Semaphore,
+    /// How many may begin in a second.
+    pub(super) pace: Pace,
 }
 
 pub(super) struct Inner {
@@ -74,6 +79,18 @@ impl Inner {
             Error::usage("no flow of this provider id was given to Connections::builder()")
                 .at(&id, Operation::Token)
         })
+    }
+
+    /// The provider of a connection, whose key is looked at first.
+    pub(super) fn registered(&self, key: &ConnectionKey) -> Result<&Registered> {
+        check_user(key.user())?;
+        self.provider(key.provider_id())
+    }
+
+    /// What spans and metrics call a provider: one of those that there are, whatever a caller asked for.
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub(super) fn label<'a>(&self, provider_id: &'a str) -> &'a str {
+        if self.providers.contains_key(provider_id) { provider_id } else { observe::NO_PROVIDER }
     }
 
     pub(super) fn is_closing(&self) -> bool {
@@ -139,6 +156,7 @@ impl Inner {
 
     pub(super) fn tell(&self, key: &ConnectionKey, kind: EventKind) {
         // Nobody may be listening.
+        observe::happened(key.provider_id(), kind.as_str());
         let _ = self.events.send(Event { key: key.clone(), at: self.clock.now(), kind });
     }
 
@@ -161,6 +179,14 @@ impl fmt::Debug for Inner {
             .field("sealer", &self.sealer)
             .finish_non_exhaustive()
     }
+}
+
+/// Refuses a user without an id: all who have none would share one connection.
+pub(super) fn check_user(user: &User) -> Result<()> {
+    if user.id.is_empty() {
+        return Err(Error::usage("a connection is of a user, and this one has an empty id"));
+    }
+    Ok(())
 }
 
 /// A task that is counted as long as it lives.

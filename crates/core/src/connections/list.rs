@@ -75,22 +75,25 @@ impl Inner {
             let found = self.ask(self.store.list_by_user(user, &page)).await.map_err(failure::of_store)?;
             listing.unreadable = listing.unreadable.saturating_add(found.unreadable);
             for record in &found.records {
-                match self.connection(user, record).await {
+                if record.key.user() != user {
+                    return Err(failure::contract(
+                        "the token store listed a connection of another user; nothing of the list is shown",
+                    ));
+                }
+                match self.connection(record).await {
                     Some(connection) => listing.connections.push(connection),
                     None => listing.unreadable = listing.unreadable.saturating_add(1),
                 }
             }
             match found.next {
+                Some(next) if page.after.as_ref() == Some(&next) => return Err(failure::endless()),
                 Some(next) => page = Page::first(PAGE).after(next),
                 None => return Ok(listing),
             }
         }
     }
 
-    async fn connection(&self, user: &User, record: &Record) -> Option<Connection> {
-        if record.key.user() != user {
-            return None;
-        }
+    async fn connection(&self, record: &Record) -> Option<Connection> {
         let view = self.open(&record.key, record).await.ok()?;
         let contents = &view.contents;
         Some(Connection {

@@ -13,11 +13,14 @@ mod handle;
 mod inner;
 mod list;
 mod obtain;
+mod pace;
 mod plan;
 mod point;
 #[cfg(test)]
 mod point_tests;
 mod refresh;
+#[cfg(test)]
+mod refresh_model;
 mod save;
 mod sealer;
 mod send;
@@ -48,9 +51,10 @@ use crate::connection_key::ConnectionKey;
 use crate::error::{Error, Operation, Result};
 use crate::flow::{Begin, Flow};
 use crate::http_client::HttpRequest;
+use crate::observe::observed;
 use crate::scopes::Scopes;
 
-use self::inner::Inner;
+use self::inner::{Inner, check_user};
 use self::plan::Demand;
 #[cfg(test)]
 use self::point::{Point, Probe};
@@ -185,6 +189,8 @@ impl Connections {
     ///   [`ErrorKind::RotationLost`](crate::ErrorKind::RotationLost),
     ///   [`ErrorKind::AccountChanged`](crate::ErrorKind::AccountChanged): only the user can help;
     /// - [`ErrorKind::StoreUnavailable`](crate::ErrorKind::StoreUnavailable): nothing was sent;
+    /// - [`ErrorKind::StoreContractViolated`](crate::ErrorKind::StoreContractViolated): the store answered with what cannot be,
+    ///   such as another connection's record, and nothing of it was used;
     /// - [`ErrorKind::RefreshPending`](crate::ErrorKind::RefreshPending),
     ///   [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted): ask again;
     /// - what the provider answered, the same for all who waited, and until the cool-down is over.
@@ -201,7 +207,7 @@ impl Connections {
     /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such provider. Whether there is such a connection is seen
     /// when a token is asked for.
     pub fn handle(&self, key: &ConnectionKey) -> Result<Handle> {
-        self.0.provider(key.provider_id())?;
+        self.0.registered(key)?;
         Ok(Handle::new(Arc::clone(&self.0), self.0.slot(key)))
     }
 
@@ -240,7 +246,7 @@ impl Connections {
     /// As [`token`](Self::token).
     pub async fn token_refused(&self, refused: &AccessToken) -> Result<Option<AccessToken>> {
         let key = refused.key();
-        let replaced = match self.0.provider(key.provider_id()) {
+        let replaced = match self.0.registered(key) {
             Ok(provider) => self.0.replace(provider, &self.0.slot(key), refused).await,
             Err(error) => Err(error),
         };
@@ -269,7 +275,9 @@ impl Connections {
     /// [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted).
     pub async fn disconnect(&self, key: &ConnectionKey) -> Result<Disconnected> {
         let (inner, of) = (Arc::clone(&self.0), key.clone());
-        let disconnected = self.0.detached(async move { inner.disconnect(&of).await }).await;
+        let work = async move { inner.disconnect(&of).await };
+        let work = observed!(&self.0.clock, self.0.label(key.provider_id()), Operation::Disconnect, work);
+        let disconnected = self.0.detached(work).await;
         disconnected.map_err(|error| failure::at(error, key, Operation::Disconnect))
     }
 
@@ -277,8 +285,11 @@ impl Connections {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::StoreUnavailable`](crate::ErrorKind::StoreUnavailable).
+    /// [`ErrorKind::StoreUnavailable`](crate::ErrorKind::StoreUnavailable);
+    /// [`ErrorKind::StoreContractViolated`](crate::ErrorKind::StoreContractViolated): the store listed somebody else's;
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) for a user without an id.
     pub async fn list(&self, user: &User) -> Result<Listing> {
+        check_user(user)?;
         self.0.list(user).await
     }
 

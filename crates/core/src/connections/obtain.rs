@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+use crate::error::Operation;
 use crate::error::{Error, ErrorKind, Result};
+use crate::observe::observed;
 
 use super::access::AccessToken;
 use super::failure;
@@ -39,8 +42,29 @@ impl Inner {
         slot: &Arc<Slot>,
         demand: Demand,
     ) -> Result<(AccessToken, Duration)> {
+        match self.look(slot, demand) {
+            // What memory answers is not worth a span.
+            Look::Serve(token, until) => Ok((token, until)),
+            first => {
+                let work = self.obtain_from(slot, demand, first);
+                let work = observed!(&self.clock, self.label(slot.key.provider_id()), Operation::Token, work);
+                // On the heap, so that the future of who is served from memory is small.
+                Box::pin(work).await
+            }
+        }
+    }
+
+    async fn obtain_from(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        demand: Demand,
+        first: Look,
+    ) -> Result<(AccessToken, Duration)> {
+        let mut first = Some(first);
+        // What a flight says once, it says to each who looks: it is of no use to a caller for whom it was not enough.
+        let (mut was_served, mut was_unsaved) = (false, false);
         for _ in 0..ROUNDS {
-            let mut progress = match self.look(slot, demand) {
+            let mut progress = match first.take().unwrap_or_else(|| self.look(slot, demand)) {
                 Look::Serve(token, until) => return Ok((token, until)),
                 Look::Fail(error) => return Err(error),
                 Look::Wait(progress) => progress,
@@ -52,10 +76,12 @@ impl Inner {
                     }
                 }
             };
-            let wants_served = demand == Demand::Valid;
+            let wants_served = demand == Demand::Valid && !was_served;
+            let wants_unsaved = demand != Demand::Due && !was_unsaved;
             let landed = progress.wait_for(|progress| match progress {
                 Progress::Running => false,
                 Progress::Served => wants_served,
+                Progress::Unsaved => wants_unsaved,
                 Progress::Done { .. } => true,
             });
             let landed = landed.await.map(|progress| progress.clone());
@@ -66,7 +92,15 @@ impl Inner {
                 Progress::Done { result: Ok(token), is_new: false } if demand == Demand::Due => {
                     return Ok((token, Duration::ZERO));
                 }
-                Progress::Served | Progress::Done { result: Ok(_), .. } => {}
+                Progress::Unsaved => {
+                    let fresh = self.still_good(slot).filter(|token| is_answer(demand, token));
+                    if let Some(token) = fresh {
+                        return Ok((token, Duration::ZERO));
+                    }
+                    was_unsaved = true;
+                }
+                Progress::Served => was_served = true,
+                Progress::Done { result: Ok(_), .. } => (was_served, was_unsaved) = (false, false),
                 Progress::Done { result: Err(error), .. } => {
                     let good = self.still_good(slot).filter(|_| demand == Demand::Valid);
                     return match good {
@@ -88,7 +122,7 @@ impl Inner {
     /// The token in memory, if it is good, however long ago the store was asked.
     fn still_good(&self, slot: &Slot) -> Option<AccessToken> {
         let cached = slot.lock().cached.clone()?;
-        let policy = &self.provider(slot.key.provider_id()).ok()?.policy;
+        let policy = &self.registered(&slot.key).ok()?.policy;
         match self.assess(cached.token.view(), policy, Demand::Valid) {
             Step::Serve { .. } | Step::ServeAndRefresh => Some(cached.token),
             Step::Refresh | Step::Reconnect(_) => None,
@@ -103,17 +137,18 @@ impl Inner {
                 return Look::Serve(cached.token.clone(), cached.fast_until);
             }
         }
-        let policy = match self.provider(slot.key.provider_id()) {
-            Ok(provider) => provider.policy,
+        let provider = match self.registered(&slot.key) {
+            Ok(provider) => provider,
             Err(error) => return Look::Fail(error),
         };
+        let policy = &provider.policy;
         let failure = state.failure.as_ref().filter(|failure| now < failure.until).cloned();
         let cannot_ask = failure.as_ref().is_some_and(|failure| failure.is_of_store);
         if let Some(cached) = state.cached.clone() {
             let asked_for = now.saturating_sub(cached.loaded_at);
             let view = cached.token.view();
             if asked_for < self.settings.cache_for || cannot_ask || !view.is_saved {
-                match self.assess(view, &policy, demand) {
+                match self.assess(view, policy, demand) {
                     Step::Serve { for_ } => {
                         let until = self.fast_until(&cached, for_, now);
                         if let Some(cached) = &mut state.cached {
@@ -126,7 +161,7 @@ impl Inner {
                     }
                     Step::ServeAndRefresh if demand == Demand::Valid => {
                         let idle = state.flight.is_none() && failure.is_none() && view.is_saved;
-                        if !idle || self.is_closing() {
+                        if !idle || self.is_closing() || !provider.pace.has_room(now) {
                             return Look::Serve(cached.token, Duration::ZERO);
                         }
                         return self.begin(slot, &mut state, demand, Some(cached.token));

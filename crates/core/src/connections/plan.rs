@@ -154,6 +154,71 @@ pub(super) const fn reason_of_refusal(rotation: Rotation, attempts: u32) -> Reco
     }
 }
 
+/// Which attempt with a refresh token comes after the mark that was found, by the SHA-256 of the refresh token.
+pub(super) fn attempt_after(found: Option<&RefreshMark>, hash: &[u8; 32]) -> u32 {
+    let same = found.filter(|mark| mark.refresh_token_hash == *hash);
+    same.map_or(1, |mark| mark.attempt.saturating_add(1))
+}
+
+/// How often a refresh token was sent, as far as is known: by whom it was refused, and by whoever has marked the record since
+/// with the same refresh token, because the lease was lost meanwhile.
+pub(super) fn attempts(own: &RefreshMark, stored: Option<&RefreshMark>) -> u32 {
+    let by_another = stored
+        .filter(|stored| stored.holder != own.holder && stored.refresh_token_hash == own.refresh_token_hash);
+    by_another.map_or(own.attempt, |stored| stored.attempt.max(own.attempt.saturating_add(1)))
+}
+
+/// Whether the mark stays after a refresh that failed. What an earlier attempt left in doubt stays in doubt when this one was
+/// not used.
+pub(super) const fn stays_in_doubt(fate: Fate, attempt: u32) -> bool {
+    matches!(fate, Fate::Unknown) || attempt > 1
+}
+
+/// What becomes of new tokens whose record is not the one any more that was refreshed (r3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Conflict {
+    /// They are newer than what is stored, and are saved over it.
+    SaveOver,
+    /// What is stored is newer, or is another connect.
+    Superseded,
+}
+
+/// Compares the record that was refreshed with the one that is stored. `is_same_grant` if that one still holds the refresh
+/// token that was sent: it is the same connection in another form, sealed anew, or given up by one who found its refresh
+/// token used up. One that is older than what was refreshed is what a store has that lost a write.
+pub(super) fn conflict(refreshed: &Version, stored: &Version, is_same_grant: bool) -> Conflict {
+    if stored.incarnation() != refreshed.incarnation() {
+        return Conflict::Superseded;
+    }
+    if is_same_grant || stored.counter() < refreshed.counter() {
+        return Conflict::SaveOver;
+    }
+    Conflict::Superseded
+}
+
+/// Whether a record can be what a store holds, after it held `before`: within one connect versions only grow, and one version
+/// has one content.
+pub(super) fn can_follow(before: (&Version, &TokenSet), after: (&Version, &TokenSet)) -> bool {
+    let ((old, old_tokens), (new, new_tokens)) = (before, after);
+    if old.incarnation() != new.incarnation() {
+        return true;
+    }
+    match new.counter().cmp(&old.counter()) {
+        std::cmp::Ordering::Less => false,
+        std::cmp::Ordering::Equal => is_same(old_tokens, new_tokens),
+        std::cmp::Ordering::Greater => true,
+    }
+}
+
+fn is_same(one: &TokenSet, other: &TokenSet) -> bool {
+    let refresh = match (&one.refresh_token, &other.refresh_token) {
+        (Some(one), Some(other)) => one.ct_eq(other.expose()),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    };
+    refresh && one.access_token.ct_eq(other.access_token.expose())
+}
+
 /// How long the access token is good still, as far as is known.
 fn remaining(tokens: &TokenSet, moment: Moment) -> Option<Duration> {
     let Expiry::At(at) = tokens.expiry else { return None };

@@ -188,3 +188,47 @@ fn f7_a_subject_that_changed_is_seen_in_the_id_token() {
     assert!(!is_other_account(&with("1"), &with("1")));
     assert!(!is_other_account(&with("1"), &TokenSet::new("AT", START)));
 }
+
+/// F13: a store that lost a write does not lose the tokens that came of it.
+#[test]
+fn f13_r3_new_tokens_are_saved_over_what_is_older_and_over_nothing_else() {
+    let version = |counter| Version::new(Incarnation::from_bytes([1; 16]), counter);
+    let of = |stored, is_same_grant| conflict(&version(5), &version(stored), is_same_grant);
+    assert_eq!((of(4, false), of(1, true)), (Conflict::SaveOver, Conflict::SaveOver));
+    assert_eq!(of(6, true), Conflict::SaveOver, "sealed anew, or given up by another process");
+    assert_eq!((of(5, false), of(6, false)), (Conflict::Superseded, Conflict::Superseded));
+    let other = Version::first(Incarnation::from_bytes([2; 16]));
+    for is_same_grant in [true, false] {
+        assert_eq!(conflict(&version(5), &other, is_same_grant), Conflict::Superseded, "another connect");
+    }
+}
+
+#[test]
+fn x34_within_a_connect_versions_grow_and_have_one_content() {
+    let version = |counter| Version::new(Incarnation::from_bytes([1; 16]), counter);
+    let tokens = |access: &str, refresh: Option<&str>| {
+        let mut tokens = TokenSet::new(access, START);
+        tokens.refresh_token = refresh.map(Into::into);
+        tokens
+    };
+    let before = (&version(5), &tokens("AT", Some("RT")));
+    let after = |counter, access, refresh| can_follow(before, (&version(counter), &tokens(access, refresh)));
+    assert!(after(5, "AT", Some("RT")) && after(6, "AT", Some("RT")) && after(6, "other", None));
+    assert!(!after(4, "AT", Some("RT")));
+    assert!(!after(5, "other", Some("RT")) && !after(5, "AT", Some("other")) && !after(5, "AT", None));
+    assert!(can_follow(before, (&Version::first(Incarnation::from_bytes([2; 16])), before.1)));
+}
+
+#[test]
+fn r6_the_mark_stays_while_a_refresh_token_is_in_doubt() {
+    assert!(stays_in_doubt(Fate::Unknown, 1) && stays_in_doubt(Fate::NotUsed, 2));
+    assert!(!stays_in_doubt(Fate::NotUsed, 1));
+    let hash = [7; 32];
+    let mark = RefreshMark::new(LeaseHolder::from_bytes([1; 16]), hash, START).attempt(3);
+    assert_eq!((attempt_after(None, &hash), attempt_after(Some(&mark), &hash)), (1, 4));
+    assert_eq!(attempt_after(Some(&mark), &[8; 32]), 1, "the mark is of another refresh token");
+    let own = RefreshMark::new(LeaseHolder::from_bytes([2; 16]), hash, START);
+    assert_eq!((attempts(&own, None), attempts(&own, Some(&own)), attempts(&own, Some(&mark))), (1, 1, 3));
+    let elsewhere = RefreshMark::new(LeaseHolder::from_bytes([1; 16]), [8; 32], START);
+    assert_eq!(attempts(&own, Some(&elsewhere)), 1);
+}

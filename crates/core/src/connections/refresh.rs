@@ -30,15 +30,16 @@ pub(super) enum Refreshed {
 }
 
 impl Flight {
-    /// Sends, checks and saves, while the lease is kept. A lease that is lost stops nothing: the refresh token may be used up.
+    /// Sends, checks and saves, while the lease is kept. A lease that is lost after the request was sent stops nothing: the
+    /// refresh token may be used up.
     pub(super) async fn refresh(
         &self,
         provider: &Registered,
         leased: Leased,
         permit: SemaphorePermit<'_>,
     ) -> Result<Refreshed> {
-        let Leased { view, mark, holder } = leased;
-        beside(self.send_and_save(provider, view, mark, &holder, permit), self.keep_lease(&holder)).await
+        let holder = leased.holder;
+        beside(self.send_and_save(provider, leased, permit), self.keep_lease(&holder)).await
     }
 
     async fn keep_lease(&self, holder: &LeaseHolder) {
@@ -55,14 +56,21 @@ impl Flight {
     async fn send_and_save(
         &self,
         provider: &Registered,
-        view: View,
-        mut mark: RefreshMark,
-        holder: &LeaseHolder,
+        leased: Leased,
         permit: SemaphorePermit<'_>,
     ) -> Result<Refreshed> {
         let inner = &self.inner;
+        let Leased { view, mut mark, ref holder, leased_at } = leased;
         let mut may_repeat = true;
         let (error, fate) = loop {
+            provider.pace.turn(&*inner.clock).await;
+            // This process may have been stopped, or the machine asleep, for longer than the lease.
+            if may_repeat && inner.clock.monotonic().saturating_sub(leased_at) >= inner.settings.lease / 2 {
+                let renewed = inner.store.renew(self.key(), holder, Renew::new(inner.settings.lease));
+                if inner.ask(renewed).await.map_err(failure::of_store)? == Tenure::Lost {
+                    return Ok(Refreshed::Again(Box::new(self.load().await?)));
+                }
+            }
             inner.point(Point::P5Send).await;
             let sent = self.send(provider, &view.contents.tokens).await;
             inner.point(Point::P8Check).await;
@@ -91,12 +99,10 @@ impl Flight {
         };
         drop(permit);
         if fate == Fate::Ended {
-            let reason = plan::reason_of_refusal(provider.policy.rotation, mark.attempt);
-            return self.end(provider, view, reason, &error).await;
+            return self.refused(provider, view, &mark, &error).await;
         }
         inner.tell(self.key(), EventKind::RefreshFailed(error.kind()));
-        // What an earlier attempt left in doubt stays in doubt when this one was not used.
-        let in_doubt = fate == Fate::Unknown || mark.attempt > 1;
+        let in_doubt = plan::stays_in_doubt(fate, mark.attempt);
         let wait = inner.settings.cool_down.after(1, error.retry_after(), jitter());
         let release = match plan::due_at(&view.contents, &provider.policy) {
             Some(due_at) => Release::new().due_at(due_at.max(saturating_add(inner.clock.now(), wait))),
@@ -127,7 +133,10 @@ impl Flight {
         if plan::is_other_account(&view.contents.tokens, &tokens) {
             // They are not revoked: whose they are, would lose them.
             let error = failure::reconnect(ReconnectReason::AccountChanged, None);
-            return self.end(provider, view, ReconnectReason::AccountChanged, &error).await;
+            return match self.stored(&view).await? {
+                Ok(_) => self.end(provider, view, ReconnectReason::AccountChanged, &error).await,
+                Err(again) => Ok(again),
+            };
         }
         let contents = view.contents.refreshed(tokens, self.inner.clock.now());
         match self.save(provider, &view, contents, mark).await? {
@@ -139,7 +148,48 @@ impl Flight {
         }
     }
 
-    /// The provider said that the connection is over. It is written into the record, if that is still the one that was sent.
+    /// The provider took the refresh token for used up, revoked or expired.
+    async fn refused(
+        &self,
+        provider: &Registered,
+        view: View,
+        mark: &RefreshMark,
+        error: &Error,
+    ) -> Result<Refreshed> {
+        let stored = match self.stored(&view).await? {
+            Ok(stored) => stored,
+            Err(again) => return Ok(again),
+        };
+        let attempts = plan::attempts(mark, stored.as_ref().and_then(|record| record.mark.as_ref()));
+        let reason = plan::reason_of_refusal(provider.policy.rotation, attempts);
+        self.end(provider, view, reason, error).await
+    }
+
+    /// The record, if it is still the one that was sent; none if the store does not answer. Another process may have refreshed it
+    /// meanwhile: then what the provider said is about a refresh token that nobody needs.
+    async fn stored(&self, view: &View) -> Result<Result<Option<Record>, Refreshed>> {
+        match self.inner.ask(self.inner.store.load(self.key())).await {
+            Ok(Loaded::Found(record)) if record.version != view.version => {
+                Ok(Err(Refreshed::Again(Box::new(record))))
+            }
+            Ok(Loaded::Found(record)) => {
+                // A record that does not open is none that could be told from this one.
+                if let Ok(stored) = self.inner.open(self.key(), &record).await {
+                    let before = (&view.version, &view.contents.tokens);
+                    if !plan::can_follow(before, (&stored.version, &stored.contents.tokens)) {
+                        return Err(failure::contract(
+                            "the token store holds something else under the version that was refreshed; nothing was changed",
+                        ));
+                    }
+                }
+                Ok(Ok(Some(record)))
+            }
+            Ok(Loaded::Absent | Loaded::Tombstone(_)) => Err(failure::not_connected()),
+            Err(_) => Ok(Ok(None)),
+        }
+    }
+
+    /// The connection is over. It is written into the record, if that is still the one that was sent.
     async fn end(
         &self,
         provider: &Registered,
@@ -148,14 +198,6 @@ impl Flight {
         error: &Error,
     ) -> Result<Refreshed> {
         let inner = &self.inner;
-        // Another process may have refreshed it meanwhile: then this refusal is about a refresh token that nobody needs.
-        match inner.ask(inner.store.load(self.key())).await {
-            Ok(Loaded::Found(record)) if record.version != view.version => {
-                return Ok(Refreshed::Again(Box::new(record)));
-            }
-            Ok(Loaded::Absent | Loaded::Tombstone(_)) => return Err(failure::not_connected()),
-            Ok(Loaded::Found(_)) | Err(_) => {}
-        }
         let mut ended = Ended::new(reason, inner.clock.now());
         ended.code = error.server_error().map(|said| said.code().to_owned());
         ended.rejected = matches!(self.demand, Demand::Newer { rejected: true, .. });

@@ -12,7 +12,7 @@ use super::event::EventKind;
 use super::failure;
 use super::flight::Flight;
 use super::inner::{Registered, jitter};
-use super::plan;
+use super::plan::{self, Conflict};
 use super::point::Point;
 
 /// What came of saving a refresh.
@@ -28,10 +28,14 @@ enum Attempt {
     Changed(Box<Record>),
     Gone,
     Failed(Error),
+    /// The store did what its contract rules out. What it holds now is not known.
+    Violated(Error),
 }
 
 /// Between two attempts, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// How often a store may find another version than the one it named before.
+const MAX_CHANGES: u32 = 16;
 
 impl Flight {
     /// Saves until it is saved, or is no longer wanted. From the first failure on, the token is served from memory.
@@ -46,6 +50,7 @@ impl Flight {
         let mut expected = view.version;
         let mut pause = PAUSE.0;
         let mut is_served = false;
+        let mut changes = 0;
         loop {
             inner.point(Point::P9Save).await;
             match self.save_once(provider, &contents, expected).await {
@@ -58,24 +63,33 @@ impl Flight {
                     return Err(failure::not_connected());
                 }
                 Attempt::Changed(record) => {
-                    // A record that still holds the refresh token that was sent is the same connection in another form: sealed
-                    // anew, or given up by one who found its refresh token used up. What the provider gave us is newer.
-                    let is_ours = record.version.incarnation() == view.version.incarnation()
-                        && match inner.open(self.key(), &record).await {
-                            Ok(stored) => Self::is_same_grant(provider, &stored.contents, mark),
-                            Err(_) => false,
-                        };
-                    if !is_ours {
+                    changes += 1;
+                    if changes == MAX_CHANGES {
                         self.forget_unsaved(is_served);
-                        return Ok(Saved::Superseded(record));
+                        return Err(failure::contract("the token store changes a record that nobody writes"));
                     }
-                    expected = record.version;
+                    let is_same_grant = match inner.open(self.key(), &record).await {
+                        Ok(stored) => Self::is_same_grant(provider, &stored.contents, mark),
+                        Err(_) => false,
+                    };
+                    match plan::conflict(&view.version, &record.version, is_same_grant) {
+                        Conflict::SaveOver => expected = record.version,
+                        Conflict::Superseded => {
+                            self.forget_unsaved(is_served);
+                            return Ok(Saved::Superseded(record));
+                        }
+                    }
+                }
+                Attempt::Violated(error) => {
+                    self.slot.forget_token();
+                    inner.tell(self.key(), EventKind::RefreshFailed(error.kind()));
+                    return Err(error);
                 }
                 Attempt::Failed(error) => {
                     if !is_served {
                         is_served = true;
                         self.keep_as(view, contents.clone(), expected.next(), false);
-                        self.serve();
+                        self.serve_unsaved();
                         inner.tell(self.key(), EventKind::NotDurable);
                     }
                     drop(error);
@@ -98,7 +112,9 @@ impl Flight {
             Attempt::Changed(record) => return Some(record),
             Attempt::Saved(version) => drop(self.keep_as(view, contents, version, true)),
             Attempt::Gone => {}
-            Attempt::Failed(_) => drop(self.keep_as(view, contents, view.version, true)),
+            Attempt::Failed(_) | Attempt::Violated(_) => {
+                drop(self.keep_as(view, contents, view.version, true));
+            }
         }
         None
     }
@@ -124,18 +140,19 @@ impl Flight {
         let saved =
             inner.ask(inner.store.save_if_version(self.key(), &Expected::version(expected), write)).await;
         match saved {
-            Ok(SaveOutcome::Saved(version)) if version != expected.next() => Attempt::Failed(
-                failure::contract("the token store gave a version that does not follow the one before"),
-            ),
-            Ok(SaveOutcome::Saved(version)) => Attempt::Saved(version),
+            Ok(SaveOutcome::Saved(version)) if version == expected.next() => Attempt::Saved(version),
+            Ok(SaveOutcome::Saved(_)) => Attempt::Violated(failure::contract(
+                "the token store saved over another version than the one that was asked for; see that it compares versions \
+                 before it writes",
+            )),
             Ok(SaveOutcome::Changed(record)) => self.changed(record, expected, &sealed),
             Ok(SaveOutcome::Absent | SaveOutcome::Tombstone(_)) => Attempt::Gone,
-            Ok(SaveOutcome::NotHeld) => Attempt::Failed(failure::contract(
+            Ok(SaveOutcome::NotHeld) => Attempt::Violated(failure::contract(
                 "the token store asked for a lease that the save did not name",
             )),
             Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
                 match inner.ask(inner.store.load(self.key())).await {
-                    Ok(Loaded::Found(record)) if record.version == expected => {
+                    Ok(Loaded::Found(record)) if record.version == expected && record.key == *self.key() => {
                         Attempt::Failed(failure::of_store(error))
                     }
                     Ok(Loaded::Found(record)) => self.changed(record, expected, &sealed),
@@ -150,7 +167,7 @@ impl Flight {
     /// Another version than expected: it may be our own, whose answer was lost.
     fn changed(&self, record: Record, expected: Version, sealed: &SealedBytes) -> Attempt {
         if record.key != *self.key() || record.version == expected {
-            return Attempt::Failed(failure::contract(
+            return Attempt::Violated(failure::contract(
                 "the token store refused the version that it holds, or answered with another connection's record",
             ));
         }

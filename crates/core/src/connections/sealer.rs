@@ -9,7 +9,7 @@ use super::contents::Contents;
 
 /// What sealed connections are for, in the associated data.
 const PURPOSE: &str = "connection";
-/// What stands before a connection that is not sealed, so that neither kind is taken for the other.
+/// What stands before a connection that is not sealed, so that neither kind is taken for the other. Then comes whose it is.
 const UNSEALED: &[u8] = b"authflow-unsealed\n";
 
 /// Seals with keys, or not at all where the application said so.
@@ -37,7 +37,7 @@ impl Sealer {
         let plain = contents.to_bytes()?;
         Ok(SealedBytes::new(match self {
             Self::Keys(keys) => keys.seal(&context(key, incarnation), plain.expose()).await?,
-            Self::Unsealed => [UNSEALED, plain.expose()].concat(),
+            Self::Unsealed => [UNSEALED, &of_whom(key, incarnation), plain.expose()].concat(),
         }))
     }
 
@@ -57,12 +57,29 @@ impl Sealer {
                 let opened = keys.open(&context(key, incarnation), sealed.as_bytes()).await?;
                 Contents::from_bytes(opened.bytes().expose())
             }
-            (Self::Unsealed, Some(plain)) => Contents::from_bytes(plain),
+            (Self::Unsealed, Some(rest)) => {
+                let plain = rest.strip_prefix(&of_whom(key, incarnation)).ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::StoreCorrupt,
+                        "the record holds another connection's bytes, or those of an earlier connect; they were not read",
+                    )
+                })?;
+                Contents::from_bytes(plain)
+            }
             (Self::Unsealed, None) => Err(Error::configuration(
                 "the record is sealed, or damaged, and this application was built without keys",
             )),
         }
     }
+}
+
+/// What the associated data is to a sealed record: it ties the bytes to the connection and the connect.
+fn of_whom(key: &ConnectionKey, incarnation: &Incarnation) -> [u8; 48] {
+    let mut whom = [0; 48];
+    let (id, connect) = whom.split_at_mut(32);
+    id.copy_from_slice(key.id().as_bytes());
+    connect.copy_from_slice(incarnation.as_bytes());
+    whom
 }
 
 fn context<'a>(key: &'a ConnectionKey, incarnation: &'a Incarnation) -> SealContext<'a> {

@@ -11,6 +11,7 @@ use http::{Method, StatusCode};
 use crate::connection_key::ConnectionKey;
 use crate::error::{Error, Operation, Result};
 use crate::http_client::{HttpRequest, HttpResponse, Limits};
+use crate::observe::observed;
 
 use super::access::AccessToken;
 use super::challenge::BearerChallenge;
@@ -57,7 +58,7 @@ impl SendRequest {
 
     async fn run(self) -> Result<HttpResponse> {
         let Self { inner, key, request, limits, is_replayable } = self;
-        let provider = inner.provider(key.provider_id())?;
+        let provider = inner.registered(&key)?;
         let limits = limits.unwrap_or_else(|| provider.flow.limits().clone());
         let slot = inner.slot(&key);
         let token = inner.obtain(&slot, Demand::Valid).await?;
@@ -115,7 +116,12 @@ impl IntoFuture for SendRequest {
 
     fn into_future(self) -> Self::IntoFuture {
         let key = self.key.clone();
-        Box::pin(async move { self.run().await.map_err(|error| failure::at(error, &key, Operation::Send)) })
+        Box::pin(async move {
+            #[cfg(any(feature = "metrics", feature = "tracing"))]
+            let inner = Arc::clone(&self.inner);
+            let work = observed!(&inner.clock, inner.label(key.provider_id()), Operation::Send, self.run());
+            work.await.map_err(|error| failure::at(error, &key, Operation::Send))
+        })
     }
 }
 

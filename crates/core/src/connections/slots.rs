@@ -61,6 +61,8 @@ pub(super) enum Progress {
     Running,
     /// A token that is good can be served; the flight goes on.
     Served,
+    /// The refresh brought a token that can be served; the flight goes on until the store has it.
+    Unsaved,
     /// It has landed.
     Done {
         result: Result<AccessToken, Arc<Error>>,
@@ -97,6 +99,12 @@ impl Slot {
     /// What was served before is to be looked at again.
     pub(super) fn changed(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Forgets the token, and whatever was told of it.
+    pub(super) fn forget_token(&self) {
+        self.lock().cached = None;
+        self.changed();
     }
 
     /// Forgets all but a flight that is under way.

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use crate::connection_key::{ConnectionKey, Shard};
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+use crate::error::Operation;
 use crate::error::{ErrorKind, Result};
+use crate::observe::observed;
 use crate::token_store::{
     Cursor, Expected, KeyPage, LeaseHolder, LeaseOutcome, LeaseRequest, Loaded, Page, Record, Release,
     SaveOutcome, Write,
@@ -15,6 +18,7 @@ use crate::token_store::{
 
 use super::failure;
 use super::inner::Inner;
+use super::pace::Pace;
 use super::plan::Demand;
 use super::sealer::Sealer;
 
@@ -25,6 +29,7 @@ pub struct Sweep {
     inner: Arc<Inner>,
     shards: Vec<Shard>,
     at_once: usize,
+    per_second: Option<u32>,
     work: Work,
 }
 
@@ -54,11 +59,11 @@ const PAGE: usize = 200;
 
 impl Sweep {
     pub(super) fn keep_alive(inner: Arc<Inner>) -> Self {
-        Self { inner, shards: Shard::all().collect(), at_once: 64, work: Work::KeepAlive }
+        Self { inner, shards: Shard::all().collect(), at_once: 64, per_second: None, work: Work::KeepAlive }
     }
 
     pub(super) fn reseal(inner: Arc<Inner>) -> Self {
-        Self { inner, shards: Shard::all().collect(), at_once: 8, work: Work::Reseal }
+        Self { inner, shards: Shard::all().collect(), at_once: 8, per_second: None, work: Work::Reseal }
     }
 
     /// Only these shards: several workers share the work by taking some each. Two that take the same do no harm.
@@ -74,14 +79,22 @@ impl Sweep {
         self
     }
 
+    /// How many connections are begun with in a second at most. Default: as many as go. What bounds all refreshes of a provider,
+    /// those of callers too, is [`max_refreshes_per_second`](super::ConnectionsBuilder::max_refreshes_per_second).
+    pub fn per_second(mut self, connections: u32) -> Self {
+        self.per_second = Some(connections.max(1));
+        self
+    }
+
     async fn run(self) -> Result<Swept> {
-        let Self { inner, shards, at_once, work } = self;
+        let Self { inner, shards, at_once, per_second, work } = self;
+        let pace = Pace::new(per_second);
         let mut swept = Swept::default();
         let mut running = JoinSet::new();
         for shard in shards {
             let mut after = None;
             loop {
-                let page = inner.page(work, shard, after.take()).await?;
+                let page = inner.page(work, shard, after.clone()).await?;
                 for key in page.keys {
                     if !inner.providers.contains_key(key.provider_id()) {
                         continue;
@@ -89,12 +102,14 @@ impl Sweep {
                     while running.len() >= at_once {
                         swept.count(running.join_next().await.and_then(std::result::Result::ok));
                     }
+                    pace.turn(&*inner.clock).await;
                     let inner = Arc::clone(&inner);
                     let runtime = inner.runtime.clone();
                     running.spawn_on(async move { inner.work_on(work, &key).await }, &runtime);
                     swept.seen = swept.seen.saturating_add(1);
                 }
                 match page.next {
+                    Some(next) if after.as_ref() == Some(&next) => return Err(failure::endless()),
                     Some(next) => after = Some(next),
                     None => break,
                 }
@@ -158,6 +173,13 @@ impl Inner {
         let holder = LeaseHolder::random()?;
         let request = LeaseRequest::new(holder, self.settings.lease).if_version(record.version);
         let leased = self.ask(self.store.lease(key, request)).await.map_err(failure::of_store)?;
+        if let LeaseOutcome::Leased { record: again, .. } = &leased {
+            if again.key != *key || again.version != record.version {
+                return Err(failure::contract(
+                    "the token store leased another record, or another version, than the one that was asked for",
+                ));
+            }
+        }
         let LeaseOutcome::Leased { found: None, .. } = leased else {
             self.end_lease(key, &leased, &holder).await;
             return Ok(());
@@ -184,6 +206,9 @@ impl Inner {
     ) -> Result<()> {
         let expected = Expected::version(record.version).held_by(*holder);
         match self.ask(self.store.save_if_version(key, &expected, write)).await.map_err(failure::of_store)? {
+            SaveOutcome::Saved(version) if version != record.version.next() => Err(failure::contract(
+                "the token store saved over another version than the one that was asked for",
+            )),
             // Whatever else is there now was written by somebody who sealed it.
             SaveOutcome::Saved(_)
             | SaveOutcome::Changed(_)
@@ -205,6 +230,10 @@ impl IntoFuture for Sweep {
     type IntoFuture = Pin<Box<dyn Future<Output = Result<Swept>> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.run())
+        Box::pin(async move {
+            #[cfg(any(feature = "metrics", feature = "tracing"))]
+            let clock = Arc::clone(&self.inner.clock);
+            observed!(&clock, crate::observe::NO_PROVIDER, Operation::Sweep, self.run()).await
+        })
     }
 }

@@ -10,6 +10,7 @@ use super::steps::is_protocol_parameter;
 use super::{Flow, check_return_to};
 use crate::binding::Binding;
 use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::observe::observed;
 use crate::provider::Provider;
 use crate::scopes::Scopes;
 use crate::secret::Secret;
@@ -170,7 +171,10 @@ impl<'f> IntoFuture for Begin<'f> {
             self.options.scopes = Some(Scopes::new(&self.scopes));
         }
         let flow = self.flow;
-        Box::pin(async move { flow.at(Operation::Begin, self.run().await) })
+        Box::pin(async move {
+            let work = observed!(flow.clock(), flow.provider().id(), Operation::Begin, self.run());
+            flow.at(Operation::Begin, work.await)
+        })
     }
 }
 

@@ -13,6 +13,7 @@ use crate::credentials::ClientCredentials;
 use crate::endpoints::Endpoints;
 use crate::error::{Error, Operation, Result};
 use crate::grant::Grant;
+use crate::observe::observed;
 use crate::scopes::Scopes;
 use crate::state::PendingFlow;
 use crate::token::TokenSet;
@@ -86,7 +87,10 @@ impl<'a> IntoFuture for Finish<'a> {
 
     fn into_future(self) -> Self::IntoFuture {
         let flow = self.flow;
-        Box::pin(async move { flow.at(Operation::Finish, self.run().await) })
+        Box::pin(async move {
+            let work = observed!(flow.clock(), flow.provider().id(), Operation::Finish, self.run());
+            flow.at(Operation::Finish, work.await)
+        })
     }
 }
 

@@ -180,10 +180,12 @@ impl Flow {
         Begin::new(self, Binding::new_browser())
     }
 
+    #[cfg(feature = "connections")]
     pub(crate) fn http_client(&self) -> &dyn HttpClient {
         &*self.inner.http
     }
 
+    #[cfg(feature = "connections")]
     pub(crate) fn limits(&self) -> &Limits {
         &self.inner.limits
     }

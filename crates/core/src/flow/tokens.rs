@@ -11,6 +11,7 @@ use crate::endpoints::{EndpointUrls, Endpoints};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::grant::Grant;
 use crate::http_client::HttpRequest;
+use crate::observe::observed;
 use crate::quirks::RefreshInput;
 use crate::rfc::Revocation;
 use crate::scopes::Scopes;
@@ -28,7 +29,9 @@ impl Flow {
     /// [`ErrorKind::InvalidGrant`] if the user has to connect again; [`ErrorKind::Unsupported`] if there is nothing to
     /// refresh.
     pub async fn refresh(&self, tokens: &TokenSet) -> Result<TokenSet> {
-        self.at(Operation::Refresh, self.run_refresh(tokens).await)
+        let work =
+            observed!(self.clock(), self.provider().id(), Operation::Refresh, self.run_refresh(tokens));
+        self.at(Operation::Refresh, work.await)
     }
 
     async fn run_refresh(&self, tokens: &TokenSet) -> Result<TokenSet> {
@@ -62,7 +65,13 @@ impl Flow {
     ///
     /// [`ErrorKind::Configuration`] for a client without a secret (RFC 6749 §4.4.2).
     pub async fn client_credentials(&self, scopes: &Scopes) -> Result<TokenSet> {
-        self.at(Operation::ClientCredentials, self.run_client_credentials(scopes).await)
+        let work = observed!(
+            self.clock(),
+            self.provider().id(),
+            Operation::ClientCredentials,
+            self.run_client_credentials(scopes)
+        );
+        self.at(Operation::ClientCredentials, work.await)
     }
 
     async fn run_client_credentials(&self, scopes: &Scopes) -> Result<TokenSet> {
@@ -85,7 +94,8 @@ impl Flow {
     ///
     /// [`ErrorKind::Unavailable`] and [`ErrorKind::Network`] with the tokens still in force.
     pub async fn revoke(&self, tokens: &TokenSet) -> Result<Revocation> {
-        self.at(Operation::Revoke, self.run_revoke(tokens).await)
+        let work = observed!(self.clock(), self.provider().id(), Operation::Revoke, self.run_revoke(tokens));
+        self.at(Operation::Revoke, work.await)
     }
 
     async fn run_revoke(&self, tokens: &TokenSet) -> Result<Revocation> {

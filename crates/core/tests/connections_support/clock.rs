@@ -56,7 +56,7 @@ impl ManualClock {
     /// Runs `work` to its end, and lets time pass whenever nothing else happens.
     pub async fn drive<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
         let work = tokio::spawn(work);
-        for _ in 0..10_000 {
+        for _ in 0..100_000 {
             self.settle().await;
             if work.is_finished() {
                 return work.await.unwrap();

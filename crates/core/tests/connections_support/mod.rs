@@ -11,6 +11,7 @@
 )]
 
 mod clock;
+mod lies;
 mod server;
 mod store;
 
@@ -24,6 +25,7 @@ use authflow_core::{
 };
 
 pub use self::clock::ManualClock;
+pub use self::lies::{Lie, LyingStore};
 pub use self::server::{Fault, Rotates, Server};
 pub use self::store::FaultyStore;
 
@@ -50,8 +52,8 @@ impl World {
         };
         quirks.token_response.fields.account = Some("/account".to_owned());
         Self {
-            clock,
-            server: Arc::new(Server::new(rotates)),
+            clock: clock.clone(),
+            server: Arc::new(Server::new(rotates, &clock)),
             store: Arc::new(FaultyStore::new(store)),
             states: Arc::new(MemoryStateStore::default()),
             ring: KeyRing::generate().unwrap(),

@@ -2,12 +2,16 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use authflow_core::{
-    Delivery, HttpClient, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Limits, async_trait,
+    Clock as _, Delivery, HttpClient, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Limits,
+    async_trait,
 };
 use http::StatusCode;
 use tokio::sync::watch;
+
+use super::ManualClock;
 
 /// What a refresh does to the refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +40,7 @@ pub enum Fault {
 pub struct Server {
     ledger: Mutex<Ledger>,
     pub open: watch::Sender<bool>,
+    clock: ManualClock,
 }
 
 #[derive(Debug)]
@@ -51,6 +56,8 @@ struct Ledger {
     access: HashMap<String, u32>,
     exchanges: u32,
     refreshes: Vec<String>,
+    /// When they came, by the monotonic clock.
+    times: Vec<Duration>,
     successes: HashMap<String, u32>,
     revoked: Vec<String>,
     api: Vec<String>,
@@ -61,7 +68,7 @@ struct Ledger {
 }
 
 impl Server {
-    pub fn new(rotates: Rotates) -> Self {
+    pub fn new(rotates: Rotates, clock: &ManualClock) -> Self {
         let ledger = Ledger {
             rotates,
             expires_in: Some(3600),
@@ -73,6 +80,7 @@ impl Server {
             access: HashMap::new(),
             exchanges: 0,
             refreshes: Vec::new(),
+            times: Vec::new(),
             successes: HashMap::new(),
             revoked: Vec::new(),
             api: Vec::new(),
@@ -81,7 +89,7 @@ impl Server {
             scope: None,
             account: None,
         };
-        Self { ledger: Mutex::new(ledger), open: watch::Sender::new(true) }
+        Self { ledger: Mutex::new(ledger), open: watch::Sender::new(true), clock: clock.clone() }
     }
 
     pub fn fault(&self, fault: Fault) {
@@ -115,6 +123,15 @@ impl Server {
     /// How many refresh requests came.
     pub fn refreshes(&self) -> usize {
         self.ledger.lock().unwrap().refreshes.len()
+    }
+
+    /// The most refresh requests that came within any second.
+    pub fn most_in_a_second(&self) -> usize {
+        let times = &self.ledger.lock().unwrap().times;
+        let within = |from: &Duration| {
+            times.iter().filter(|at| *from <= **at && **at < *from + Duration::from_secs(1)).count()
+        };
+        times.iter().step_by(7).map(within).max().unwrap_or_default()
     }
 
     pub fn exchanges(&self) -> u32 {
@@ -202,7 +219,10 @@ impl HttpClient for Server {
         let fault = {
             let mut ledger = self.ledger.lock().unwrap();
             match (request.url.path(), is_refresh) {
-                (_, true) => ledger.refreshes.push(form["refresh_token"].clone()),
+                (_, true) => {
+                    ledger.refreshes.push(form["refresh_token"].clone());
+                    ledger.times.push(self.clock.monotonic());
+                }
                 ("/token", _) => ledger.exchanges += 1,
                 ("/revoke", _) => ledger.revoked.push(form["token"].clone()),
                 _ => {

@@ -1,0 +1,89 @@
+//! X24: many connections expire together, and the provider allows so many requests in a second.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod connections_support;
+
+use std::sync::Arc;
+
+use authflow_core::{ConnectionKey, Connections, ErrorKind};
+use connections_support::{Rotates, SECOND, World};
+
+const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+
+async fn connected(world: &World, connections: &Connections, count: usize) -> Arc<[ConnectionKey]> {
+    let mut keys = Vec::new();
+    for user in 0..count {
+        keys.push(world.connect_as(connections, &user.to_string()).await);
+    }
+    keys.into()
+}
+
+#[tokio::test]
+async fn x24_what_is_due_together_is_swept_and_the_bound_is_kept() {
+    const COUNT: usize = 600;
+    let world = World::new(Rotates::Strictly);
+    let connections = world.builder().max_refreshes_per_second(50).build().unwrap();
+    connected(&world, &connections, COUNT).await;
+    world.clock.advance(8 * DAY);
+    let swept = world.clock.drive(async move { connections.sweep().await.unwrap() }).await;
+    assert_eq!((swept.done, swept.failed), (COUNT, 0));
+    assert_eq!((world.server.refreshes(), world.server.most_uses()), (COUNT, 1));
+    assert_eq!(world.server.most_in_a_second(), 50, "all of what is allowed is used, and no more");
+}
+
+/// Tokens that are good are served at once, whoever else waits; what is over is refreshed in its turn, and nobody starves.
+#[tokio::test]
+async fn x24_callers_with_good_tokens_never_wait() {
+    const COUNT: usize = 500;
+    let world = World::new(Rotates::Strictly);
+    let connections = world.builder().max_refreshes_per_second(50).build().unwrap();
+    let keys = connected(&world, &connections, COUNT).await;
+    world.clock.advance(3550 * SECOND);
+    for _ in 0..10 {
+        // No time passes in here: whoever waited for a turn would wait for ever.
+        for key in &*keys {
+            connections.token(key).await.unwrap();
+        }
+        for _ in 0..50 {
+            world.clock.settle().await;
+            world.clock.advance(SECOND / 50);
+        }
+    }
+    assert!((200..=600).contains(&world.server.refreshes()), "{}", world.server.refreshes());
+    world.clock.advance(40 * SECOND);
+    let tasks: Vec<_> = keys
+        .iter()
+        .map(|key| {
+            let (connections, key) = (connections.clone(), key.clone());
+            tokio::spawn(async move { connections.token(&key).await.map(|token| token.expose().to_owned()) })
+        })
+        .collect();
+    let all = async move {
+        for task in tasks {
+            task.await.unwrap().unwrap();
+        }
+    };
+    world.clock.drive(all).await;
+    assert!((COUNT..2 * COUNT).contains(&world.server.refreshes()), "{}", world.server.refreshes());
+    assert!(world.server.most_in_a_second() <= 50, "{}", world.server.most_in_a_second());
+    assert_eq!(world.server.most_uses(), 1);
+}
+
+#[tokio::test]
+async fn x24_a_sweep_has_a_bound_of_its_own() {
+    let world = World::new(Rotates::Strictly);
+    let connections = world.process();
+    connected(&world, &connections, 100).await;
+    world.clock.advance(8 * DAY);
+    let swept = world.clock.drive(async move { connections.sweep().per_second(10).await.unwrap() }).await;
+    assert_eq!((swept.done, world.server.refreshes()), (100, 100));
+    assert!(world.server.most_in_a_second() <= 10, "{}", world.server.most_in_a_second());
+}
+
+#[tokio::test]
+async fn x24_a_bound_of_nothing_is_refused() {
+    let world = World::new(Rotates::Strictly);
+    let error = world.builder().max_refreshes_per_second(0).build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+}

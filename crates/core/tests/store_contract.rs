@@ -1,0 +1,208 @@
+//! X34: token stores that break their contract are found out, and nobody gets another user's token.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod connections_support;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use authflow_core::{
+    AuthorizationResponse, Binding, ConnectionKey, Connections, ErrorKind, EventKind, Next, Recovery,
+    TokenStore as _, User,
+};
+use connections_support::{Lie, LyingStore, Rotates, SECOND, World};
+
+/// A world whose store can lie, with two users' connections: AT-1 is user-42's, AT-2 user-43's.
+async fn world() -> (World, Arc<LyingStore>, Connections, ConnectionKey, ConnectionKey) {
+    let world = World::new(Rotates::Strictly);
+    let store = LyingStore::new(&world.store);
+    let connections = process(&world, &store);
+    let key = world.connect(&connections).await;
+    let other = world.connect_as(&connections, "user-43").await;
+    (world, store, connections, key, other)
+}
+
+fn process(world: &World, store: &Arc<LyingStore>) -> Connections {
+    world.builder().token_store(Arc::clone(store)).build().unwrap()
+}
+
+async fn kind(connections: &Connections, key: &ConnectionKey) -> ErrorKind {
+    let error = connections.token(key).await.unwrap_err();
+    assert_eq!(error.provider(), Some("p"), "{error}");
+    error.kind()
+}
+
+#[tokio::test]
+async fn x34_another_connections_record_is_refused() {
+    let (world, store, _, key, other) = world().await;
+    store.tell(Lie::AnotherRecord(other));
+    let fresh = process(&world, &store);
+    let error = fresh.token(&key).await.unwrap_err();
+    assert_eq!((error.kind(), error.recovery()), (ErrorKind::StoreContractViolated, Recovery::GiveUp));
+    assert_eq!(fresh.refresh_now(&key).await.unwrap_err().kind(), ErrorKind::StoreContractViolated);
+    assert_eq!(world.server.refreshes(), 0);
+}
+
+/// The record says that it is this user's; what is sealed in it says whose it is.
+#[tokio::test]
+async fn x34_another_connections_bytes_do_not_open() {
+    for is_sealed in [true, false] {
+        let world = World::new(Rotates::Strictly);
+        let store = LyingStore::new(&world.store);
+        let process = || {
+            let builder = world.builder().token_store(Arc::clone(&store));
+            if is_sealed { builder } else { builder.unsealed() }.build().unwrap()
+        };
+        let connections = process();
+        let key = world.connect(&connections).await;
+        let other = world.connect_as(&connections, "user-43").await;
+        store.tell(Lie::AnotherRecordUnderThisKey(other));
+        let error = process().token(&key).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StoreCorrupt, "sealed: {is_sealed}");
+        store.be_honest();
+        assert_eq!(process().token(&key).await.unwrap().expose(), "AT-1");
+    }
+}
+
+/// An older copy, as a replica or a restored backup gives it: it is told once, and then the store is believed again.
+#[tokio::test]
+async fn x34_f18_an_older_record_than_before_is_refused_once() {
+    let (world, store, connections, key, _) = world().await;
+    let old = world.store.inner.load(&key).await.unwrap().into_record().unwrap();
+    connections.refresh_now(&key).await.unwrap();
+    assert_eq!(connections.token(&key).await.unwrap().version().counter(), 2);
+    store.tell(Lie::OlderRecord(Box::new(old)));
+    world.clock.advance(31 * SECOND);
+    assert_eq!(kind(&connections, &key).await, ErrorKind::StoreContractViolated);
+    world.clock.advance(2 * SECOND);
+    let token = connections.token(&key).await.unwrap();
+    assert_eq!((token.expose(), token.version().counter()), ("AT-1", 1));
+}
+
+/// Two processes, and a store that compares nothing and says that it did: who wrote sees that the write is gone.
+#[tokio::test]
+async fn x34_a_write_that_is_gone_is_missed() {
+    let (world, store, one, key, _) = world().await;
+    let other = process(&world, &store);
+    other.token(&key).await.unwrap();
+    one.refresh_now(&key).await.unwrap();
+    let saved = world.store.inner.load(&key).await.unwrap().into_record().unwrap();
+    store.tell(Lie::SavesOverAnythingQuietly);
+    assert_eq!(other.refresh_now(&key).await.unwrap().version(), saved.version.next());
+    store.be_honest();
+    store.tell(Lie::OlderRecord(Box::new(saved)));
+    world.clock.advance(31 * SECOND);
+    assert_eq!(kind(&other, &key).await, ErrorKind::StoreContractViolated);
+}
+
+#[tokio::test]
+async fn x34_the_same_version_with_other_bytes_is_refused() {
+    let (world, store, one, key, _) = world().await;
+    let before = world.store.inner.load(&key).await.unwrap().into_record().unwrap();
+    one.refresh_now(&key).await.unwrap();
+    let after = world.store.inner.load(&key).await.unwrap().into_record().unwrap();
+    let mut forged = before;
+    forged.version = after.version;
+    store.tell(Lie::OlderRecord(Box::new(forged)));
+    world.clock.advance(31 * SECOND);
+    assert_eq!(kind(&one, &key).await, ErrorKind::StoreContractViolated);
+    assert_eq!(world.server.refreshes(), 1);
+}
+
+/// Before a refresh token is sent, the lease has to be of the record that was read, and the mark has to be written.
+#[tokio::test]
+async fn x34_a_lease_that_cannot_be_is_refused_and_nothing_is_sent() {
+    for lie in [Lie::ChangedToTheSame, Lie::ForgetsMarks, Lie::HeldByTheCaller] {
+        let (world, store, connections, key, _) = world().await;
+        world.expire();
+        store.tell(lie.clone());
+        assert_eq!(kind(&connections, &key).await, ErrorKind::StoreContractViolated, "{lie:?}");
+        assert_eq!(world.server.refreshes(), 0, "{lie:?}");
+        store.be_honest();
+        world.clock.advance(20 * SECOND);
+        assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-3", "{lie:?}");
+    }
+}
+
+#[tokio::test]
+async fn x34_a_save_that_cannot_be_is_told() {
+    for lie in [Lie::RefusesItsOwnVersion, Lie::ChangesAlways] {
+        let (world, store, connections, key, _) = world().await;
+        let mut events = connections.subscribe();
+        world.expire();
+        store.tell(lie.clone());
+        assert_eq!(kind(&connections, &key).await, ErrorKind::StoreContractViolated, "{lie:?}");
+        assert_eq!(world.server.refreshes(), 1, "{lie:?}");
+        if matches!(lie, Lie::RefusesItsOwnVersion) {
+            let Some(Next::Event(event)) = events.next().await else { panic!("{lie:?}") };
+            assert_eq!(event.kind, EventKind::RefreshFailed(ErrorKind::StoreContractViolated));
+        }
+    }
+}
+
+/// A process that stopped, went on, and saved over what another one wrote meanwhile: the version that it gets tells.
+#[tokio::test]
+async fn x34_a_store_that_ignores_versions_is_found_out_by_the_one_it_gives() {
+    let (world, store, one, key, _) = world().await;
+    let other = process(&world, &store);
+    world.expire();
+    store.tell(Lie::SavesOverAnything);
+    world.store.saves_open.send_replace(false);
+    world.store.held_saves.store(1, Ordering::SeqCst);
+    world.store.loses_leases.store(true, Ordering::SeqCst);
+    let first = tokio::spawn({
+        let key = key.clone();
+        async move { kind(&one, &key).await }
+    });
+    world.until(|| world.server.refreshes() == 1).await;
+    world.clock.settle().await;
+    world.clock.advance(4 * SECOND);
+    world.clock.settle().await;
+    world.store.loses_leases.store(false, Ordering::SeqCst);
+    world.store.end_lease(&key).await;
+    assert_eq!(kind(&other, &key).await, ErrorKind::RotationLost, "version 2 says so");
+    world.store.saves_open.send_replace(true);
+    assert_eq!(first.await.unwrap(), ErrorKind::StoreContractViolated, "it made version 3 of version 1");
+}
+
+#[tokio::test]
+async fn x34_a_new_connect_has_the_first_version() {
+    let (world, store, connections, _, _) = world().await;
+    store.tell(Lie::AnotherFirstVersion);
+    let binding = Binding::user("tenant", "user-44");
+    let query = world.callback(&connections, &binding).await;
+    let response = AuthorizationResponse::from_query(&query).unwrap();
+    let error = connections.complete("p", &response, &binding).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotDurable);
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("another version"), "{source}");
+    assert_eq!(world.server.revoked().len(), 1, "what nobody holds is given back");
+}
+
+#[tokio::test]
+async fn x34_a_list_shows_no_other_users_connection() {
+    let (_, store, connections, key, _) = world().await;
+    store.tell(Lie::ListsAlso(User::new("tenant", "user-43")));
+    let error = connections.list(key.user()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StoreContractViolated);
+}
+
+#[tokio::test]
+async fn x34_i6_pages_that_never_end_are_given_up() {
+    let (_, store, connections, key, _) = world().await;
+    store.tell(Lie::EndlessPages);
+    assert_eq!(connections.list(key.user()).await.unwrap_err().kind(), ErrorKind::StoreContractViolated);
+    assert_eq!(connections.sweep().await.unwrap_err().kind(), ErrorKind::StoreContractViolated);
+}
+
+#[tokio::test]
+async fn x34_a_disconnect_that_removed_something_else_says_so() {
+    for lie in 0..2 {
+        let (world, store, connections, key, other) = world().await;
+        store.tell(if lie == 0 { Lie::RemovesAnother(other) } else { Lie::AnyTombstone });
+        let disconnected = connections.disconnect(&key).await.unwrap();
+        assert_eq!(disconnected.removal.unwrap_err().kind(), ErrorKind::StoreContractViolated);
+        assert_eq!(world.server.revoked(), ["RT-1"], "the tokens of this user, and no other's");
+    }
+}
