@@ -117,6 +117,22 @@ impl Cluster {
         owners.get(at).filter(|owner| owner.first <= slot).map(|owner| Arc::clone(&owner.link))
     }
 
+    /// Of the slots that one node has, the first.
+    pub(crate) fn one_for_each_node(&self, slots: impl IntoIterator<Item = u16>) -> Vec<u16> {
+        let mut found: Vec<(u16, Option<Arc<Link>>)> = Vec::new();
+        for slot in slots {
+            let owner = self.owner(slot);
+            let is_new = |(_, known): &(u16, Option<Arc<Link>>)| match (known, &owner) {
+                (Some(known), Some(owner)) => !Arc::ptr_eq(known, owner),
+                (known, owner) => known.is_some() || owner.is_some(),
+            };
+            if found.iter().all(is_new) {
+                found.push((slot, owner));
+            }
+        }
+        found.into_iter().map(|(slot, _)| slot).collect()
+    }
+
     fn link(&self, address: &Address) -> Arc<Link> {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         let link = links.entry(address.clone()).or_insert_with(|| {

@@ -13,7 +13,7 @@ use crate::error::ConnectError;
 /// Made by [`server`](Self::server), [`cluster`](Self::cluster) or [`sentinel`](Self::sentinel). Its `Debug` shows neither
 /// password nor key.
 #[derive(Clone)]
-#[must_use = "it is for RedisStateStore::connect"]
+#[must_use = "it is for RedisStateStore::connect and RedisTokenStore::connect"]
 pub struct RedisConfig {
     pub(crate) servers: Servers,
     pub(crate) transport: Transport,
@@ -21,6 +21,7 @@ pub struct RedisConfig {
     pub(crate) password: Option<Secret>,
     pub(crate) database: i64,
     pub(crate) prefix: String,
+    pub(crate) evictions: Evictions,
     pub(crate) connection_timeout: Duration,
     pub(crate) response_timeout: Duration,
     #[cfg(feature = "tls")]
@@ -40,6 +41,16 @@ pub(crate) struct TlsSettings {
     pub(crate) roots: Option<Vec<u8>>,
     pub(crate) client: Option<(Vec<u8>, Secret)>,
 }
+
+/// Whether a server may be used that evicts connections when its memory is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Evictions {
+    Refused,
+    Accepted,
+}
+
+/// The longest time to live that is written, in milliseconds: a hundred years. Redis refuses what would overflow its clock.
+pub(crate) const MAX_TTL: u64 = 3_155_760_000_000;
 
 /// The longest key prefix, in bytes.
 pub(crate) const MAX_PREFIX: usize = 96;
@@ -114,6 +125,7 @@ impl RedisConfig {
             password: location.password,
             database: location.database,
             prefix: "authflow:".to_owned(),
+            evictions: Evictions::Refused,
             connection_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(2),
             #[cfg(feature = "tls")]
@@ -134,9 +146,20 @@ impl RedisConfig {
     }
 
     /// What every key begins with, up to 96 bytes. Default: `authflow:`. Two applications with the same prefix in one database
-    /// cannot read each other's flows unless they also share provider id, state and binding, but they share the name space.
+    /// cannot read each other's flows unless they also share provider id, state and binding, but they share the name space: of
+    /// connections they have the same ones.
     pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
+        self
+    }
+
+    /// For a token store: uses a server even though it evicts keys when its memory is full (`maxmemory-policy` is one of
+    /// `allkeys-*`), or does not say whether it does. **Users whose connections are evicted have to connect again**, and nothing
+    /// tells them so but that their connection is absent. Without this, [`RedisTokenStore::connect`] refuses such a server.
+    ///
+    /// [`RedisTokenStore::connect`]: crate::RedisTokenStore::connect
+    pub const fn accept_eviction_of_connections(mut self) -> Self {
+        self.evictions = Evictions::Accepted;
         self
     }
 
@@ -199,6 +222,7 @@ impl fmt::Debug for RedisConfig {
             .field("password", &self.password)
             .field("database", &self.database)
             .field("prefix", &self.prefix)
+            .field("evictions", &self.evictions)
             .field("connection_timeout", &self.connection_timeout)
             .field("response_timeout", &self.response_timeout)
             .finish_non_exhaustive()

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use authflow_core::{StoreError, StoreErrorKind};
 use redis::{ErrorKind, RedisError};
 
-/// Why [`RedisStateStore::connect`](crate::RedisStateStore::connect) failed. It holds neither user nor password.
+/// Why [`RedisStateStore::connect`](crate::RedisStateStore::connect) or
+/// [`RedisTokenStore::connect`](crate::RedisTokenStore::connect) failed. It holds neither user nor password.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -32,7 +33,8 @@ pub enum ConnectError {
     Refused(#[source] Box<dyn Error + Send + Sync + 'static>),
     /// The user may not do what is needed.
     #[error(
-        "the user needs the rights `+set +getdel` on the keys of the prefix (ACL SETUSER), and in a cluster `+cluster|slots`"
+        "the user needs more rights on the keys of the prefix (ACL SETUSER): a RedisStateStore `+set +getdel`, a RedisTokenStore \
+         those that the README of authflow-redis lists; and in a cluster `+cluster|slots`"
     )]
     Permission,
     /// The server has no `GETDEL`.
@@ -41,6 +43,21 @@ pub enum ConnectError {
         /// What the server says it is, if the user may ask.
         version: Option<String>,
     },
+    /// The server evicts keys when its memory is full, connections among them.
+    #[error(
+        "the server evicts connections when its memory is full (maxmemory-policy is {policy}), and their users have to connect \
+         again; set it to noeviction or to one of volatile-*, or say RedisConfig::accept_eviction_of_connections"
+    )]
+    Evicts {
+        /// Its `maxmemory-policy`.
+        policy: String,
+    },
+    /// The server does not tell its `maxmemory-policy`.
+    #[error(
+        "the server does not tell its maxmemory-policy, so that it may evict connections; give the user the right `+info` or \
+         `+config|get`, or say RedisConfig::accept_eviction_of_connections"
+    )]
+    EvictionUnknown,
     /// The server is a replica that takes no writes.
     #[error("the server is a replica and takes no writes; name the master, or use RedisConfig::sentinel")]
     Replica,
@@ -189,7 +206,7 @@ impl Refusal {
         match self.code() {
             "OOM" => ": its memory is full (maxmemory)",
             "READONLY" => ": it is a replica",
-            "NOPERM" => ": the user needs +set and +getdel on the keys of the prefix",
+            "NOPERM" => ": the user lacks a right that the README of authflow-redis lists",
             "NOAUTH" | "WRONGPASS" => ": it wants another user or password",
             "MISCONF" => ": it cannot save to its disk",
             "NOREPLICAS" => ": it has too few replicas",

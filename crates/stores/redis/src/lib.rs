@@ -9,11 +9,14 @@ mod counted;
 mod error;
 mod link;
 mod sentinel;
+mod server;
 mod slot;
 mod store;
 #[cfg(feature = "tls")]
 mod tls;
+mod token;
 
 pub use self::config::RedisConfig;
 pub use self::error::ConnectError;
 pub use self::store::RedisStateStore;
+pub use self::token::RedisTokenStore;

@@ -6,15 +6,11 @@ use std::time::Duration;
 use authflow_core::{
     PendingFlow, StateContext, StateKey, StateStore, StoreError, StoreErrorKind, async_trait,
 };
-use redis::{Cmd, Value, cmd};
+use redis::{Cmd, Value};
 
-use crate::cluster::Cluster;
-use crate::config::{MAX_PREFIX, RedisConfig, Servers};
-use crate::connector::Connector;
+use crate::config::{MAX_PREFIX, MAX_TTL, RedisConfig};
 use crate::error::{Cause, ConnectError, Failure, NOT_REDIS};
-use crate::link::{Link, Request, Target};
-use crate::sentinel::{Sentinels, text};
-use crate::slot::slot;
+use crate::server::Server;
 
 /// Keeps pending flows in Redis. Cheap to clone; the clones share their connections.
 ///
@@ -29,15 +25,6 @@ pub struct RedisStateStore {
     prefix: Arc<str>,
 }
 
-#[derive(Debug)]
-enum Server {
-    One(Link),
-    Cluster(Cluster),
-}
-
-/// The longest time to live that is written: a hundred years. Redis refuses what would overflow its clock.
-const MAX_TTL: u64 = 3_155_760_000_000;
-
 impl RedisStateStore {
     /// Connects, and finds out whether everything is there that is needed: the server is reached and recent enough, takes
     /// writes, and lets the user do what has to be done. To see that, it writes a key that no flow can have, for a
@@ -47,48 +34,17 @@ impl RedisStateStore {
     ///
     /// [`ConnectError`]: each says what to change.
     pub async fn connect(config: RedisConfig) -> Result<Self, ConnectError> {
-        config.check()?;
-        let connector = Connector::new(&config)?;
-        let server = match &config.servers {
-            Servers::One(location) => {
-                Server::One(Link::new(Target::Server(location.address.clone()), Arc::new(connector)))
-            }
-            Servers::Sentinel { master, sentinels } => {
-                let sentinels = Sentinels::new(&config, master, sentinels)?;
-                Server::One(Link::new(Target::Master(sentinels), Arc::new(connector)))
-            }
-            Servers::Cluster(seeds) => Server::Cluster(Cluster::new(
-                connector,
-                seeds.iter().map(|seed| seed.address.clone()).collect(),
-            )),
-        };
+        let server = Server::connect(&config).await?;
         let store = Self { server: Arc::new(server), prefix: config.prefix.into() };
         store.check_server().await?;
         Ok(store)
     }
 
     async fn check_server(&self) -> Result<(), ConnectError> {
-        match &*self.server {
-            Server::One(link) => {
-                link.connect(link.deadline()).await.map_err(Cause::at_start)?;
-            }
-            Server::Cluster(cluster) => {
-                cluster.refresh(cluster.deadline()).await.map_err(|failure| match failure {
-                    Failure::Refused(refusal) if refusal.code() == "ERR" => ConnectError::NotACluster,
-                    failure => failure.at_start(),
-                })?
-            }
-        }
         // No provider id, state and binding have this SHA-256.
         let key = Key::new(&self.prefix, &[0; 32]);
-        let slot = self.server.slot(&key);
-        // A user who may not ask is fine: then nobody knows the version, and the commands themselves tell the rest.
-        let info = self.server.call(&cmd("INFO"), slot).await.ok();
-        let info = info.as_ref().and_then(text).unwrap_or_default();
-        let find = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        if matches!(*self.server, Server::One(_)) && find("cluster_enabled") == Some("1") {
-            return Err(ConnectError::IsCluster);
-        }
+        let slot = self.server.slot(key.as_bytes());
+        let info = self.server.info(slot).await?;
         match self.server.call(&set(&key, b"", Duration::from_millis(1)), slot).await {
             Ok(_) => {}
             // The server is the right one, and has a bad day: that is what `begin` is for to say.
@@ -101,7 +57,7 @@ impl RedisStateStore {
         match self.server.call(&getdel(&key), slot).await {
             Ok(_) => Ok(()),
             Err(Failure::Refused(refusal)) if refusal.is_unknown_command() => {
-                Err(ConnectError::TooOld { version: find("redis_version").map(str::to_owned) })
+                Err(ConnectError::TooOld { version: info.find("redis_version").map(str::to_owned) })
             }
             Err(failure) => Err(failure.at_start()),
         }
@@ -119,7 +75,7 @@ impl StateStore for RedisStateStore {
     ) -> Result<(), StoreError> {
         let (cmd, slot) = {
             let key = Key::new(&self.prefix, key.as_bytes());
-            (set(&key, &flow.to_bytes(), ttl), self.server.slot(&key))
+            (set(&key, &flow.to_bytes(), ttl), self.server.slot(key.as_bytes()))
         };
         drop(flow);
         match self.server.call(&cmd, slot).await? {
@@ -136,7 +92,7 @@ impl StateStore for RedisStateStore {
     ) -> Result<Option<PendingFlow>, StoreError> {
         let (cmd, slot) = {
             let key = Key::new(&self.prefix, key.as_bytes());
-            (getdel(&key), self.server.slot(&key))
+            (getdel(&key), self.server.slot(key.as_bytes()))
         };
         match self.server.call(&cmd, slot).await? {
             Value::Nil => Ok(None),
@@ -149,48 +105,6 @@ impl StateStore for RedisStateStore {
 /// An answer that the command does not have: nobody knows what the server did.
 fn unreadable() -> StoreError {
     Failure::Lost(Cause::new(NOT_REDIS)).into()
-}
-
-impl Server {
-    /// The slot of a key, where there are slots.
-    fn slot(&self, key: &Key) -> u16 {
-        match self {
-            Self::One(_) => 0,
-            Self::Cluster(_) => slot(key.as_bytes()),
-        }
-    }
-
-    /// On an open connection this is all there is. The rest has a future of its own, so that this one is small.
-    async fn call(&self, cmd: &Cmd, slot: u16) -> Result<Value, Failure> {
-        let failure = match self {
-            Self::One(link) => match link.live() {
-                Some(live) => match link.call_on(&live, Request::Plain(cmd)).await {
-                    Ok(value) => return Ok(value),
-                    Err(failure) => Some(failure),
-                },
-                None => None,
-            },
-            Self::Cluster(_) => None,
-        };
-        Box::pin(self.call_again(cmd, slot, failure)).await
-    }
-
-    /// Sends the command where it certainly was not carried out, or not sent yet.
-    async fn call_again(&self, cmd: &Cmd, slot: u16, failure: Option<Failure>) -> Result<Value, Failure> {
-        match (self, failure) {
-            (Self::Cluster(cluster), _) => cluster.call(cmd, slot).await,
-            (Self::One(link), None | Some(Failure::NotSent(_))) => {
-                link.call(Request::Plain(cmd), link.deadline()).await
-            }
-            // The master was demoted and did nothing; the sentinels know the new one.
-            (Self::One(link), Some(Failure::Refused(refusal)))
-                if refusal.code() == "READONLY" && matches!(link.target(), Target::Master(_)) =>
-            {
-                link.call(Request::Plain(cmd), link.deadline()).await
-            }
-            (Self::One(_), Some(failure)) => Err(failure),
-        }
-    }
 }
 
 fn set(key: &Key, value: &[u8], ttl: Duration) -> Cmd {

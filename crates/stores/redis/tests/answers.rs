@@ -5,80 +5,13 @@
 mod support;
 
 use std::error::Error as _;
-use std::sync::{Arc, Mutex};
 
 use authflow_core::StoreErrorKind::{self, Conflict, Corrupt, OutcomeUnknown, Unavailable};
 use authflow_redis::{ConnectError, RedisConfig, RedisStateStore};
-use support::{put, take};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use support::{Parrot, put, take};
 
-struct Parrot {
-    port: u16,
-    says: Arc<Mutex<Says>>,
-    task: JoinHandle<()>,
-}
-
-#[derive(Default)]
-struct Says {
-    /// To all commands; what a good server would say otherwise.
-    answer: Option<&'static str>,
-    asked: usize,
-}
-
-impl Parrot {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let says = Arc::new(Mutex::new(Says::default()));
-        let shared = Arc::clone(&says);
-        let task = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(talk(client, Arc::clone(&shared)));
-            }
-        });
-        Self { port, says, task }
-    }
-
-    fn says(&self, answer: &'static str) {
-        *self.says.lock().unwrap() = Says { answer: Some(answer), asked: 0 };
-    }
-
-    fn asked(&self) -> usize {
-        self.says.lock().unwrap().asked
-    }
-
-    async fn connect(&self) -> Result<RedisStateStore, ConnectError> {
-        let url = format!("redis://127.0.0.1:{}", self.port);
-        RedisStateStore::connect(RedisConfig::server(&url).unwrap()).await
-    }
-}
-
-impl Drop for Parrot {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// The commands come one at a time, and each in one piece.
-async fn talk(mut client: TcpStream, says: Arc<Mutex<Says>>) {
-    let mut command = [0; 4096];
-    while let Ok(read @ 1..) = client.read(&mut command).await {
-        let answer = {
-            let mut says = says.lock().unwrap();
-            says.asked += 1;
-            let command = String::from_utf8_lossy(&command[..read]);
-            says.answer.unwrap_or(match command.split("\r\n").nth(2) {
-                Some("SET") => "+OK\r\n",
-                Some("INFO") => "$0\r\n\r\n",
-                _ => "$-1\r\n",
-            })
-        };
-        if client.write_all(answer.as_bytes()).await.is_err() {
-            return;
-        }
-    }
+async fn connect(parrot: &Parrot) -> Result<RedisStateStore, ConnectError> {
+    RedisStateStore::connect(RedisConfig::server(&parrot.url()).unwrap()).await
 }
 
 /// A refusal is retryable and nothing was done; an answer that the command does not have leaves open what was done. None is
@@ -100,7 +33,7 @@ async fn x7_what_each_answer_means() {
         ("HTTP/1.1 400 hunter2\r\n\r\n", OutcomeUnknown),
     ];
     let parrot = Parrot::start().await;
-    let store = parrot.connect().await.unwrap();
+    let store = connect(&parrot).await.unwrap();
     for (answer, kind) in refused {
         for is_put in [true, false] {
             parrot.says(answer);
@@ -140,7 +73,7 @@ async fn x7_what_each_answer_means_at_the_start() {
         ("HTTP/1.1 400 hunter2\r\n\r\n", "not one of Redis"),
     ] {
         parrot.says(answer);
-        let error = parrot.connect().await.unwrap_err();
+        let error = connect(&parrot).await.unwrap_err();
         let whole = format!("{error} {}", error.source().map(ToString::to_string).unwrap_or_default());
         assert!(whole.contains(text), "{answer} {whole}");
         assert!(!format!("{whole} {error:?}").contains("hunter2"), "{error:?}");

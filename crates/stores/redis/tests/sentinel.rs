@@ -8,31 +8,7 @@ use std::time::Duration;
 
 use authflow_core::StoreErrorKind;
 use authflow_redis::{ConnectError, RedisConfig, RedisStateStore};
-use support::{Server, free_port, put, take, until, until_noticed};
-
-struct Watched {
-    master: Server,
-    replica: Server,
-    sentinel: Server,
-}
-
-async fn watched() -> Watched {
-    let master = Server::start(&[]);
-    let replica = Server::start(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
-    until("the replica follows its master", || async {
-        let info: String = replica.ask(&["INFO", "replication"]).await;
-        info.contains("master_link_status:up")
-    })
-    .await;
-    let sentinel = Server::start_sentinel(master.port, "");
-    until("the sentinel knows the replica", || async {
-        let master: std::collections::HashMap<String, String> =
-            sentinel.ask(&["SENTINEL", "MASTER", "mymaster"]).await;
-        master.get("num-slaves").is_some_and(|count| count == "1")
-    })
-    .await;
-    Watched { master, replica, sentinel }
-}
+use support::{Server, Watched, free_port, put, take, until, until_noticed};
 
 /// The first sentinel is dead.
 async fn connect(watched: &Watched) -> RedisStateStore {
@@ -47,7 +23,7 @@ async fn until_replicated(watched: &Watched) {
 
 #[tokio::test]
 async fn the_master_is_found_and_a_failover_followed() {
-    let watched = watched().await;
+    let watched = Watched::start().await;
     let store = connect(&watched).await;
     put(&store, "s").await.unwrap();
     assert_eq!(watched.master.calls("set").await, 2, "the probe and the flow");
@@ -81,7 +57,7 @@ async fn the_master_is_found_and_a_failover_followed() {
 
 #[tokio::test]
 async fn x4_the_master_is_killed_between_begin_and_finish() {
-    let mut watched = watched().await;
+    let mut watched = Watched::start().await;
     let store = connect(&watched).await;
     put(&store, "s").await.unwrap();
     until_replicated(&watched).await;
@@ -105,7 +81,7 @@ async fn x4_the_master_is_killed_between_begin_and_finish() {
 
 #[tokio::test]
 async fn what_the_sentinels_do_not_know_is_found_at_the_start() {
-    let watched = watched().await;
+    let watched = Watched::start().await;
     let unknown = RedisConfig::sentinel("redis://another", [watched.sentinel.url()]).unwrap();
     let error = RedisStateStore::connect(unknown).await.unwrap_err();
     assert!(

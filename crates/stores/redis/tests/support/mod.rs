@@ -9,17 +9,24 @@
     reason = "tests, each of which uses a part"
 )]
 
+mod cluster;
+mod parrot;
 mod proxy;
 mod server;
+pub mod tokens;
+mod watched;
 
 use std::future::Future;
 use std::time::{Duration, SystemTime};
 
 use authflow_core::{Binding, PendingFlow, StateContext, StateKey, StateStore, StoreError, StoreErrorKind};
-use authflow_redis::RedisStateStore;
+use authflow_redis::{RedisStateStore, RedisTokenStore};
 
+pub use self::cluster::Cluster;
+pub use self::parrot::Parrot;
 pub use self::proxy::{Answers, Proxy};
 pub use self::server::{Server, free_port, run};
+pub use self::watched::Watched;
 
 /// Waits until something is so, asking for it again and again.
 pub async fn until<F: Future<Output = bool> + Send>(what: &str, is_so: impl Fn() -> F + Send + Sync) {

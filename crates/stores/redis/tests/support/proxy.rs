@@ -1,19 +1,26 @@
-//! A TCP proxy that can lose the server's answers.
+//! A TCP proxy that can lose the server's answers, fall silent, and reset.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 /// What becomes of the server's answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Answers {
     /// They arrive.
+    #[default]
     Arrive,
     /// The server answers, and then the client's connection is closed instead.
     Lost,
+    /// The server answers, and the answer goes nowhere; the connection stays open.
+    Swallowed,
+    /// Nothing that the client sends reaches the server, and the connection stays open.
+    NotAsked,
+    /// As soon as the client sends something, its connection is reset.
+    Reset,
 }
 
 #[derive(Debug)]
@@ -25,7 +32,7 @@ pub struct Proxy {
 
 #[derive(Debug, Default)]
 struct Shared {
-    loses: AtomicBool,
+    answers: Mutex<Answers>,
     loses_next: AtomicBool,
     connections: AtomicUsize,
     writes: AtomicUsize,
@@ -54,7 +61,7 @@ impl Proxy {
 
     /// For the answers that come from now on.
     pub fn answers(&self, answers: Answers) {
-        self.shared.loses.store(answers == Answers::Lost, Ordering::SeqCst);
+        *self.shared.answers.lock().unwrap() = answers;
     }
 
     /// For the next answer alone.
@@ -80,18 +87,27 @@ impl Drop for Proxy {
 
 async fn carry(mut client: TcpStream, mut server: TcpStream, shared: Arc<Shared>) {
     let (mut asked, mut answered) = ([0; 65_536], [0; 65_536]);
+    let now = || *shared.answers.lock().unwrap();
     loop {
         tokio::select! {
             read = client.read(&mut asked) => {
                 let Ok(read @ 1..) = read else { return };
                 shared.writes.fetch_add(1, Ordering::SeqCst);
-                if server.write_all(&asked[..read]).await.is_err() { return }
+                match now() {
+                    Answers::NotAsked => {}
+                    Answers::Reset => return client.set_zero_linger().unwrap(),
+                    _ if server.write_all(&asked[..read]).await.is_err() => return,
+                    _ => {}
+                }
             }
             read = server.read(&mut answered) => {
                 let Ok(read @ 1..) = read else { return };
-                let is_lost = shared.loses_next.swap(false, Ordering::SeqCst) || shared.loses.load(Ordering::SeqCst);
-                if is_lost || client.write_all(&answered[..read]).await.is_err() {
-                    return;
+                match now() {
+                    Answers::Lost => return,
+                    Answers::Swallowed | Answers::NotAsked => {}
+                    _ if shared.loses_next.swap(false, Ordering::SeqCst) => return,
+                    _ if client.write_all(&answered[..read]).await.is_err() => return,
+                    _ => {}
                 }
             }
         }

@@ -1,0 +1,237 @@
+//! `Connections` on Redis: what a bad day of the server, and a record in the wrong place, come to.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use authflow_core::{
+    AuthorizationResponse, Binding, ClientCredentials, Clock, ConfiguredProvider, ConnectionKey, Connections,
+    ErrorKind, Flow, KeyRing, MemoryStateStore, Provider, Recovery, SystemClock, async_trait,
+};
+use authflow_redis::{RedisConfig, RedisTokenStore};
+use authflow_testkit::{AuthorizationServer, LoopbackClient, ScriptedUser};
+use support::tokens::{fields, redis_key, set_field};
+use support::{Answers, Proxy, Server};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The system's clock, as far ahead as a test puts it. Waiting takes its time: the server's clock goes on by itself, too.
+#[derive(Debug, Default)]
+struct Shifted {
+    clock: SystemClock,
+    ahead: Mutex<Duration>,
+}
+
+impl Shifted {
+    fn advance(&self, by: Duration) {
+        *self.ahead.lock().unwrap() += by;
+    }
+
+    fn ahead(&self) -> Duration {
+        *self.ahead.lock().unwrap()
+    }
+}
+
+#[async_trait]
+impl Clock for Shifted {
+    fn now(&self) -> SystemTime {
+        self.clock.now() + self.ahead()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic() + self.ahead()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration).await;
+    }
+}
+
+/// An application, and the provider that it connects its users to.
+struct App {
+    provider: AuthorizationServer,
+    clock: Arc<Shifted>,
+    ring: KeyRing,
+    states: Arc<MemoryStateStore>,
+}
+
+impl App {
+    async fn new() -> Self {
+        let clock = Arc::new(Shifted::default());
+        let now = Arc::clone(&clock);
+        let provider = AuthorizationServer::builder()
+            .access_token_lifetime(HOUR)
+            .clock(move || now.now())
+            .start()
+            .await
+            .unwrap();
+        Self { provider, clock, ring: KeyRing::generate().unwrap(), states: Arc::default() }
+    }
+
+    /// One process of it.
+    async fn process(&self, config: RedisConfig) -> Connections {
+        let provider = Provider::builder("example")
+            .authorization_endpoint(&self.provider.authorization_endpoint())
+            .token_endpoint(&self.provider.token_endpoint())
+            .build()
+            .unwrap();
+        let client = self.provider.basic_client();
+        let credentials = ClientCredentials::confidential(client.id(), client.secret().unwrap())
+            .redirect_uri("http://127.0.0.1/callback");
+        let manager =
+            ConfiguredProvider::from_provider(provider, credentials, Arc::clone(&self.states)).unwrap();
+        let clock = self.clock.clone();
+        let flow =
+            Flow::builder(manager).http_client(LoopbackClient::new()).clock(clock.clone()).build().unwrap();
+        let store = RedisTokenStore::connect(config).await.unwrap();
+        Connections::builder()
+            .flow(flow)
+            .token_store(store)
+            .keys(self.ring.clone())
+            .clock(clock)
+            .cache_for(Duration::ZERO)
+            .build()
+            .unwrap()
+    }
+
+    async fn connect(&self, connections: &Connections, user: &str) -> ConnectionKey {
+        let binding = Binding::user("tenant", user);
+        let authorization = connections.begin("example", &binding).unwrap().await.unwrap();
+        let callback = ScriptedUser::new().approve(authorization.url()).await.unwrap();
+        let response = AuthorizationResponse::from_url(&callback).unwrap();
+        connections.complete("example", &response, &binding).await.unwrap().key
+    }
+
+    fn token_requests(&self) -> usize {
+        self.provider.ledger().token_requests().len()
+    }
+}
+
+/// Of the processes that ask at expiry one sends the request; the others find what it saved.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f2_many_processes_send_one_token_request() {
+    let server = Server::start(&[]);
+    let config = || RedisConfig::server(&server.url()).unwrap();
+    let app = App::new().await;
+    let mut processes = Vec::new();
+    for _ in 0..8 {
+        processes.push(app.process(config()).await);
+    }
+    let key = app.connect(&processes[0], "user").await;
+    for round in 1..=5 {
+        app.clock.advance(2 * HOUR);
+        let before = app.token_requests();
+        let calls: Vec<_> = processes
+            .iter()
+            .cloned()
+            .map(|process| {
+                let key = key.clone();
+                tokio::spawn(async move { process.token(&key).await.map(|token| token.expose().to_owned()) })
+            })
+            .collect();
+        let mut tokens = Vec::new();
+        for call in calls {
+            tokens.push(call.await.unwrap().unwrap());
+        }
+        tokens.dedup();
+        assert_eq!((tokens.len(), app.token_requests() - before), (1, 1), "round {round}");
+    }
+}
+
+/// F8: a refresh token is not sent while nobody could keep what comes back.
+#[tokio::test]
+async fn x6_f8_no_refresh_while_the_store_cannot_be_reached() {
+    let server = Server::start(&[]);
+    let proxy = Proxy::start(server.port).await;
+    let short = Duration::from_millis(200);
+    let config = RedisConfig::server(&proxy.url()).unwrap().response_timeout(short).connection_timeout(short);
+    let app = App::new().await;
+    let connections = app.process(config).await;
+    let key = app.connect(&connections, "user").await;
+    app.clock.advance(2 * HOUR);
+    let before = app.token_requests();
+    for broken in [Answers::Lost, Answers::Swallowed, Answers::NotAsked, Answers::Reset] {
+        proxy.answers(broken);
+        let error = support::in_time(connections.token(&key)).await.unwrap_err();
+        assert!(matches!(error.recovery(), Recovery::Retry { .. }), "{broken:?} {error:?}");
+        assert_eq!(app.token_requests(), before, "{broken:?}");
+    }
+    proxy.answers(Answers::Arrive);
+    app.clock.advance(HOUR);
+    support::until("it goes on", || async { connections.token(&key).await.is_ok() }).await;
+    assert_eq!(app.token_requests(), before + 1);
+}
+
+/// X20, I3: sealed bytes in another's record, with a digest that says that all is well: they do not open there.
+#[tokio::test]
+async fn x20_swapped_records_do_not_open() {
+    let server = Server::start(&[]);
+    let app = App::new().await;
+    let config = || RedisConfig::server(&server.url()).unwrap();
+    let connections = app.process(config()).await;
+    let (mine, theirs) = (app.connect(&connections, "me").await, app.connect(&connections, "them").await);
+    connections.token(&mine).await.unwrap();
+    let token = connections.token(&theirs).await.unwrap().expose().to_owned();
+    let (here, there) =
+        (redis_key(&server, &mine).await.unwrap(), redis_key(&server, &theirs).await.unwrap());
+    let before = app.token_requests();
+
+    // Version and sealed bytes of the other, and my name on them.
+    let name_of_mine = fields(&server, &here).await.into_iter().find(|(name, _)| name == "k").unwrap().1;
+    for (name, value) in fields(&server, &there).await {
+        set_field(&server, &here, &name, &value).await;
+    }
+    set_field(&server, &here, "k", &name_of_mine).await;
+    // Who has served the token before may do so for a while; another process has to read it.
+    let another = app.process(config()).await;
+    let kind = another.token(&mine).await.unwrap_err().kind();
+    assert_eq!(kind, ErrorKind::StoreCorrupt, "the digest is another's");
+
+    const SIGN: &str = "local f = redis.call('HMGET', KEYS[1], 'h', 'k', 's') \
+                        table.insert(f, 1, string.sub(KEYS[1], -32)) \
+                        for at, part in ipairs(f) do f[at] = #part .. ':' .. part end \
+                        redis.call('HSET', KEYS[1], 'c', string.sub(redis.sha1hex(table.concat(f)), 1, 16))";
+    let mut sign = redis::cmd("EVAL");
+    sign.arg(SIGN).arg(1).arg(&here);
+    sign.exec_async(&mut server.admin().await).await.unwrap();
+    let error = another.token(&mine).await.unwrap_err();
+    assert!(!format!("{error:?}").contains(&token));
+    assert_eq!(error.kind(), ErrorKind::StoreCorrupt, "{error:?}");
+    assert_eq!(app.token_requests(), before, "nothing was sent");
+    assert_eq!(another.token(&theirs).await.unwrap().expose(), token, "the other is as before");
+    // Connecting anew puts it right.
+    let again = app.connect(&connections, "me").await;
+    assert_eq!(again, mine);
+    let yet_another = app.process(config()).await;
+    assert_ne!(yet_another.token(&mine).await.unwrap().expose(), token);
+}
+
+/// What the token store is given to keep holds no token in the clear.
+#[tokio::test]
+async fn h1_redis_has_no_token_in_the_clear() {
+    let server = Server::start(&[]);
+    let app = App::new().await;
+    let connections = app.process(RedisConfig::server(&server.url()).unwrap()).await;
+    let key = app.connect(&connections, "user").await;
+    app.clock.advance(2 * HOUR);
+    connections.token(&key).await.unwrap();
+    let mut admin = server.admin().await;
+    let keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg("*").query_async(&mut admin).await.unwrap();
+    let mut stored = Vec::new();
+    for key in keys {
+        stored.extend(redis::cmd("DUMP").arg(&key).query_async::<Vec<u8>>(&mut admin).await.unwrap());
+        stored.extend(key);
+    }
+    for (_, value) in fields(&server, &redis_key(&server, &key).await.unwrap()).await {
+        stored.extend(value);
+    }
+    for entry in app.provider.ledger().token_requests() {
+        for issued in entry.issued() {
+            let secret = issued.value().as_bytes();
+            assert!(!stored.windows(secret.len()).any(|window| window == secret), "{:?}", issued.kind());
+        }
+    }
+}

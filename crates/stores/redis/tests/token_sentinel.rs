@@ -1,0 +1,121 @@
+//! Connections on a master that a sentinel names.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use std::sync::Arc;
+
+use authflow_core::{LeaseOutcome, LeaseRequest, StoreErrorKind, TokenStore};
+use authflow_redis::{RedisConfig, RedisTokenStore};
+use authflow_testkit::conformance::token_store::{self, TokenStoreFixture};
+use support::tokens::{LONG, all_errors, bytes, connect_as, connection, found, holder, redis_key, set_field};
+use support::{Watched, until};
+
+async fn open(watched: &Watched) -> RedisTokenStore {
+    let config = RedisConfig::sentinel("redis://mymaster", [watched.sentinel.url()]).unwrap();
+    RedisTokenStore::connect(config).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_named_by_a_sentinel_conforms() {
+    let watched = Arc::new(Watched::start().await);
+    let fixture = || {
+        let watched = Arc::clone(&watched);
+        async move {
+            let (one, other) = (open(&watched).await, open(&watched).await);
+            TokenStoreFixture::new(one).also(other).damage(move |key| {
+                let watched = Arc::clone(&watched);
+                async move {
+                    let redis_key = redis_key(&watched.master, &key).await.unwrap();
+                    set_field(&watched.master, &redis_key, "h", b"nonsense").await;
+                }
+            })
+        }
+    };
+    let skipped = token_store::all(fixture).await.unwrap();
+    assert!(skipped.is_empty(), "{skipped:?}");
+    let behind_arc_dyn = || {
+        let watched = Arc::clone(&watched);
+        async move { TokenStoreFixture::new(Arc::new(open(&watched).await) as Arc<dyn TokenStore>) }
+    };
+    let skipped = token_store::all(behind_arc_dyn).await.unwrap();
+    assert_eq!(skipped.len(), 1, "{skipped:?}");
+}
+
+/// The record comes along, and with it the lease: another holder does not get it from the new master.
+#[tokio::test]
+async fn x4_the_master_is_killed_and_the_lease_lives_on() {
+    let mut watched = Watched::start().await;
+    let store = open(&watched).await;
+    let (key, owner) = (connection("user"), holder());
+    connect_as(&store, &key, "one").await.unwrap();
+    store.lease(&key, LeaseRequest::new(owner, LONG)).await.unwrap();
+    until("the replica has the lease", || async {
+        match redis_key(&watched.replica, &key).await {
+            Some(redis_key) => support::tokens::fields(&watched.replica, &redis_key).await.len() == 5,
+            None => false,
+        }
+    })
+    .await;
+    watched.master.sigkill();
+    until("the replica has taken over", || async {
+        match found(&store, &key).await {
+            Ok(record) => {
+                let record = record.unwrap();
+                assert_eq!(bytes(&record), "one");
+                assert_eq!(record.lease.unwrap().holder, owner);
+                true
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), StoreErrorKind::Unavailable, "who reads did nothing");
+                false
+            }
+        }
+    })
+    .await;
+    let refused = store.lease(&key, LeaseRequest::new(holder(), LONG)).await.unwrap();
+    assert!(matches!(refused, LeaseOutcome::Held { lease, .. } if lease.holder == owner), "{refused:?}");
+}
+
+/// The old master becomes a replica. What is asked through an old connection is neither answered from its copy nor lost: the
+/// new master is found within the call.
+#[tokio::test]
+async fn x7_a_demoted_master_is_left_at_once() {
+    let watched = Watched::start().await;
+    let store = open(&watched).await;
+    let key = connection("user");
+    let version = connect_as(&store, &key, "one").await.unwrap();
+    until("the replica has the connection", || async {
+        watched.replica.ask::<usize>(&["DBSIZE"]).await == 3
+    })
+    .await;
+    until("the sentinel agrees to a failover", || async {
+        let failover = redis::cmd("SENTINEL").arg("FAILOVER").arg("mymaster").to_owned();
+        failover.exec_async(&mut watched.sentinel.admin().await).await.is_ok()
+    })
+    .await;
+    until("the old master is a replica", || async {
+        let info: String = watched.master.ask(&["INFO", "replication"]).await;
+        info.contains("role:slave")
+    })
+    .await;
+    until("the new master is used", || async {
+        match found(&store, &key).await {
+            Ok(record) => {
+                assert_eq!(bytes(&record.unwrap()), "one");
+                true
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+                false
+            }
+        }
+    })
+    .await;
+    for (operation, error) in all_errors(&store, &key, version).await {
+        assert!(error.is_none(), "{operation} {error:?}");
+    }
+    let info: String = watched.replica.ask(&["INFO", "replication"]).await;
+    assert!(info.contains("role:master"), "{info}");
+}
