@@ -1,0 +1,112 @@
+//! Processes of their own: the test runs itself again.
+
+#![allow(dead_code, reason = "each test uses a part")]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+/// What the program is to do that a test starts.
+pub(crate) const ROLE: &str = "AUTHFLOW_TEST_ROLE";
+/// In which directory.
+const DIRECTORY: &str = "AUTHFLOW_TEST_DIRECTORY";
+/// With this it begins each line that is meant for the test.
+const MARK: &str = "> ";
+
+/// This program, to do as `role` says: the test `child_process` of the same file looks what it is.
+pub(crate) fn command(role: &str, directory: &Path) -> Command {
+    command_through(&[], role, directory)
+}
+
+/// The same, started by another program.
+pub(crate) fn command_through(starter: &[&str], role: &str, directory: &Path) -> Command {
+    let program = std::env::current_exe().unwrap();
+    let mut command = match starter.split_first() {
+        Some((starter, arguments)) => {
+            let mut command = Command::new(starter);
+            command.args(arguments).arg(program);
+            command
+        }
+        None => Command::new(program),
+    };
+    command
+        .args(["child_process", "--exact", "--nocapture", "--test-threads=1"])
+        .env(ROLE, role)
+        .env(DIRECTORY, directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    command
+}
+
+/// In the child: the role and the directory, if it is one.
+pub(crate) fn role() -> Option<(String, std::path::PathBuf)> {
+    Some((std::env::var(ROLE).ok()?, std::env::var_os(DIRECTORY)?.into()))
+}
+
+/// In the child: says something to the test.
+pub(crate) fn say(line: &str) {
+    println!("\n{MARK}{line}");
+}
+
+/// In the child: waits until the test says something, or goes.
+pub(crate) fn wait() {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).unwrap();
+}
+
+/// A child that is killed with its test.
+pub(crate) struct Process {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Process {
+    pub(crate) fn start(role: &str, directory: &Path) -> Self {
+        Self::of(&mut command(role, directory))
+    }
+
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let input = child.stdin.take();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Self { child, input, output }
+    }
+
+    /// The next thing that it says; `None` once it has ended.
+    pub(crate) fn hear(&mut self) -> Option<String> {
+        loop {
+            let mut line = String::new();
+            if self.output.read_line(&mut line).unwrap() == 0 {
+                return None;
+            }
+            if let Some(said) = line.strip_prefix(MARK) {
+                return Some(said.trim_end().to_owned());
+            }
+        }
+    }
+
+    pub(crate) fn go(&mut self) {
+        self.input.as_mut().unwrap().write_all(b"\n").unwrap();
+    }
+
+    /// Kills it as `kill -9` does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for its end; it has to be a good one.
+    pub(crate) fn end(mut self) {
+        drop(self.input.take());
+        while self.hear().is_some() {}
+        assert!(self.child.wait().unwrap().success(), "a process failed; its output says how");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
