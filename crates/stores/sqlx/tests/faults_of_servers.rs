@@ -1,0 +1,415 @@
+//! What a server does when it fails, and what its users are told: X8.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use std::time::Duration;
+
+use authflow_core::{
+    Expected, LeaseOutcome, LeaseRequest, Remove, Renew, SaveOutcome, StoreErrorKind, Tenure, TokenStore as _,
+};
+use authflow_sqlx::{ConnectError, MigrateError, SqlDatabase, SqlTokenStore, sqlx};
+use authflow_testkit::conformance::token_store::check_error;
+use support::{
+    Kind, LONG, Proxy, Server, both, database, holder, in_time, incarnation, key, kind, mysql_pool,
+    postgres_pool, record, shared, text, until, write,
+};
+
+/// What is in every statement that writes, and in none that reads.
+const IN_A_WRITE: &str = "planted-";
+
+/// The three ways in which a server is spoken to, each with what makes its writes final.
+const WAYS: [(Kind, bool, &str); 3] = [
+    (Kind::Postgres, false, "COMMIT"),
+    (Kind::Postgres, true, IN_A_WRITE),
+    (Kind::MariaDb, false, IN_A_WRITE),
+];
+
+/// One connection, by way of a proxy, to the server.
+fn by_way_of(proxy: &Proxy, server: &Server, prepares: bool) -> SqlDatabase {
+    let url = server.url_by(proxy.port);
+    let timeout = Duration::from_secs(10);
+    let database = match server.kind {
+        Kind::Postgres => {
+            let pool = sqlx::postgres::PgPoolOptions::new().max_connections(1).acquire_timeout(timeout);
+            SqlDatabase::postgres(pool.connect_lazy(&url).unwrap())
+        }
+        Kind::MariaDb => {
+            let pool = sqlx::mysql::MySqlPoolOptions::new().max_connections(1).acquire_timeout(timeout);
+            SqlDatabase::mysql(pool.connect_lazy(&url).unwrap())
+        }
+    };
+    database.prepared_statements(prepares)
+}
+
+#[tokio::test]
+async fn x8_a_write_whose_answer_is_lost_is_read_back() {
+    let _servers = both();
+    for (kind, prepares, words) in WAYS {
+        let server = shared(kind);
+        database(&server).await;
+        let proxy = Proxy::start(server.port, words).await;
+        let store = SqlTokenStore::new(&by_way_of(&proxy, &server, prepares));
+        let key = key("user");
+        store.load(&key).await.unwrap();
+
+        proxy.lose_an_answer();
+        let put = in_time(store.put(&key, incarnation(), write(b"one"))).await.unwrap();
+        proxy.lose_an_answer();
+        let saved =
+            in_time(store.save_if_version(&key, &Expected::version(put), write(b"two"))).await.unwrap();
+        assert!(matches!(saved, SaveOutcome::Saved(version) if version == put.next()), "{saved:?}");
+        assert_eq!(proxy.lost(), 2, "{server:?}");
+        assert_eq!(record(&store, &key).await.sealed.as_bytes(), b"two");
+    }
+}
+
+#[tokio::test]
+async fn x8_a_lease_whose_answer_is_lost_is_asked_for_again() {
+    let _servers = both();
+    for (server_kind, prepares, words) in WAYS {
+        let server = shared(server_kind);
+        database(&server).await;
+        let proxy = Proxy::start(server.port, words).await;
+        let store = SqlTokenStore::new(&by_way_of(&proxy, &server, prepares));
+        let key = key("user");
+        store.put(&key, incarnation(), write(b"one")).await.unwrap();
+
+        let owner = holder();
+        proxy.lose_an_answer();
+        let leased = in_time(store.lease(&key, LeaseRequest::new(owner, LONG))).await;
+        assert_eq!(kind(leased), StoreErrorKind::OutcomeUnknown);
+        let leased = store.lease(&key, LeaseRequest::new(owner, LONG)).await.unwrap();
+        assert!(matches!(leased, LeaseOutcome::Leased { .. }), "{leased:?}");
+
+        proxy.lose_an_answer();
+        let renewed = in_time(store.renew(&key, &owner, Renew::new(LONG))).await;
+        assert_eq!(kind(renewed), StoreErrorKind::OutcomeUnknown);
+        assert_eq!(store.renew(&key, &owner, Renew::new(LONG)).await.unwrap(), Tenure::Held);
+
+        // A removal reads first, which has a commit of its own.
+        proxy.lose_an_answer_after(usize::from(words == "COMMIT"));
+        let removed = in_time(store.remove(&key, Remove::new(LONG))).await;
+        assert_eq!(kind(removed), StoreErrorKind::OutcomeUnknown);
+        assert!(store.load(&key).await.unwrap().into_record().is_none());
+    }
+}
+
+#[tokio::test]
+async fn x8_a_write_that_got_lost_on_its_way_is_not_reported_as_done() {
+    let _servers = both();
+    for (server_kind, prepares, words) in WAYS {
+        let server = shared(server_kind);
+        database(&server).await;
+        let proxy = Proxy::start(server.port, words).await;
+        let store = SqlTokenStore::new(&by_way_of(&proxy, &server, prepares));
+        let key = key("user");
+        let put = store.put(&key, incarnation(), write(b"one")).await.unwrap();
+
+        proxy.lose_a_question();
+        let saved = in_time(store.save_if_version(&key, &Expected::version(put), write(b"two"))).await;
+        let error = saved.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::OutcomeUnknown);
+        check_error(&error, &key, b"two").unwrap();
+        assert_eq!(record(&store, &key).await.version, put);
+        let saved = store.save_if_version(&key, &Expected::version(put), write(b"two")).await.unwrap();
+        assert!(matches!(saved, SaveOutcome::Saved(_)), "{saved:?}");
+    }
+}
+
+#[tokio::test]
+async fn x8_what_is_lost_before_the_commit_was_not_done() {
+    let [server, _] = both();
+    database(&server).await;
+    let proxy = Proxy::start(server.port, IN_A_WRITE).await;
+    let store = SqlTokenStore::new(&by_way_of(&proxy, &server, false));
+    let key = key("user");
+    let put = store.put(&key, incarnation(), write(b"one")).await.unwrap();
+    // The statement is run, and its transaction ends with the connection.
+    proxy.lose_an_answer();
+    let saved = in_time(store.save_if_version(&key, &Expected::version(put), write(b"two"))).await;
+    assert_eq!(kind(saved), StoreErrorKind::Unavailable);
+    assert_eq!(proxy.lost(), 1);
+    assert_eq!(record(&store, &key).await.version, put);
+}
+
+#[tokio::test]
+async fn x8_a_server_that_hangs_is_not_waited_for() {
+    let _servers = both();
+    for (server_kind, prepares, words) in WAYS {
+        let server = shared(server_kind);
+        database(&server).await;
+        let proxy = Proxy::start(server.port, words).await;
+        let database = by_way_of(&proxy, &server, prepares);
+        let store = SqlTokenStore::new(&database.clone().answer_timeout(Duration::from_millis(300)));
+        let key = key("user");
+        SqlTokenStore::new(&database).put(&key, incarnation(), write(b"one")).await.unwrap();
+        proxy.hang();
+        let leased = in_time(store.lease(&key, LeaseRequest::new(holder(), LONG))).await;
+        let error = leased.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::OutcomeUnknown);
+        assert!(text(&error).contains("in time"), "{}", text(&error));
+        // The connection that hangs is not used again.
+        assert!(record(&SqlTokenStore::new(&database), &key).await.lease.is_some());
+    }
+}
+
+#[tokio::test]
+async fn x8_a_terminated_backend_did_nothing() {
+    let [server, _] = both();
+    let database = database(&server).await;
+    let admin = postgres_pool(&server.url());
+    for prepares in [false, true] {
+        let store = SqlTokenStore::new(&database.clone().prepared_statements(prepares));
+        let key = key("user");
+        let put = store.put(&key, incarnation(), write(b"one")).await.unwrap();
+        let mut blocker = admin.begin().await.unwrap();
+        let id = &key.id().as_bytes()[..];
+        sqlx::query("SELECT 1 FROM authflow_connections WHERE id = $1 FOR UPDATE")
+            .bind(id)
+            .execute(&mut *blocker)
+            .await
+            .unwrap();
+        let saving = tokio::spawn({
+            let (store, key) = (store.clone(), key.clone());
+            async move { store.save_if_version(&key, &Expected::version(put), write(b"two")).await }
+        });
+        // Whoever waits for the row is the one.
+        let terminate = "SELECT count(pg_terminate_backend(waiting.pid)) FROM pg_locks waiting \
+             JOIN pg_locks granted ON waiting.transactionid = granted.transactionid \
+             WHERE NOT waiting.granted AND granted.granted AND granted.pid = $1";
+        let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *blocker).await.unwrap();
+        until("the save waits, and is terminated", || async {
+            sqlx::query_scalar::<_, i64>(terminate).bind(pid).fetch_one(&admin).await.unwrap() > 0
+        })
+        .await;
+        let saved = in_time(saving).await.unwrap();
+        let expected = if prepares { StoreErrorKind::OutcomeUnknown } else { StoreErrorKind::Unavailable };
+        assert_eq!(kind(saved), expected);
+        blocker.rollback().await.unwrap();
+        assert_eq!(record(&store, &key).await.version, put);
+    }
+}
+
+/// A database that soon gives up to wait for a connection.
+fn impatient(server: &Server) -> SqlDatabase {
+    let timeout = Duration::from_millis(500);
+    match server.kind {
+        Kind::Postgres => {
+            let pool = sqlx::postgres::PgPoolOptions::new().acquire_timeout(timeout);
+            SqlDatabase::postgres(pool.connect_lazy(&server.url()).unwrap())
+        }
+        Kind::MariaDb => {
+            let pool = sqlx::mysql::MySqlPoolOptions::new().acquire_timeout(timeout);
+            SqlDatabase::mysql(pool.connect_lazy(&server.url()).unwrap())
+        }
+    }
+}
+
+#[tokio::test]
+async fn x8_a_killed_server_loses_nothing_that_was_answered() {
+    for server_kind in [Kind::Postgres, Kind::MariaDb] {
+        let mut server = Server::start(server_kind);
+        let database = impatient(&server);
+        let patient = SqlTokenStore::new(&support::database(&server).await);
+        let store = SqlTokenStore::new(&database);
+        let (key, owner) = (key("user"), holder());
+        let put = patient.put(&key, incarnation(), write(b"one")).await.unwrap();
+        patient.lease(&key, LeaseRequest::new(owner, LONG)).await.unwrap();
+        server.kill();
+        let error = in_time(store.load(&key)).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        check_error(&error, &key, b"one").unwrap();
+        let expected = Expected::version(put);
+        let save = store.save_if_version(&key, &expected, write(b"two"));
+        assert_eq!(kind(in_time(save).await), StoreErrorKind::Unavailable);
+        server.restart();
+        let found = record(&patient, &key).await;
+        assert_eq!((found.version, found.sealed.as_bytes()), (put, &b"one"[..]));
+        assert_eq!(found.lease.unwrap().holder, owner);
+        let saved = patient.save_if_version(&key, &Expected::version(put), write(b"two")).await.unwrap();
+        assert!(matches!(saved, SaveOutcome::Saved(_)), "{saved:?}");
+    }
+}
+
+#[tokio::test]
+async fn x8_a_pool_without_a_free_connection_is_unavailable() {
+    let [server, _] = both();
+    database(&server).await;
+    let pool =
+        sqlx::postgres::PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_millis(100));
+    let pool = pool.connect_lazy(&server.url()).unwrap();
+    let store = SqlTokenStore::new(&SqlDatabase::postgres(pool.clone()));
+    let key = key("user");
+    let taken = pool.acquire().await.unwrap();
+    let error = in_time(store.put(&key, incarnation(), write(b"one"))).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    assert!(text(&error).contains("allow more connections"), "{}", text(&error));
+    drop(taken);
+    store.put(&key, incarnation(), write(b"one")).await.unwrap();
+}
+
+#[tokio::test]
+async fn x8_a_read_only_server_is_read_and_says_so() {
+    let _servers = both();
+    for server_kind in [Kind::Postgres, Kind::MariaDb] {
+        let server = shared(server_kind);
+        let writer = SqlTokenStore::new(&database(&server).await);
+        let key = key("user");
+        let put = writer.put(&key, incarnation(), write(b"one")).await.unwrap();
+        let read_only = match server_kind {
+            Kind::Postgres => {
+                let options: sqlx::postgres::PgConnectOptions = server.url().parse().unwrap();
+                let options = options.options([("default_transaction_read_only", "on")]);
+                SqlDatabase::postgres(sqlx::PgPool::connect_lazy_with(options))
+            }
+            Kind::MariaDb => {
+                let pool = sqlx::mysql::MySqlPoolOptions::new().after_connect(|connection, _| {
+                    Box::pin(async move {
+                        sqlx::query("SET SESSION tx_read_only = 1").execute(connection).await.map(|_| ())
+                    })
+                });
+                SqlDatabase::mysql(pool.connect_lazy(&server.url()).unwrap())
+            }
+        };
+        let store = SqlTokenStore::new(&read_only);
+        assert_eq!(record(&store, &key).await.version, put);
+        let error = store.save_if_version(&key, &Expected::version(put), write(b"two")).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        assert!(text(&error).contains("read-only"), "{}", text(&error));
+        check_error(&error, &key, b"two").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn x8_serialization_failures_are_tried_again() {
+    let [server, _] = both();
+    database(&server).await;
+    let options: sqlx::postgres::PgConnectOptions = server.url().parse().unwrap();
+    let options = options.options([("default_transaction_isolation", "serializable")]);
+    let pool =
+        sqlx::postgres::PgPoolOptions::new().max_connections(8).acquire_timeout(Duration::from_secs(20));
+    let store = SqlTokenStore::new(&SqlDatabase::postgres(pool.connect_lazy_with(options)));
+    let key = key("user");
+    let put = store.put(&key, incarnation(), write(b"one")).await.unwrap();
+    let tasks: Vec<_> = (0..16)
+        .map(|n: u8| {
+            let (store, key) = (store.clone(), key.clone());
+            tokio::spawn(async move {
+                store.save_if_version(&key, &Expected::version(put), write(&[n])).await.unwrap()
+            })
+        })
+        .collect();
+    let mut saved = 0;
+    for task in tasks {
+        saved += usize::from(matches!(in_time(task).await.unwrap(), SaveOutcome::Saved(_)));
+    }
+    assert_eq!(saved, 1);
+}
+
+#[tokio::test]
+async fn a_pooler_of_transactions_finds_no_named_statement() {
+    let [server, _] = both();
+    database(&server).await;
+    for prepares in [false, true] {
+        let pool =
+            sqlx::postgres::PgPoolOptions::new().max_connections(1).connect_lazy(&server.url()).unwrap();
+        let store = SqlTokenStore::new(&SqlDatabase::postgres(pool.clone()).prepared_statements(prepares));
+        let key = key("user");
+        store.put(&key, incarnation(), write(b"one")).await.unwrap();
+        store.load(&key).await.unwrap();
+        let named: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_prepared_statements WHERE name <> ''")
+            .persistent(false)
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        assert_eq!(named > 0, prepares);
+    }
+}
+
+#[tokio::test]
+async fn of_16_migrations_at_once_all_succeed_and_one_makes_the_tables() {
+    let _servers = both();
+    for server_kind in [Kind::Postgres, Kind::MariaDb] {
+        let server = shared(server_kind);
+        let name = format!("fresh_{}", server.port);
+        let url = match server_kind {
+            Kind::Postgres => format!("postgres://authflow@127.0.0.1:{}/{name}", server.port),
+            Kind::MariaDb => format!("mysql://authflow@127.0.0.1:{}/{name}", server.port),
+        };
+        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        let databases: Vec<_> = match server_kind {
+            Kind::Postgres => {
+                sqlx::raw_sql(create).execute(&postgres_pool(&server.url())).await.unwrap();
+                (0..16).map(|_| SqlDatabase::postgres(postgres_pool(&url))).collect()
+            }
+            Kind::MariaDb => {
+                sqlx::raw_sql(create).execute(&mysql_pool(&server.url())).await.unwrap();
+                (0..16).map(|_| SqlDatabase::mysql(mysql_pool(&url))).collect()
+            }
+        };
+        let error = SqlTokenStore::new(&databases[0]).load(&key("user")).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        assert!(text(&error).contains("SqlDatabase::migrate"), "{}", text(&error));
+        let tasks: Vec<_> = databases
+            .iter()
+            .cloned()
+            .map(|database| tokio::spawn(async move { database.migrate().await }))
+            .collect();
+        for task in tasks {
+            in_time(task).await.unwrap().unwrap();
+        }
+        databases[1].migrate().await.unwrap();
+        SqlTokenStore::new(&databases[0]).put(&key("user"), incarnation(), write(b"one")).await.unwrap();
+        let newer = "INSERT INTO authflow_schema (version) VALUES (99)";
+        match server_kind {
+            Kind::Postgres => {
+                sqlx::raw_sql(newer).execute(&postgres_pool(&url)).await.unwrap();
+            }
+            Kind::MariaDb => {
+                sqlx::raw_sql(newer).execute(&mysql_pool(&url)).await.unwrap();
+            }
+        }
+        let refused = databases[0].migrate().await.unwrap_err();
+        assert!(matches!(refused, MigrateError::Newer { found: 99, known: 1 }), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn h1_an_address_that_does_not_work_is_not_shown() {
+    let nobody = support::free_port();
+    let tasks = [
+        format!("postgres://user:planted-password@127.0.0.1:{nobody}/x"),
+        format!("mysql://user:planted-password@127.0.0.1:{nobody}/x"),
+        format!("mariadb://user:planted-password@127.0.0.1:{nobody}/x"),
+        "postgres://user:planted-password@[".to_owned(),
+        "oracle://user:planted-password@127.0.0.1/x".to_owned(),
+        "planted-password".to_owned(),
+    ]
+    .map(|address| tokio::spawn(async move { (SqlDatabase::connect(&address).await.unwrap_err(), address) }));
+    for task in tasks {
+        let (error, address) = in_time(task).await.unwrap();
+        let shown = format!("{error:?} {}", text(&error));
+        assert!(!shown.contains("planted"), "{shown}");
+        let is_address = matches!(error, ConnectError::Address);
+        assert_eq!(is_address, !address.contains(&nobody.to_string()), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_leads_to_its_server() {
+    let _servers = both();
+    for server_kind in [Kind::Postgres, Kind::MariaDb] {
+        let server = shared(server_kind);
+        let database = SqlDatabase::connect(&server.url()).await.unwrap();
+        database.migrate().await.unwrap();
+        let store = SqlTokenStore::new(&database);
+        let key = key("user");
+        store.put(&key, incarnation(), write(b"one")).await.unwrap();
+        assert!(store.is_durable());
+        assert_eq!(record(&store, &key).await.sealed.as_bytes(), b"one");
+        database.close().await;
+        assert_eq!(kind(store.load(&key).await), StoreErrorKind::Unavailable);
+    }
+}

@@ -1,0 +1,73 @@
+//! Connections in a file: a user stays connected although the program ends and starts again.
+//!
+//! `cargo run --example sqlite_token_store` runs against an authorization server on this machine; a scripted user approves. The
+//! database and the key of the sealing are made in a temporary folder. With an address of PostgreSQL, MySQL or MariaDB in
+//! `SqlDatabase::connect` it is the same, for many machines.
+
+#![allow(clippy::print_stdout, reason = "an example that tells what it does")]
+
+use std::path::Path;
+
+use authflow::{
+    AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, ConnectionKey, Connections,
+    FileKeys, Flow, Provider,
+};
+use authflow_sqlx::{SqlDatabase, SqlStateStore, SqlTokenStore};
+use authflow_testkit::{AuthorizationServer, ScriptedUser};
+
+/// The same at every start of the program.
+async fn start(
+    folder: &Path,
+    server: &AuthorizationServer,
+) -> Result<Connections, Box<dyn std::error::Error>> {
+    let database = SqlDatabase::open(folder.join("connections.db")).await?;
+    database.migrate().await?;
+    let connections = Connections::builder()
+        .flow(flow(server, SqlStateStore::new(&database))?)
+        .token_store(SqlTokenStore::new(&database))
+        // Made at the first start, for the owner alone. Whoever has the database alone has no token.
+        .keys(FileKeys::new(folder.join("connections.key")).read_or_create()?)
+        .build()?;
+    Ok(connections)
+}
+
+fn flow(server: &AuthorizationServer, states: SqlStateStore) -> Result<Flow, Box<dyn std::error::Error>> {
+    let provider = Provider::builder("example")
+        .issuer(server.base_url())
+        .authorization_endpoint(&format!("{}/authorize", server.base_url()))
+        .token_endpoint(&format!("{}/token", server.base_url()))
+        .revocation_endpoint(&format!("{}/revoke", server.base_url()))
+        .build()?;
+    let registered = server.basic_client();
+    let credentials =
+        ClientCredentials::confidential(registered.id(), registered.secret().unwrap_or_default())
+            .redirect_uri("http://127.0.0.1/callback");
+    Ok(authflow::flow(ConfiguredProvider::from_provider(provider, credentials, states)?).build()?)
+}
+
+#[tokio::main]
+pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let server = AuthorizationServer::builder().start().await?;
+    let folder = tempfile::tempdir()?;
+    let user = Binding::user("acme", "user-42");
+
+    let key: ConnectionKey = {
+        let connections = start(folder.path(), &server).await?;
+        let authorization = connections.begin("example", &user)?.scope("offline_access").await?;
+        let callback = ScriptedUser::new().approve(authorization.url()).await?;
+        let response = AuthorizationResponse::from_url(&callback)?;
+        let connected = connections.complete("example", &response, &user).await?;
+        println!("Connected: {}", connected.key);
+        connected.key
+    };
+
+    let connections = start(folder.path(), &server).await?;
+    let token = connections.token(&key).await?;
+    println!("After a restart the token is there, {} characters of it", token.expose().len());
+    for connection in connections.list(key.user()).await?.connections {
+        println!("Listed: {} with the scopes {:?}", connection.key, connection.scopes);
+    }
+    connections.disconnect(&key).await?;
+    println!("Disconnected: {:?}", connections.token(&key).await.err().map(|error| error.kind()));
+    Ok(())
+}
