@@ -15,6 +15,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// The framework's error.
     Flow(Box<Error>),
+    /// The framework's error about a connection that is kept, and the command that connects it again.
+    Connection { error: Box<Error>, reconnect: String },
     /// Something of this machine's.
     Local(String),
     /// No callback came in time.
@@ -38,6 +40,10 @@ impl Failure {
         Self::Local(message.into())
     }
 
+    pub(crate) fn of_connection(error: Error, reconnect: String) -> Self {
+        Self::Connection { error: Box::new(error), reconnect }
+    }
+
     #[allow(clippy::needless_pass_by_value, reason = "it is used as the end of an error's way")]
     pub(crate) fn io(what: &str, error: io::Error) -> Self {
         Self::Local(format!("{what}: {error}"))
@@ -47,7 +53,7 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
-            Self::Flow(error) => match (error.kind(), error.operation()) {
+            Self::Flow(error) | Self::Connection { error, .. } => match (error.kind(), error.operation()) {
                 (ErrorKind::AccessDenied, _) => 3,
                 (ErrorKind::Usage, _) | (ErrorKind::Configuration, Some(Operation::Build)) => 2,
                 _ => 1,
@@ -66,11 +72,25 @@ impl Failure {
         }
     }
 
-    /// Tells the user, and returns the exit code.
-    pub(crate) fn report(&self) -> ExitCode {
+    /// Whether something that is kept is there and cannot be read, now or ever.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        let Self::Flow(error) = self else { return false };
+        matches!(
+            error.kind(),
+            ErrorKind::StoreCorrupt | ErrorKind::FormatUnknown | ErrorKind::KeyUnknown | ErrorKind::KeyWrong
+        )
+    }
+
+    /// Tells the user.
+    pub(crate) fn tell(&self) {
         for line in self.lines() {
             note(line);
         }
+    }
+
+    /// Tells the user, and returns the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        self.tell();
         ExitCode::from(self.code())
     }
 
@@ -82,6 +102,15 @@ impl Failure {
                 "For more, try `authflow help` or `--help` after the command.".to_owned(),
             ],
             Self::Flow(error) => describe(error),
+            Self::Connection { error, reconnect } => {
+                let mut lines = describe(error);
+                if needs_user(error) {
+                    // Instead of the advice: the very command.
+                    lines.pop();
+                    lines.push(format!("  what to do: connect again: {}", printable(reconnect)));
+                }
+                lines
+            }
             Self::Local(message) | Self::TimedOut(message) => {
                 vec![format!("error: {}", printable_lines(message))]
             }
@@ -141,13 +170,80 @@ fn advice(error: &Error) -> String {
              whom you approved"
                 .to_owned()
         }
-        (_, Recovery::Retry { .. }) => "try again later".to_owned(),
-        (_, Recovery::Reconnect) => "begin again: run `authflow login` once more".to_owned(),
-        (_, Recovery::FixConfiguration) => {
-            "change the options, the provider's file or the registration at the provider".to_owned()
-        }
-        _ => "trying again as it is will not help; ask the provider, or look at its documentation".to_owned(),
+        (_, recovery) => match (of_connection(error), recovery) {
+            (Some(advice), _) => advice.to_owned(),
+            (None, Recovery::Retry { .. }) => "try again later".to_owned(),
+            (None, Recovery::Reconnect) => "begin again: run `authflow login` once more".to_owned(),
+            (None, Recovery::FixConfiguration) => {
+                "change the options, the provider's file or the registration at the provider".to_owned()
+            }
+            _ => {
+                "trying again as it is will not help; ask the provider, or look at its documentation".to_owned()
+            }
+        },
     }
+}
+
+/// What to do about a connection that does not give a token, or a store that does not give the connection.
+fn of_connection(error: &Error) -> Option<&'static str> {
+    // A pending flow is kept by another store than a connection.
+    if matches!(error.operation(), Some(Operation::Begin | Operation::Finish | Operation::Exchange)) {
+        return None;
+    }
+    Some(match error.kind() {
+        ErrorKind::NotConnected => "connect first: run `authflow login`",
+        ErrorKind::NeedsReconnect => {
+            "connect again: run `authflow login`; nothing else brings this connection back"
+        }
+        ErrorKind::RotationLost => {
+            "connect again: run `authflow login`. The program or the machine stopped, or the network broke, in the middle of a \
+             refresh, and this provider takes each refresh token once"
+        }
+        ErrorKind::AccountChanged => {
+            "run `authflow login` and approve with the account that this connection is of, or connect the other account \
+             under a name of its own"
+        }
+        ErrorKind::RefreshPending => "another process refreshes this connection: try again in a few seconds",
+        ErrorKind::Interrupted => "try again",
+        ErrorKind::NotDurable => {
+            "see that the store works and has room, then run `authflow login` again: what the provider gave was given back"
+        }
+        ErrorKind::StoreUnavailable => {
+            "see that the store runs and can be reached, then try again; nothing is lost"
+        }
+        ErrorKind::StoreCorrupt => {
+            "the stored connection is damaged and was left as it is: restore it from a copy, or run `authflow login` again, \
+             which replaces it"
+        }
+        ErrorKind::StoreContractViolated => {
+            "do not go on with this store: it does not keep to what a store has to do. Report it to its makers"
+        }
+        ErrorKind::FormatUnknown => {
+            "use the release of authflow that wrote it, or a newer one; or run `authflow login` again, which replaces it"
+        }
+        ErrorKind::KeyUnknown => {
+            "put the key that it was sealed with back beside the present one; if that key is lost, run `authflow login` again"
+        }
+        ErrorKind::KeyWrong => {
+            "put the right key under this id: another one has taken its place; if it is lost, run `authflow login` again"
+        }
+        ErrorKind::KeysUnavailable => {
+            "see that what keeps the sealing keys can be read (the environment, the key file, the keyring), then try again"
+        }
+        _ => return None,
+    })
+}
+
+/// Whether only another login helps.
+fn needs_user(error: &Error) -> bool {
+    error.recovery() == Recovery::Reconnect
+        || matches!(
+            error.kind(),
+            ErrorKind::NeedsReconnect
+                | ErrorKind::RotationLost
+                | ErrorKind::AccountChanged
+                | ErrorKind::NotConnected
+        )
 }
 
 fn printable_lines(text: &str) -> String {
@@ -171,6 +267,34 @@ mod tests {
         assert_eq!(flow(ErrorKind::InvalidGrant).code(), 1);
         assert_eq!(Failure::TimedOut("x".to_owned()).code(), 4);
         assert_eq!(Failure::Interrupted.code(), 1);
+    }
+
+    #[test]
+    fn every_end_of_a_connection_says_what_to_do() {
+        let at =
+            |kind, operation| describe(&Error::new(kind, "x").at("p", operation)).pop().unwrap_or_default();
+        let advice = |kind| at(kind, Operation::Token);
+        for (kind, part) in [
+            (ErrorKind::AccountChanged, "the account that this connection is of"),
+            (ErrorKind::FormatUnknown, "a newer one"),
+            (ErrorKind::Interrupted, "try again"),
+            (ErrorKind::KeyUnknown, "put the key"),
+            (ErrorKind::KeyWrong, "the right key"),
+            (ErrorKind::KeysUnavailable, "sealing keys"),
+            (ErrorKind::NeedsReconnect, "authflow login"),
+            (ErrorKind::NotConnected, "connect first"),
+            (ErrorKind::NotDurable, "given back"),
+            (ErrorKind::RefreshPending, "a few seconds"),
+            (ErrorKind::RotationLost, "authflow login"),
+            (ErrorKind::StoreContractViolated, "this store"),
+            (ErrorKind::StoreCorrupt, "damaged"),
+            (ErrorKind::StoreUnavailable, "nothing is lost"),
+        ] {
+            let advice = advice(kind);
+            assert!(advice.contains(part), "{kind:?}: {advice}");
+        }
+        let of_a_flow = at(ErrorKind::StoreUnavailable, Operation::Begin);
+        assert_eq!(of_a_flow, "  what to do: try again later");
     }
 
     #[test]

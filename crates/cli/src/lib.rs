@@ -4,15 +4,24 @@ mod args;
 mod browser;
 mod callback;
 mod demo;
+mod drain;
 mod failure;
 mod input;
+mod keeper;
+mod kept;
 mod listener;
 mod login;
+mod logout;
 mod output;
 mod paste;
+mod progress;
 mod provider;
+mod request;
 mod states;
+mod status;
+mod sweep;
 mod terminal;
+mod token;
 mod tokens;
 
 use std::process::ExitCode;
@@ -47,8 +56,16 @@ pub fn main() -> ExitCode {
         tokio::select! {
             // First, so that the handler stands before anything is shown.
             biased;
-            () = interrupted() => Err(Failure::Interrupted),
-            result = run(cli.command) => result,
+            () = interrupted() => {
+                tokio::select! {
+                    biased;
+                    // Whoever asks a second time does not want to wait.
+                    () = interrupted() => {}
+                    () = drain::drain() => {}
+                }
+                Err(Failure::Interrupted)
+            }
+            result = to_the_end(cli.command) => result,
         }
     });
     // A browser that is being started must not hold the program back.
@@ -59,19 +76,51 @@ pub fn main() -> ExitCode {
     }
 }
 
+async fn to_the_end(command: Command) -> Result<(), Failure> {
+    let result = run(command).await;
+    drain::drain().await;
+    result
+}
+
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Demo(args) => demo::run(&args).await.map_err(Failure::repeatable),
         Command::Login(args) => login::run(&args).await,
+        Command::Token(args) => token::run(&args).await,
+        Command::Status(args) => status::run(&args).await.map_err(Failure::repeatable),
+        Command::Request(args) => request::run(args).await,
+        Command::Logout(args) => logout::run(&args).await,
+        Command::Sweep(args) => sweep::run(&args).await,
         Command::Refresh(args) => tokens::refresh(&args).await,
         Command::Revoke(args) => tokens::revoke(&args).await,
         Command::Providers => provider::list().map_err(Failure::repeatable),
     }
 }
 
+/// Returns when the user or the system asks the program to end.
 async fn interrupted() {
+    tokio::select! {
+        () = ctrl_c() => {}
+        () = terminated() => {}
+    }
+}
+
+async fn ctrl_c() {
     if tokio::signal::ctrl_c().await.is_err() {
         // Without a handler the system's own one ends the program.
         std::future::pending::<()>().await;
     }
+}
+
+#[cfg(unix)]
+async fn terminated() {
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut signal) => drop(signal.recv().await),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+async fn terminated() {
+    std::future::pending().await
 }

@@ -1,16 +1,19 @@
 //! `authflow login`.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use authflow::{Binding, Clock as _, Completed, Error, Flow, SystemClock};
+use authflow::{Binding, Clock as _, Connections, Error, Flow, SystemClock};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::args::LoginArgs;
+use crate::args::{LoginArgs, ProviderArgs};
 use crate::browser::{self, Opened};
 use crate::callback::{Callbacks, Event};
 use crate::failure::Failure;
+use crate::keeper::{Ending, Made};
+use crate::kept::{For, Kept, Profile, check_name};
 use crate::listener::{Judge as _, Limits, Listener, Serving, Verdict, place};
+use crate::logout;
 use crate::output;
 use crate::paste::{self, Line, Lines};
 use crate::provider::{Purpose, Registration};
@@ -19,16 +22,26 @@ use crate::terminal::{answered, note, printable, result};
 
 /// After so many lines about stray hits, no more.
 const MOST_NOTES: usize = 5;
+/// How many connections may have one provider's name.
+const MOST_NAMES: u32 = 1000;
 
 pub(crate) async fn run(args: &LoginArgs) -> Result<(), Failure> {
-    let registration = Registration::of(&args.provider, Purpose::Login)?;
+    let asked = Asked::of(args).await?;
     // Bound before the URL is built: the port in the URL is ours already.
-    let listener = match place(args.provider.redirect_uri.as_deref())? {
+    let listener = match place(asked.redirect_uri.as_deref())? {
         Some(place) => Some(Listener::bind(&place)?),
         None => None,
     };
-    let given = args.provider.redirect_uri.as_deref().unwrap_or_default();
+    let given = asked.redirect_uri.as_deref().unwrap_or_default();
     let redirect_uri = listener.as_ref().map_or(given, Listener::redirect_uri).to_owned();
+    let keeping = match &asked.name {
+        Some(name) => Some(Keeping::open(args, &asked, name).await?),
+        None => None,
+    };
+    let registration = match &keeping {
+        Some(keeping) => asked.registration.clone().with_id(&keeping.name),
+        None => asked.registration.clone(),
+    };
 
     let timeout = Duration::from_secs(args.timeout.into());
     let states = Arc::new(States::default());
@@ -37,24 +50,179 @@ pub(crate) async fn run(args: &LoginArgs) -> Result<(), Failure> {
     let state_ttl = (timeout + Duration::from_secs(60)).min(Duration::from_secs(86_400));
     let flow = authflow::flow(manager).state_ttl(state_ttl).build()?;
     let binding = Binding::process();
-    let mut begin = flow.begin(&binding).scopes(&args.scopes);
-    for (name, value) in &args.parameters {
+    let mut begin = flow.begin(&binding).scopes(&asked.scopes);
+    for (name, value) in &asked.parameters {
         begin = begin.param(name, value);
     }
     let authorization = begin.await?;
 
-    let (callbacks, events) = Callbacks::new(flow.clone(), binding, states);
+    let ending = match &keeping {
+        None => Ending::printing(flow.clone()),
+        Some(keeping) => keeping.ending(&flow, registration, &asked, &redirect_uri)?,
+    };
+    let (callbacks, events) = Callbacks::new(ending, binding, states);
     let serving = listener.map(|listener| listener.serve(Arc::clone(&callbacks) as _, Limits::default()));
     invite(args, authorization.url(), serving.is_some()).await;
 
     let mut wait = Wait { callbacks, events, serving, redirect_uri, strays: 0 };
-    let completed = wait.outcome(timeout).await;
+    let made = wait.outcome(timeout).await;
     // The tokens first: the browser may take its time over the last page.
-    let printed = completed.and_then(|completed| print(args, &flow, &completed));
+    let printed = match made {
+        Ok(made) => {
+            let printed = print(args, &asked, keeping.as_ref(), flow.clock().now(), &made);
+            if let Some(keeping) = &keeping
+                && let Err(failure) = keeping.end_other_account(&made).await
+            {
+                failure.tell();
+            }
+            printed
+        }
+        Err(failure) => Err(failure),
+    };
     if let Some(serving) = wait.serving.take() {
         serving.close().await;
     }
     printed
+}
+
+/// What is asked for: by options, or by what is kept under a name.
+struct Asked {
+    registration: Registration,
+    /// What it is kept under; `None` to keep nothing.
+    name: Option<Name>,
+    redirect_uri: Option<String>,
+    scopes: Vec<String>,
+    parameters: Vec<(String, String)>,
+}
+
+/// What a connection is to be kept under.
+enum Name {
+    /// This.
+    Given(String),
+    /// This, or another one where this is taken.
+    Proposed(String),
+}
+
+impl Asked {
+    async fn of(args: &LoginArgs) -> Result<Self, Failure> {
+        let provider = &args.provider;
+        let again = args.name.as_ref().filter(|_| *provider == ProviderArgs::default());
+        if let Some(name) = again {
+            let profile = Kept::open(&args.store, For::Use).await?.profile(name).await?;
+            let or = |given: &Vec<String>, kept| if given.is_empty() { kept } else { given.clone() };
+            let parameters =
+                if args.parameters.is_empty() { profile.parameters } else { args.parameters.clone() };
+            return Ok(Self {
+                registration: profile.registration,
+                name: Some(Name::Given(profile.name)),
+                redirect_uri: profile.redirect_uri,
+                scopes: or(&args.scopes, profile.scopes),
+                parameters,
+            });
+        }
+        let registration = Registration::of(provider, Purpose::Login)?;
+        let name = match &args.name {
+            _ if args.no_save => None,
+            Some(name) => Some(Name::Given(name.clone())),
+            None => Some(Name::Proposed(registration.provider().to_owned())),
+        };
+        if let Some(Name::Given(name) | Name::Proposed(name)) = &name {
+            check_name(name)?;
+        }
+        Ok(Self {
+            registration,
+            name,
+            redirect_uri: provider.redirect_uri.clone(),
+            scopes: args.scopes.clone(),
+            parameters: args.parameters.clone(),
+        })
+    }
+}
+
+/// Where the connection will be kept.
+struct Keeping {
+    kept: Kept,
+    name: String,
+    /// What is kept under the name now.
+    before: Option<Profile>,
+}
+
+impl Keeping {
+    /// Opens the store before the user is sent anywhere: what is wrong with it is told at once.
+    async fn open(args: &LoginArgs, asked: &Asked, name: &Name) -> Result<Self, Failure> {
+        let kept = Kept::open(&args.store, For::Login).await?;
+        let (Name::Given(first) | Name::Proposed(first)) = name;
+        let mut name_now = first.clone();
+        for number in 2..=MOST_NAMES {
+            let before = Self::before(&kept, &name_now).await?;
+            let other = before.as_ref().filter(|before| !before.registration.is_same(&asked.registration));
+            match (other, name) {
+                (None, _) => return Ok(Self { kept, name: name_now, before }),
+                (Some(other), Name::Given(name)) => {
+                    return Err(Failure::usage(format!(
+                        "the name `{}` is taken by a connection of another registration ({}); this one is {}. Choose another \
+                         name with --name, or end that connection first: {}",
+                        printable(name),
+                        printable(&other.registration.words()),
+                        printable(&asked.registration.words()),
+                        kept.command("logout", name)
+                    )));
+                }
+                (Some(_), Name::Proposed(name)) => name_now = format!("{name}-{number}"),
+            }
+        }
+        Err(Failure::usage(
+            "so many connections have this provider's name that none is free; choose one with --name",
+        ))
+    }
+
+    /// What is kept under a name now. What cannot be read is replaced, as the user asked for a login of this name.
+    async fn before(kept: &Kept, name: &str) -> Result<Option<Profile>, Failure> {
+        match kept.find(name).await {
+            Err(failure) if failure.is_unreadable() => {
+                note(format_args!(
+                    "What is kept under `{}` cannot be read; this login will replace it:",
+                    printable(name)
+                ));
+                failure.tell();
+                Ok(None)
+            }
+            found => found,
+        }
+    }
+
+    fn ending(
+        &self,
+        flow: &Flow,
+        registration: Registration,
+        asked: &Asked,
+        redirect_uri: &str,
+    ) -> Result<Ending, Failure> {
+        let profile = Profile {
+            name: self.name.clone(),
+            registration,
+            redirect_uri: asked.redirect_uri.clone(),
+            used_redirect_uri: Some(redirect_uri.to_owned()),
+            scopes: asked.scopes.clone(),
+            parameters: asked.parameters.clone(),
+            account: None,
+        };
+        let connections = self.kept.build(Connections::builder().flow(flow.clone()))?;
+        Ok(Ending::keeping(flow.clone(), connections, self.kept.clone(), profile))
+    }
+
+    /// One name has one connection. That of another account, which nothing could renew any more, is ended.
+    async fn end_other_account(&self, made: &Made) -> Result<(), Failure> {
+        let Some(before) = &self.before else { return Ok(()) };
+        let key = before.key();
+        if made.key.as_ref() == Some(&key) {
+            return Ok(());
+        }
+        note("The connection that was kept under this name is another account's; it ends:");
+        let ended = self.kept.connections(before)?.disconnect(&key).await?;
+        logout::steps(&self.name, &ended).0.iter().for_each(note);
+        Ok(())
+    }
 }
 
 /// Sends the user to the provider.
@@ -86,15 +254,15 @@ async fn invite(args: &LoginArgs, url: &str, listens: bool) {
 
 /// The wait for the callback, from wherever it comes.
 struct Wait {
-    callbacks: Arc<Callbacks>,
-    events: UnboundedReceiver<Event>,
+    callbacks: Arc<Callbacks<Ending>>,
+    events: UnboundedReceiver<Event<Made>>,
     serving: Option<Serving>,
     redirect_uri: String,
     strays: usize,
 }
 
 impl Wait {
-    async fn outcome(&mut self, timeout: Duration) -> Result<Completed, Failure> {
+    async fn outcome(&mut self, timeout: Duration) -> Result<Made, Failure> {
         let mut lines = Lines::of_stdin();
         let clock = SystemClock::new();
         let deadline = clock.sleep(timeout);
@@ -178,18 +346,36 @@ fn late(timeout: Duration) -> Failure {
     ))
 }
 
-fn print(args: &LoginArgs, flow: &Flow, completed: &Completed) -> Result<(), Failure> {
-    let id = printable(flow.provider().id());
-    note(format_args!("Connected to {id}."));
-    if let Some(error) = &completed.after_exchange {
+fn print(
+    args: &LoginArgs,
+    asked: &Asked,
+    keeping: Option<&Keeping>,
+    now: SystemTime,
+    made: &Made,
+) -> Result<(), Failure> {
+    note(format_args!("Connected to {}.", printable(asked.registration.provider())));
+    if let Some(error) = &made.after_exchange {
         note(format_args!("The tokens are good, but: {}", printable(&error.to_string())));
     }
-    if args.json {
-        return result(output::json(&completed.tokens));
+    let printed = if args.json {
+        result(output::json(&made.tokens))
+    } else {
+        let mut rows = output::table(&made.tokens, now).into_iter();
+        rows.try_for_each(|(name, value)| result(format_args!("{name:<14} {value}")))
+    };
+    if let Some(Keeping { kept, name, .. }) = keeping {
+        note(format_args!(
+            "It is kept as `{}`: `{}` prints an access token that is valid.",
+            printable(name),
+            kept.command("token", name)
+        ));
+        if args.json && made.tokens.refresh_token.is_some() {
+            note(
+                "The refresh token that was printed is kept as well: use one of them only. --no-save keeps nothing.",
+            );
+        }
+    } else if !args.json {
+        note("The tokens are masked; --json prints them whole.");
     }
-    for (name, value) in output::table(&completed.tokens, flow.clock().now()) {
-        result(format_args!("{name:<14} {value}"))?;
-    }
-    note("The tokens are masked; --json prints them whole.");
-    Ok(())
+    printed
 }

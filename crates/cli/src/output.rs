@@ -145,7 +145,7 @@ fn expiry(expiry: Expiry, now: SystemTime) -> String {
     }
 }
 
-fn rough(left: Duration) -> String {
+pub(crate) fn rough(left: Duration) -> String {
     // A token of an hour has some milliseconds less of it by now.
     let seconds = (left + Duration::from_millis(999)).as_secs();
     let (number, unit) = match seconds {
@@ -157,12 +157,12 @@ fn rough(left: Duration) -> String {
     format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
 
-fn epoch_seconds(time: SystemTime) -> u64 {
+pub(crate) fn epoch_seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// JSON in ASCII: what a terminal would obey is escaped. Outside strings JSON is ASCII anyway.
-fn ascii(json: &str) -> String {
+pub(crate) fn ascii(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
         if (' '..='~').contains(&c) {

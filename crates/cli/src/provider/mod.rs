@@ -2,6 +2,7 @@
 
 mod file;
 mod list;
+mod saved;
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -10,19 +11,23 @@ use std::sync::Arc;
 use authflow::contentstack::{Contentstack, Region};
 use authflow::stackexchange::StackExchange;
 use authflow::{
-    ClientAuthentication, ClientCredentials, ConfiguredProvider, Error, FlowManager, Operation, Provider,
+    ClientAuthentication, ClientCredentials, ConfiguredProvider, Error, FlowManager, Operation,
     ProviderDefinition, Secret, Template,
 };
 
 pub(crate) use self::list::list;
+pub(crate) use self::saved::Saved;
 use crate::args::{ClientAuth, ProviderArgs};
 use crate::failure::Failure;
 use crate::states::States;
 
 /// Everything that the options say, checked as far as it can be without a redirect URI.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Registration {
     kind: Kind,
+    /// The provider id, where another one than the provider's own was chosen: connections of two registrations at one
+    /// provider must not be taken for each other's.
+    id: Option<String>,
     client_id: String,
     client_secret: Option<Secret>,
     authentication: Option<ClientAuthentication>,
@@ -37,11 +42,18 @@ pub(crate) enum Purpose {
     Tokens,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Kind {
-    StackExchange { key: String, site: String },
-    Contentstack { app_uid: String, region: String },
-    Described(Box<Provider>),
+    StackExchange {
+        key: String,
+        site: String,
+    },
+    Contentstack {
+        app_uid: String,
+        region: String,
+    },
+    /// Built once, so that its mistakes are known.
+    Described(Box<ProviderDefinition>),
 }
 
 impl Registration {
@@ -82,12 +94,62 @@ impl Registration {
             },
             Which::File(path) => {
                 lacking.check()?;
-                Kind::Described(Box::new(file::read(&path)?.build()?))
+                described(file::read(&path)?)?
             }
-            Which::Endpoints => Kind::Described(Box::new(from_endpoints(args, purpose, &mut lacking)?)),
+            Which::Endpoints => described(from_endpoints(args, purpose, &mut lacking)?)?,
         };
         lacking.check()?;
-        Ok(Self { kind, client_id, client_secret, authentication })
+        Ok(Self { kind, id: None, client_id, client_secret, authentication })
+    }
+
+    /// The provider's own id.
+    pub(crate) fn provider(&self) -> &str {
+        match &self.kind {
+            Kind::StackExchange { .. } => "stackexchange",
+            Kind::Contentstack { .. } => "contentstack",
+            Kind::Described(definition) => &definition.id,
+        }
+    }
+
+    /// The same with another provider id.
+    pub(crate) fn with_id(mut self, id: &str) -> Self {
+        self.id = Some(id.to_owned());
+        self
+    }
+
+    /// Whether both are one registration at one provider: connections of the one can be renewed with the other.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let is_same_provider = match (&self.kind, &other.kind) {
+            (Kind::StackExchange { .. }, Kind::StackExchange { .. }) => true,
+            (
+                Kind::Contentstack { app_uid, region },
+                Kind::Contentstack { app_uid: other, region: others },
+            ) => app_uid == other && region == others,
+            (Kind::Described(one), Kind::Described(other)) => {
+                one.endpoints.token_endpoint == other.endpoints.token_endpoint
+            }
+            _ => false,
+        };
+        is_same_provider && self.client_id == other.client_id
+    }
+
+    /// Which registration it is, in words.
+    pub(crate) fn words(&self) -> String {
+        let provider = match &self.kind {
+            Kind::Described(definition) => {
+                definition.endpoints.token_endpoint.as_ref().map(text).unwrap_or_default()
+            }
+            _ => self.provider().to_owned(),
+        };
+        format!("client id {} at {provider}", self.client_id)
+    }
+
+    /// Where access tokens may go, for those who asked for another place.
+    pub(crate) fn api_origins(&self) -> Option<Vec<String>> {
+        match &self.kind {
+            Kind::Described(definition) => Some(definition.endpoints.api_origins.iter().map(text).collect()),
+            _ => None,
+        }
     }
 
     /// The manager, with the redirect URI that is in use.
@@ -110,7 +172,8 @@ impl Registration {
             Kind::StackExchange { key, site } => {
                 let builder =
                     StackExchange::builder(credentials).key(key.as_str()).site(site).state_store(states);
-                Box::new(builder.build()?)
+                let id = self.id.as_deref().unwrap_or(self.provider());
+                Box::new(builder.provider_id(id).build()?)
             }
             Kind::Contentstack { app_uid, region } => {
                 let region = region.parse().map_err(|_| {
@@ -122,13 +185,23 @@ impl Registration {
                 })?;
                 let builder =
                     Contentstack::builder(credentials).app_uid(app_uid).region(region).state_store(states);
-                Box::new(builder.build()?)
+                let id = self.id.as_deref().unwrap_or(self.provider());
+                Box::new(builder.provider_id(id).build()?)
             }
-            Kind::Described(provider) => {
-                Box::new(ConfiguredProvider::from_provider(Provider::clone(provider), credentials, states)?)
+            Kind::Described(definition) => {
+                let mut definition = ProviderDefinition::clone(definition);
+                if let Some(id) = &self.id {
+                    definition.id.clone_from(id);
+                }
+                Box::new(ConfiguredProvider::new(definition, credentials, states)?)
             }
         })
     }
+}
+
+fn described(definition: ProviderDefinition) -> Result<Kind, Failure> {
+    definition.clone().build()?;
+    Ok(Kind::Described(Box::new(definition)))
 }
 
 /// Which provider is meant.
@@ -195,12 +268,13 @@ impl Which {
 
 impl ProviderArgs {
     /// The first option that gives an endpoint.
-    const fn endpoint_option(&self) -> Option<&'static str> {
+    fn endpoint_option(&self) -> Option<&'static str> {
         match self {
             Self { authorization_endpoint: Some(_), .. } => Some("--authorization-endpoint"),
             Self { token_endpoint: Some(_), .. } => Some("--token-endpoint"),
             Self { revocation_endpoint: Some(_), .. } => Some("--revocation-endpoint"),
             Self { issuer: Some(_), .. } => Some("--issuer"),
+            Self { api_origins, .. } if !api_origins.is_empty() => Some("--api-origin"),
             _ => None,
         }
     }
@@ -303,7 +377,11 @@ fn from_environment(name: &str) -> Result<Secret, Failure> {
 const BY_ENDPOINTS: &str = "provider";
 
 /// A provider from nothing but its endpoints: everything else as the RFCs say.
-fn from_endpoints(args: &ProviderArgs, purpose: Purpose, lacking: &mut Lacking) -> Result<Provider, Failure> {
+fn from_endpoints(
+    args: &ProviderArgs,
+    purpose: Purpose,
+    lacking: &mut Lacking,
+) -> Result<ProviderDefinition, Failure> {
     let documentation = "the provider's documentation has it, or its metadata at /.well-known/oauth-authorization-server or \
                          /.well-known/openid-configuration";
     // Tokens that are there already can do without the place where users are sent.
@@ -319,8 +397,15 @@ fn from_endpoints(args: &ProviderArgs, purpose: Purpose, lacking: &mut Lacking) 
     definition.endpoints.authorization_endpoint = authorization.as_ref().map(template).transpose()?;
     definition.endpoints.token_endpoint = Some(template(&token)?);
     definition.endpoints.revocation_endpoint = args.revocation_endpoint.as_ref().map(template).transpose()?;
+    definition.endpoints.api_origins = args.api_origins.iter().map(template).collect::<Result<_, _>>()?;
     definition.endpoints.issuer = args.issuer.clone();
-    Ok(definition.build()?)
+    Ok(definition)
+}
+
+/// A template as it is written.
+fn text(template: &Template) -> String {
+    let written = serde_json::to_value(template).ok();
+    written.and_then(|written| written.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// A URL given as an option is no template.

@@ -1,5 +1,11 @@
 //! Runs the built program.
 
+#![allow(unused_imports, reason = "each test uses a part")]
+
+mod kept;
+#[cfg(unix)]
+mod servers;
+
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -8,8 +14,12 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::process::{Child, ChildStderr, ChildStdin, Command};
 use tokio::time::timeout;
 
+pub(crate) use self::kept::{Store, home, kept, kept_expired, kept_with, login};
+#[cfg(unix)]
+pub(crate) use self::servers::{MariaDb, Postgres, Redis};
+
 /// Nothing here takes so long; a program that hangs fails its test.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_authflow"));
@@ -19,9 +29,19 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    for name in ["BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"] {
+    for name in [
+        "AUTHFLOW_KEYS",
+        "AUTHFLOW_STORE",
+        "BROWSER",
+        "DISPLAY",
+        "WAYLAND_DISPLAY",
+        "WSL_DISTRO_NAME",
+        // The keyring of whoever runs the tests is no business of theirs.
+        "XDG_RUNTIME_DIR",
+    ] {
         command.env_remove(name);
     }
+    command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent").env("AUTHFLOW_HOME", home());
     command
 }
 
@@ -143,6 +163,7 @@ pub(crate) fn provider(server: &AuthorizationServer, client: &Client) -> Vec<Str
         ("--token-endpoint", server.token_endpoint()),
         ("--revocation-endpoint", server.revocation_endpoint()),
         ("--issuer", server.issuer().to_owned()),
+        ("--api-origin", server.base_url().to_owned()),
         ("--client-id", client.id().to_owned()),
     ]
     .into_iter()

@@ -1,30 +1,18 @@
 //! The command line.
 
+mod help;
+mod kept;
+
 use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-const ABOUT: &str = "Connects to an OAuth 2.0 provider from the terminal, and shows how a flow happens";
-
-const LONG_ABOUT: &str = "\
-Connects to an OAuth 2.0 provider from the terminal, and shows how a flow happens.
-
-`authflow demo` needs nothing: it plays both sides on this machine and explains each step. \
-`authflow login` connects you to a real provider and prints the tokens.";
-
-const EXAMPLES: &str = "\
-Examples:
-  authflow demo --headless
-  authflow demo contentstack --fault invalid-grant --headless
-  authflow providers
-  authflow login stackexchange --client-id 12345 --key 'abc((' --site stackoverflow
-  authflow login ./gitea.toml --client-id my-app --json > tokens.json
-  authflow refresh ./gitea.toml --client-id my-app < tokens.json > new.json
-  authflow revoke ./gitea.toml --client-id my-app < new.json
-
-Exit codes: 0 done, 1 failed, 2 usage, 3 denied by the user, 4 timed out.
-Results go to stdout, everything else to stderr. Tokens are masked unless --json is given;
-`refresh` prints them whole, to be used again.";
+use self::help::{
+    ABOUT, DEMO_EXAMPLES, DEMO_LONG, EXAMPLES, LOGIN_EXAMPLES, LOGIN_LONG, LOGOUT_EXAMPLES, LOGOUT_LONG,
+    LONG_ABOUT, REFRESH_EXAMPLES, REFRESH_LONG, REQUEST_EXAMPLES, REQUEST_LONG, REVOKE_EXAMPLES, REVOKE_LONG,
+    STATUS_EXAMPLES, STATUS_LONG, SWEEP_EXAMPLES, SWEEP_LONG, TOKEN_EXAMPLES, TOKEN_LONG,
+};
+pub(crate) use self::kept::{AccessArgs, LogoutArgs, RequestArgs, StatusArgs, StoreArgs, SweepArgs};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -39,41 +27,33 @@ pub(crate) enum Command {
     /// Show a whole flow, step by step, against an authorization server on this machine
     #[command(long_about = DEMO_LONG, after_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),
-    /// Connect to a provider and print the tokens
+    /// Connect to a provider, and keep the connection under a name
     #[command(long_about = LOGIN_LONG, after_help = LOGIN_EXAMPLES)]
     Login(LoginArgs),
-    /// Exchange the refresh token for new tokens
+    /// Print a valid access token of a connection, and nothing else
+    #[command(long_about = TOKEN_LONG, after_help = TOKEN_EXAMPLES)]
+    Token(AccessArgs),
+    /// Show the connections that are kept
+    #[command(long_about = STATUS_LONG, after_help = STATUS_EXAMPLES)]
+    Status(StatusArgs),
+    /// Send an API request with a connection's access token
+    #[command(long_about = REQUEST_LONG, after_help = REQUEST_EXAMPLES)]
+    Request(RequestArgs),
+    /// Revoke a connection at the provider, and forget it
+    #[command(long_about = LOGOUT_LONG, after_help = LOGOUT_EXAMPLES)]
+    Logout(LogoutArgs),
+    /// Refresh the connections that are due
+    #[command(long_about = SWEEP_LONG, after_help = SWEEP_EXAMPLES)]
+    Sweep(SweepArgs),
+    /// Exchange a refresh token from stdin for new tokens
     #[command(long_about = REFRESH_LONG, after_help = REFRESH_EXAMPLES)]
     Refresh(TokenArgs),
-    /// Revoke the tokens at the provider
+    /// Revoke tokens from stdin at the provider
     #[command(long_about = REVOKE_LONG, after_help = REVOKE_EXAMPLES)]
     Revoke(TokenArgs),
     /// List the providers that are built in, with the facts that matter
     Providers,
 }
-
-const DEMO_LONG: &str = "\
-Shows a whole flow, step by step, against an authorization server on this machine.
-
-Nothing leaves the machine and nothing has to be registered. The server speaks as Stack Exchange, as Contentstack, or as \
-the RFCs say. The program opens your browser at the server's consent page; with --headless it is its own user and \
-approves by itself. Where there is no browser (no DISPLAY), it prints the address and waits five minutes for you to open \
-it.
-
-Everything in the transcript is what the program's HTTP client sent and received, or what the server wrote into its \
-ledger. Codes, tokens and verifiers are masked.";
-
-const DEMO_EXAMPLES: &str = "\
-Examples:
-  authflow demo                                 in your browser, as the RFCs say
-  authflow demo --headless                      all three providers, one after the other
-  authflow demo stackexchange --headless
-  authflow demo rfc --headless --fault wrong-iss
-  authflow demo --fault help                    the faults, with what each does
-
-Exit codes: 0 if the journey came to its end, also where the flow withstood the fault; 1 with the
-error that a user would get, or where the fault never showed; 3 if you denied on the consent page;
-4 if nobody answered it.";
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
@@ -101,40 +81,6 @@ pub(crate) enum DemoProvider {
     Rfc,
 }
 
-const LOGIN_LONG: &str = "\
-Connects to a provider and prints the tokens.
-
-The provider is `stackexchange`, `contentstack`, a file (TOML or JSON) that describes one, or the endpoints given by \
-options. The program listens on a loopback address, prints the authorization URL, opens your browser there, and waits for \
-the callback. Over SSH, or where the browser is on another machine, open the URL there, approve, and paste the address \
-that the browser ends up at after `paste:`, even if the page cannot be shown.
-
-The tokens are printed masked; --json prints them whole, in the form that `authflow refresh` and `authflow revoke` read:
-  {\"access_token\",\"token_type\",\"refresh_token\",\"expires_at\",\"scope\",\"extra\"}
-`expires_at` is in seconds since 1970, \"never\", or null if the provider did not say. `extra` has the provider's own \
-fields, and as \"callback.NAME\" what the callback said and later requests need.";
-
-const LOGIN_EXAMPLES: &str = "\
-Examples:
-  authflow login stackexchange --client-id 12345 --key 'abc((' --site stackoverflow \\
-      --scope read_inbox --scope private_info
-  read -rs CS_SECRET; export CS_SECRET
-  authflow login contentstack --client-id my-id --client-secret-env CS_SECRET --region eu \\
-      --app-uid 64f0... --redirect-uri http://localhost:8184/callback
-  authflow login ./gitea.toml --client-id my-app --no-browser --json > tokens.json
-  authflow login --authorization-endpoint https://as.example/authorize \\
-      --token-endpoint https://as.example/token --issuer https://as.example \\
-      --client-id my-app --scope profile
-
-A file for a provider, in TOML:
-  id = \"gitea\"
-  default_scopes = [\"read:user\"]
-  [endpoints]
-  authorization_endpoint = \"https://gitea.example/login/oauth/authorize\"
-  token_endpoint = \"https://gitea.example/login/oauth/access_token\"
-
-Exit codes: 0 connected, 1 failed, 2 usage, 3 denied by the user, 4 no callback in time.";
-
 #[derive(Debug, Args)]
 pub(crate) struct LoginArgs {
     #[command(flatten)]
@@ -159,31 +105,18 @@ pub(crate) struct LoginArgs {
     /// Print the tokens whole, as JSON
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// What to keep the connection under. Default: the provider's id. Without a provider: connect this one again
+    #[arg(long, value_name = "NAME", conflicts_with = "no_save", help_heading = "What is kept")]
+    pub(crate) name: Option<String>,
+
+    /// Keep nothing: only print the tokens
+    #[arg(long, help_heading = "What is kept")]
+    pub(crate) no_save: bool,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 }
-
-const REFRESH_LONG: &str = "\
-Exchanges the refresh token for new tokens, and prints them as JSON.
-
-It reads on stdin what `authflow login --json` printed, and takes the same provider options. It prints the JSON whole, \
-with or without --json: the provider may have replaced the refresh token, and a masked one could not be used again. Write \
-it to another file than the one it reads.";
-
-const REFRESH_EXAMPLES: &str = "\
-Examples:
-  authflow refresh ./gitea.toml --client-id my-app < tokens.json > new.json
-  authflow refresh contentstack --client-id my-id --app-uid 64f0... --region eu \\
-      < tokens.json > new.json";
-
-const REVOKE_LONG: &str = "\
-Revokes the tokens at the provider.
-
-It reads on stdin what `authflow login --json` or `authflow refresh` printed, and takes the same provider options. It \
-fails if the provider has no revocation: the tokens then end by themselves, or on the provider's own pages.";
-
-const REVOKE_EXAMPLES: &str = "\
-Examples:
-  authflow revoke ./gitea.toml --client-id my-app < tokens.json
-  authflow revoke stackexchange --client-id 12345 --key 'abc((' --site stackoverflow < tokens.json";
 
 #[derive(Debug, Args)]
 pub(crate) struct TokenArgs {
@@ -196,7 +129,7 @@ pub(crate) struct TokenArgs {
 }
 
 /// Which provider, and our registration there.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 pub(crate) struct ProviderArgs {
     /// `stackexchange`, `contentstack`, or a file (.toml, .json) that describes a provider
     #[arg(value_name = "PROVIDER")]
@@ -217,6 +150,10 @@ pub(crate) struct ProviderArgs {
     /// The issuer. The callback must then name the same one (RFC 9207)
     #[arg(long, value_name = "ISS", help_heading = "A provider by its endpoints")]
     pub(crate) issuer: Option<String>,
+
+    /// An origin of the provider's API, where access tokens may go, such as https://api.example; repeat it for more
+    #[arg(long = "api-origin", value_name = "ORIGIN", help_heading = "A provider by its endpoints")]
+    pub(crate) api_origins: Vec<String>,
 
     /// The client id that the provider gave your application when it was registered
     #[arg(long, value_name = "ID", help_heading = "Your registration at the provider")]

@@ -1,0 +1,304 @@
+//! What the program keeps from one run to the next: connections, and for each its profile.
+//!
+//! A profile is what is needed to renew a connection: which provider, our registration there with the client secret, and
+//! what was asked for. It is a record of the token store, sealed like a connection. It is not a file under `AUTHFLOW_HOME`,
+//! since whoever has the store and the keys then has all of it: a second machine with the same `AUTHFLOW_STORE` and
+//! `AUTHFLOW_KEYS` can renew what the first one connected, and a connection is not there without what renews it. It also gets
+//! from each store what that store does well: atomic replacement, durability, one place to back up.
+//!
+//! A profile can not be taken for a connection, nor the other way round. The keys of profiles are of a tenant of their own,
+//! where no connection is; what is sealed has another purpose, so that a record that was moved does not open; and no profile
+//! is ever due, so that no sweep sees one.
+//!
+//! A profile's name is the provider id of its connection, for two registrations at one provider are two providers to
+//! [`Connections`]: a refresh token that is sent with another client's id is refused, and that ends the connection.
+
+mod home;
+mod keys;
+mod profile;
+mod store;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use authflow::{
+    Clock as _, Connections, ConnectionsBuilder, Error, ErrorKind, Incarnation, Keys, Loaded,
+    MemoryTokenStore, Page, Remove, StoreError, StoreErrorKind, SystemClock, TokenStore, User, Write,
+};
+
+pub(crate) use self::home::Home;
+pub(crate) use self::profile::{Profile, check_name};
+use self::store::Place;
+use crate::args::StoreArgs;
+use crate::drain;
+use crate::failure::Failure;
+use crate::states::States;
+use crate::terminal::printable;
+
+/// How long a call of the store may take.
+const STORE_TIMEOUT: Duration = Duration::from_secs(10);
+/// For how long it is remembered that a profile was removed: nothing goes on that could write it again.
+const TOMBSTONE: Duration = Duration::from_secs(60);
+/// How many profiles are asked for at once.
+const PAGE: usize = 100;
+
+/// What a command opens the store for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum For {
+    /// To keep something: directory and key are made if need be.
+    Login,
+    /// To work with what is there.
+    Use,
+}
+
+/// What a store lists.
+#[derive(Debug)]
+pub(crate) struct Names {
+    pub(crate) names: Vec<String>,
+    pub(crate) damaged: usize,
+}
+
+/// The store, and the keys to what is in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    store: Arc<dyn TokenStore>,
+    /// `None` where there are none, and nothing is kept.
+    keys: Option<Keys>,
+    /// The option that names this store in a further command; empty if none is needed.
+    option: String,
+}
+
+impl Kept {
+    /// Opens what the options and the environment name.
+    pub(crate) async fn open(args: &StoreArgs, purpose: For) -> Result<Self, Failure> {
+        let place = Place::of(args)?;
+        let has_keys = keys::are_in_environment();
+        let home = match (&place, has_keys) {
+            (Place::Url { .. }, true) => None,
+            _ => Some(Home::find()?),
+        };
+        let exists = match (&home, purpose) {
+            (None, _) => true,
+            (Some(home), For::Login) => home.make().map(|()| true)?,
+            (Some(home), For::Use) => home.check()?,
+        };
+        let option = place.option();
+        let store: Arc<dyn TokenStore> = match (place, &home) {
+            (Place::Files, Some(home)) if exists => store::open_files(home).await?,
+            // Where there is no directory, nothing is kept.
+            (Place::Files, _) => Arc::new(MemoryTokenStore::new()),
+            (Place::Url { url, .. }, _) => store::open_store(&url).await?,
+        };
+        let mut kept = Self { store, keys: None, option };
+        let found = keys::find(home.as_ref().filter(|_| exists)).await?;
+        let ring = match (found, purpose) {
+            (Some(ring), _) => Some(ring),
+            (None, For::Use) => None,
+            (None, For::Login) => {
+                kept.check_not_lost().await?;
+                match &home {
+                    Some(home) => Some(keys::make(home).await?),
+                    // The keys were in the environment, and found.
+                    None => None,
+                }
+            }
+        };
+        kept.keys = ring.map(Keys::new);
+        Ok(kept)
+    }
+
+    /// A new key opens nothing of what is there, so none is made beside it.
+    async fn check_not_lost(&self) -> Result<(), Failure> {
+        let Names { names, damaged } = self.all_names().await?;
+        if names.is_empty() && damaged == 0 { Ok(()) } else { Err(keys::lost()) }
+    }
+
+    fn keys(&self) -> Result<&Keys, Failure> {
+        self.keys.as_ref().ok_or_else(keys::lost)
+    }
+
+    /// The names that something is kept under, in order.
+    pub(crate) async fn names(&self) -> Result<Vec<String>, Failure> {
+        Ok(self.all_names().await?.names)
+    }
+
+    /// The names, and how many records are damaged so far that not even their names can be read.
+    pub(crate) async fn all_names(&self) -> Result<Names, Failure> {
+        let user = profile::user();
+        let (mut names, mut damaged) = (Vec::new(), 0);
+        let mut page = Page::first(PAGE);
+        loop {
+            let found = self.ask(self.store.list_by_user(&user, &page)).await?;
+            damaged += found.unreadable;
+            names.extend(found.records.iter().filter_map(|record| record.key.account().map(str::to_owned)));
+            match found.next {
+                Some(next) => page = Page::first(PAGE).after(next),
+                None => break,
+            }
+        }
+        names.sort();
+        Ok(Names { names, damaged })
+    }
+
+    /// The profile of this name, if there is one.
+    pub(crate) async fn find(&self, name: &str) -> Result<Option<Profile>, Failure> {
+        let key = profile::key(name);
+        let Some(record) = self.ask(self.store.load(&key)).await?.into_record() else { return Ok(None) };
+        if record.key != key {
+            return Err(
+                damaged("the store answered with another record than the one that was asked for").into()
+            );
+        }
+        let incarnation = record.version.incarnation();
+        let opened =
+            self.keys()?.open(&profile::context(name, incarnation), record.sealed.as_bytes()).await?;
+        Ok(Some(Profile::from_bytes(name, opened.bytes().expose())?))
+    }
+
+    /// The profile of this name. Where there is none, the error names those that are there.
+    pub(crate) async fn profile(&self, name: &str) -> Result<Profile, Failure> {
+        match self.find(name).await? {
+            Some(profile) => Ok(profile),
+            None => Err(self.unknown(name).await?),
+        }
+    }
+
+    async fn unknown(&self, name: &str) -> Result<Failure, Failure> {
+        let names = self.names().await?;
+        let name = printable(name);
+        if names.is_empty() {
+            return Ok(Failure::usage(format!(
+                "nothing is kept under the name `{name}`, nor under any other: `authflow login` connects and keeps. If it was \
+                 kept elsewhere, name that place with AUTHFLOW_HOME or --store"
+            )));
+        }
+        let known: Vec<String> = names.iter().map(|name| printable(name)).collect();
+        Ok(Failure::usage(format!("nothing is kept under the name `{name}`. There is: {}", known.join(", "))))
+    }
+
+    /// Writes a profile, in place of what is there under its name.
+    pub(crate) async fn save(&self, profile: &Profile) -> authflow::Result<()> {
+        let Some(keys) = &self.keys else {
+            return Err(Error::new(ErrorKind::KeysUnavailable, "there are no keys to seal the profile with"));
+        };
+        let key = profile::key(&profile.name);
+        let incarnation = Incarnation::random()?;
+        let plain = profile.to_bytes()?;
+        let sealed = keys.seal(&profile::context(&profile.name, &incarnation), &plain).await?;
+        let put = self.within(self.store.put(&key, incarnation, Write::new(sealed.into()))).await;
+        match put {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
+                match self.within(self.store.load(&key)).await {
+                    Ok(Loaded::Found(record)) if *record.version.incarnation() == incarnation => Ok(()),
+                    _ => Err(of_store(error)),
+                }
+            }
+            Err(error) => Err(of_store(error)),
+        }
+    }
+
+    /// Removes the profile of this name, readable or not.
+    pub(crate) async fn forget(&self, name: &str) -> Result<(), Failure> {
+        self.ask(self.store.remove(&profile::key(name), Remove::new(TOMBSTONE))).await.map(drop)
+    }
+
+    /// Removes the connections of this name without a word to the provider. Returns how many there were.
+    pub(crate) async fn forget_connections(&self, name: &str) -> Result<usize, Failure> {
+        let user = profile::owner(name);
+        let mut count = 0;
+        loop {
+            let found = self.ask(self.store.list_by_user(&user, &Page::first(PAGE))).await?;
+            if found.records.is_empty() {
+                return Ok(count);
+            }
+            for record in found.records {
+                self.ask(self.store.remove(&record.key, Remove::new(Duration::from_secs(3600)))).await?;
+                count += 1;
+            }
+        }
+    }
+
+    /// [`Connections`] with the one provider of this profile.
+    pub(crate) fn connections(&self, profile: &Profile) -> Result<Connections, Failure> {
+        let manager = profile
+            .registration
+            .manager(profile.used_redirect_uri.as_deref(), Arc::new(States::default()))?;
+        self.build(Connections::builder().flow(authflow::flow(manager).build()?))
+    }
+
+    /// Adds store and keys, and has the end of the program wait for what goes on.
+    pub(crate) fn build(&self, builder: ConnectionsBuilder) -> Result<Connections, Failure> {
+        let connections = builder.token_store(Arc::clone(&self.store)).keys(self.keys()?.clone()).build()?;
+        drain::register(&connections);
+        Ok(connections)
+    }
+
+    /// What a command failed with, and the command that helps where only the user can.
+    pub(crate) fn explained(&self, name: &str, error: Error) -> Failure {
+        Failure::of_connection(error, self.command("login --name", name))
+    }
+
+    /// A command of this program about a name, as a shell takes it.
+    pub(crate) fn command(&self, what: &str, name: &str) -> String {
+        format!("authflow {what} {}{}", quoted(name), self.option)
+    }
+
+    async fn ask<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, Failure> {
+        self.within(call).await.map_err(|error| of_store(error).into())
+    }
+
+    async fn within<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let clock = SystemClock::new();
+        tokio::select! {
+            answer = call => answer,
+            () = clock.sleep(STORE_TIMEOUT) => {
+                Err(StoreError::new(StoreErrorKind::OutcomeUnknown).with_source("the store did not answer in time"))
+            }
+        }
+    }
+
+    /// Who owns the connections of this name.
+    pub(crate) fn owner(name: &str) -> User {
+        profile::owner(name)
+    }
+}
+
+fn of_store(error: StoreError) -> Error {
+    let (kind, message) = match error.kind() {
+        StoreErrorKind::Corrupt => {
+            return damaged("the store holds something that cannot be read; it is left as it is")
+                .with_source(error);
+        }
+        StoreErrorKind::Conflict => (ErrorKind::StoreConflict, "the store holds another value already"),
+        _ => (ErrorKind::StoreUnavailable, "the store does not answer; the same command may work later"),
+    };
+    Error::new(kind, message).with_source(error)
+}
+
+fn damaged(message: &'static str) -> Error {
+    Error::new(ErrorKind::StoreCorrupt, message)
+}
+
+/// As one word of a POSIX shell.
+pub(crate) fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_command_can_be_copied_into_a_shell() {
+        assert_eq!(quoted("work-1"), "work-1");
+        assert_eq!(quoted("a b;$(c)"), "'a b;$(c)'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+}

@@ -1,0 +1,139 @@
+//! Which store.
+
+use std::sync::Arc;
+
+use authflow::TokenStore;
+use authflow_file::FileTokenStore;
+use authflow_redis::{ConnectError as RedisError, RedisConfig, RedisTokenStore};
+use authflow_sqlx::{ConnectError, SqlDatabase, SqlTokenStore};
+
+use super::home::Home;
+use super::quoted;
+use crate::args::StoreArgs;
+use crate::failure::Failure;
+use crate::progress::telling;
+use crate::terminal::{note, printable};
+
+/// The environment variable that names it.
+const VARIABLE: &str = "AUTHFLOW_STORE";
+
+/// The files, under the home directory.
+const DIRECTORY: &str = "connections";
+
+const CONNECTING: &str = "Connecting to the store.";
+
+/// Where connections are kept.
+pub(super) enum Place {
+    /// In files of the home directory.
+    Files,
+    /// Where a URL says.
+    Url {
+        url: String,
+        /// Whether the environment says so, for further commands too.
+        is_environment: bool,
+    },
+}
+
+impl Place {
+    /// The option, else the environment, else files.
+    pub(super) fn of(args: &StoreArgs) -> Result<Self, Failure> {
+        if let Some(url) = &args.store {
+            if has_password(url) {
+                note(
+                    "warning: everyone on this machine can read the password in --store; set AUTHFLOW_STORE instead",
+                );
+            }
+            return Ok(Self::Url { url: url.clone(), is_environment: false });
+        }
+        match std::env::var(VARIABLE) {
+            Ok(url) if url.is_empty() => Ok(Self::Files),
+            Ok(url) => Ok(Self::Url { url, is_environment: true }),
+            Err(std::env::VarError::NotPresent) => Ok(Self::Files),
+            Err(std::env::VarError::NotUnicode(_)) => Err(Failure::usage(format!(
+                "{VARIABLE} is not text; give it a URL such as redis://127.0.0.1"
+            ))),
+        }
+    }
+
+    /// What names this store in a further command.
+    pub(super) fn option(&self) -> String {
+        match self {
+            Self::Url { url, is_environment: false } if !has_password(url) => {
+                format!(" --store {}", quoted(url))
+            }
+            Self::Url { is_environment: false, .. } => " --store URL".to_owned(),
+            Self::Files | Self::Url { .. } => String::new(),
+        }
+    }
+}
+
+/// A path of SQLite's has none, and is no URL to the parser either.
+fn has_password(url: &str) -> bool {
+    url::Url::parse(url).is_ok_and(|url| {
+        url.password().is_some() || url.query().is_some_and(|query| query.contains("password"))
+    })
+}
+
+/// The files of the home directory.
+pub(super) async fn open_files(home: &Home) -> Result<Arc<dyn TokenStore>, Failure> {
+    let path = home.path().join(DIRECTORY);
+    let store = FileTokenStore::open(path).await.map_err(|error| Failure::usage(chain(&error)))?;
+    Ok(Arc::new(store))
+}
+
+/// The store that a URL names.
+pub(super) async fn open_store(url: &str) -> Result<Arc<dyn TokenStore>, Failure> {
+    let scheme = url.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase()).unwrap_or_default();
+    match scheme.as_str() {
+        "redis" | "rediss" => {
+            let is_down =
+                |error: &RedisError| matches!(error, RedisError::Unreachable(_) | RedisError::Refused(_));
+            let store = telling(CONNECTING, connect_redis(url)).await;
+            Ok(Arc::new(store.map_err(|error| unusable(&error, is_down(&error)))?))
+        }
+        "sqlite" | "postgres" | "postgresql" | "mysql" | "mariadb" => {
+            let connect = SqlDatabase::connect(url);
+            let database = telling(CONNECTING, connect)
+                .await
+                .map_err(|error| unusable(&error, matches!(error, ConnectError::Refused(_))))?;
+            telling(CONNECTING, database.migrate()).await.map_err(|error| unusable(&error, true))?;
+            Ok(Arc::new(SqlTokenStore::new(&database)))
+        }
+        _ => Err(Failure::usage(
+            "the store's URL begins with none of redis://, rediss://, postgres://, mysql:// and sqlite:",
+        )),
+    }
+}
+
+/// One server, or the cluster that it is part of.
+async fn connect_redis(url: &str) -> Result<RedisTokenStore, RedisError> {
+    match RedisTokenStore::connect(RedisConfig::server(url)?).await {
+        Err(RedisError::IsCluster) => RedisTokenStore::connect(RedisConfig::cluster([url])?).await,
+        connected => connected,
+    }
+}
+
+/// An error and its causes. None of them has a password in it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.ends_with(&words) {
+            text = format!("{text}: {words}");
+        }
+        source = cause.source();
+    }
+    printable(&text)
+}
+
+fn unusable(error: &dyn std::error::Error, is_down: bool) -> Failure {
+    let text = format!("the store cannot be used: {}", chain(error));
+    if is_down {
+        Failure::local(format!(
+            "{text}\n  what to do: try again when it is back; nothing was sent, and nothing is lost"
+        ))
+    } else {
+        Failure::usage(text)
+    }
+}

@@ -1,0 +1,126 @@
+//! `authflow logout`.
+
+use authflow::{ConnectionKey, Disconnected, Removal, Revocation};
+
+use crate::args::LogoutArgs;
+use crate::failure::{Failure, describe};
+use crate::kept::{For, Kept};
+use crate::progress::telling;
+use crate::terminal::{note, printable, result};
+
+pub(crate) async fn run(args: &LogoutArgs) -> Result<(), Failure> {
+    let kept = Kept::open(&args.store, For::Use).await?;
+    let names = match &args.name {
+        Some(name) => {
+            if !kept.names().await?.contains(name) {
+                // It says which names there are.
+                kept.profile(name).await?;
+            }
+            vec![name.clone()]
+        }
+        None => kept.names().await?,
+    };
+    if names.is_empty() {
+        note("Nothing is kept, so there is nothing to end.");
+    }
+    let mut failed = 0;
+    for name in &names {
+        let ended = if args.forget { forget(&kept, name).await } else { end(&kept, name).await };
+        match ended {
+            Ok(true) => {}
+            Ok(false) => failed += 1,
+            Err(failure) if names.len() == 1 => return Err(failure),
+            Err(failure) => {
+                note(format_args!("{}:", printable(name)));
+                failure.tell();
+                failed += 1;
+            }
+        }
+    }
+    match failed {
+        0 => Ok(()),
+        _ => Err(Failure::local(
+            "not every step succeeded; see above. Where the provider did not revoke the tokens, end the connection on its \
+             own pages",
+        )),
+    }
+}
+
+async fn forget(kept: &Kept, name: &str) -> Result<bool, Failure> {
+    let count = kept.forget_connections(name).await?;
+    kept.forget(name).await?;
+    let name = printable(name);
+    if count > 0 {
+        result(format_args!(
+            "{name}: the provider was not asked; tokens that are out stay in force until they end"
+        ))?;
+    }
+    result(format_args!("{name}: forgotten"))?;
+    Ok(true)
+}
+
+/// Whether each step did what it should.
+async fn end(kept: &Kept, name: &str) -> Result<bool, Failure> {
+    let profile = kept.profile(name).await?;
+    let connections = kept.connections(&profile)?;
+    let mut keys = vec![profile.key()];
+    // Of other accounts, where a login was interrupted.
+    let listing = connections.list(&Kept::owner(name)).await?;
+    let others = listing.connections.into_iter().map(|connection| connection.key);
+    keys.extend(others.filter(|key| *key != profile.key()));
+    let mut is_done = true;
+    let mut is_removed = true;
+    for key in &keys {
+        let ended =
+            telling("Asking the provider to revoke the tokens.", disconnect(&connections, key)).await?;
+        is_removed &= ended.removal.is_ok();
+        is_done &= tell(name, &ended)?;
+    }
+    if is_removed {
+        kept.forget(name).await?;
+        result(format_args!("{}: forgotten", printable(name)))?;
+    }
+    Ok(is_done && is_removed)
+}
+
+async fn disconnect(
+    connections: &authflow::Connections,
+    key: &ConnectionKey,
+) -> Result<Disconnected, Failure> {
+    Ok(connections.disconnect(key).await?)
+}
+
+/// Tells what came of each step, and returns whether both succeeded.
+fn tell(name: &str, ended: &Disconnected) -> Result<bool, Failure> {
+    let (lines, is_done) = steps(name, ended);
+    lines.iter().try_for_each(result)?;
+    for error in
+        [ended.removal.as_ref().err(), ended.revocation.as_ref().and_then(|done| done.as_ref().err())]
+    {
+        error.map(describe).unwrap_or_default().iter().for_each(note);
+    }
+    Ok(is_done)
+}
+
+/// What came of each step, in words, and whether all succeeded.
+pub(crate) fn steps(name: &str, ended: &Disconnected) -> (Vec<String>, bool) {
+    let (removal, is_removed) = match &ended.removal {
+        Ok(Removal::WasAbsent) => ("there was no connection any more", true),
+        Ok(_) => ("removed from the store", true),
+        Err(_) => ("not removed from the store", false),
+    };
+    let revocation = ended.revocation.as_ref().map(|revoked| match revoked {
+        Ok(Revocation::Revoked) => ("revoked at the provider", true),
+        Ok(Revocation::Partial) => {
+            ("partly revoked: the provider can revoke only one of the tokens; the other ends by itself", true)
+        }
+        Ok(_) => {
+            ("not revoked: no revocation is known for this provider; the tokens end by themselves", true)
+        }
+        Err(_) => ("not revoked at the provider", false),
+    });
+    let steps: Vec<_> = std::iter::once((removal, is_removed)).chain(revocation).collect();
+    let name = printable(name);
+    let lines = steps.iter().map(|(words, _)| format!("{name}: {words}")).collect();
+    (lines, steps.iter().all(|(_, is_done)| *is_done))
+}

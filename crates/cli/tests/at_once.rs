@@ -1,0 +1,60 @@
+//! Many processes at once, on each store: the ledger of the server is the judge.
+
+#![cfg(unix)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use authflow_testkit::{AuthorizationServer, Outcome};
+use support::{Ended, MariaDb, PATIENCE, Postgres, Redis, Store, home, kept_expired};
+use tokio::time::timeout;
+
+/// I1: the refresh token is used once, and all get what came of it. The server revokes everything where it is used twice.
+async fn one_token_request(store: &Store) {
+    let server = AuthorizationServer::builder().start().await.unwrap();
+    kept_expired(&server, store).await;
+    let children: Vec<_> = (0..64).map(|_| store.command(&["token", "work"]).spawn().unwrap()).collect();
+    let mut tokens = Vec::new();
+    for child in children {
+        let ended: Ended =
+            timeout(PATIENCE, child.wait_with_output()).await.expect("it ends").unwrap().into();
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+        tokens.push(ended.stdout);
+    }
+    let requests = server.ledger().token_requests();
+    assert_eq!(requests.len(), 2, "the login's and one");
+    assert_eq!(requests[1].outcome(), &Outcome::RefreshUsed);
+    let newest = format!("{}\n", requests[1].access_token().unwrap());
+    assert!(tokens.iter().all(|token| *token == newest), "{tokens:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f2_sixty_four_processes_with_files() {
+    one_token_request(&Store::files()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f2_sixty_four_processes_with_sqlite() {
+    let dir = tempfile::tempdir().unwrap();
+    one_token_request(&Store::at(&format!("sqlite:{}", dir.path().join("kept.db").display()))).await;
+    // Only the keys are at home.
+    assert_eq!(std::fs::read_dir(home()).unwrap().count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f2_sixty_four_processes_with_redis() {
+    let redis = Redis::start();
+    one_token_request(&Store::at(&redis.url())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f2_sixty_four_processes_with_postgres() {
+    let postgres = Postgres::start();
+    one_token_request(&Store::at(&postgres.url())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f2_sixty_four_processes_with_mariadb() {
+    let mariadb = MariaDb::start();
+    one_token_request(&Store::at(&mariadb.url())).await;
+}

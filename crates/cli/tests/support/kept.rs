@@ -1,0 +1,84 @@
+//! Homes and stores of the program's own.
+
+use std::path::PathBuf;
+
+use authflow_testkit::{AuthorizationServer, BadExpiresIn, Endpoint, Fault, ScriptedUser};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use super::{Ended, Running, arguments, command, deliver, finish, provider};
+
+thread_local! {
+    /// Each test has a thread of its own, and so a home.
+    static HOME: TempDir = tempfile::tempdir().unwrap();
+}
+
+/// The home of this test. The program makes it.
+pub(crate) fn home() -> PathBuf {
+    HOME.with(|home| home.path().join("home"))
+}
+
+/// Where a program keeps what it keeps: the environment of its commands.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Store(pub(crate) Vec<(String, String)>);
+
+impl Store {
+    /// Files in the home of this test.
+    pub(crate) fn files() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn at(url: &str) -> Self {
+        Self(vec![("AUTHFLOW_STORE".to_owned(), url.to_owned())])
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.0.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = command(arguments);
+        command.envs(self.0.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Ended {
+        finish(self.command(arguments)).await
+    }
+
+    /// Runs and succeeds.
+    pub(crate) async fn good(&self, arguments: &[&str]) -> Ended {
+        let ended = self.run(arguments).await;
+        assert_eq!(ended.code, Some(0), "{arguments:?}: {ended:?}");
+        ended
+    }
+}
+
+/// Logs in, as a user does, and returns what the program said.
+pub(crate) async fn login(store: &Store, arguments: &[&str]) -> Ended {
+    let mut running = Running::of(store.command(arguments));
+    let url = running.url().await;
+    let callback = ScriptedUser::new().approve(&url).await.unwrap();
+    deliver(&callback).await;
+    running.end().await
+}
+
+/// Keeps a connection with the server's public client under the name `work`.
+pub(crate) async fn kept(server: &AuthorizationServer, store: &Store) {
+    kept_with(server, store, &[]).await;
+}
+
+/// The same with further options.
+pub(crate) async fn kept_with(server: &AuthorizationServer, store: &Store, more: &[&str]) {
+    let provider = provider(server, server.public_client());
+    let more = [&["--no-browser", "--name", "work"], more].concat();
+    let ended = login(store, &arguments("login", &provider, &more)).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+/// The same with an access token that is over when it comes.
+pub(crate) async fn kept_expired(server: &AuthorizationServer, store: &Store) {
+    server.fault_next(Endpoint::Token, Fault::BadExpiresIn(BadExpiresIn::Zero));
+    kept(server, store).await;
+}
