@@ -21,6 +21,7 @@ pub(crate) fn print(count: fn(&mut dyn FnMut()) -> u64) {
     rows::steps::each(&mut print);
     rows::begin::each(&mut print);
     rows::whole::each(&mut print);
+    rows::valid::each(&mut print);
 }
 
 /// For the table: what that program counted.

@@ -8,20 +8,25 @@ Markdown table. Progress goes to stderr.
 
 Usage: cargo xtask bench [OPTIONS]
 
-  --only NAME   one row, repeatable: steps, begin, whole, store, pending, redis, tree
+  --only NAME   one row, repeatable: steps, begin, whole, store, pending, redis, at-expiry, before-expiry,
+                unavailable, processes, valid, million, together, tree
   --quick       fewer and shorter rounds: a look, not a figure
   --build       also clean release builds beside bare reqwest and rustls; takes minutes
   --help        this text
 
-Times are CPU times of the calling thread alone, or of the build's processes. The contenders take turns;
-a ratio is the median over the rounds of (contender / floor in that round), with the least and the most.
-`redis` needs redis-server in PATH; `tree` and `build` need cargo.
+Times are CPU times of the calling thread alone, or of the build's processes, or wall times where it says
+so. The contenders take turns; a ratio is the median over the rounds of (contender / floor in that round),
+with the least and the most. `redis` needs redis-server in PATH; `tree` and `build` need cargo. `processes`
+and `million` leave out what is not installed of redis-server and PostgreSQL. `million` takes two minutes.
 ";
 
 pub(crate) enum Request {
     Help,
     Measure(Settings),
     ServeTokens,
+    ServeRefreshes,
+    AskTogether([String; 2]),
+    HoldConnections([String; 3]),
     HoldPending(String),
     Expire,
 }
@@ -67,10 +72,17 @@ impl Request {
                 // What this program starts as its own child.
                 "serve-tokens" => return Ok(Self::ServeTokens),
                 "hold-pending" => return Ok(Self::HoldPending(rest.next().unwrap_or_default().to_owned())),
+                "serve-refreshes" => return Ok(Self::ServeRefreshes),
+                "ask-together" => return Ok(Self::AskTogether(values(rest))),
+                "hold-connections" => return Ok(Self::HoldConnections(values(rest))),
                 "expire" => return Ok(Self::Expire),
                 unknown => return Err(format!("unknown argument `{unknown}`")),
             }
         }
         Ok(Self::Measure(settings))
     }
+}
+
+fn values<'a, const N: usize>(mut rest: impl Iterator<Item = &'a str>) -> [String; N] {
+    std::array::from_fn(|_| rest.next().unwrap_or_default().to_owned())
 }

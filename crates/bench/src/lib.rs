@@ -9,12 +9,16 @@
 mod allocations;
 mod arguments;
 mod floor;
+mod floor_connections;
 mod measure;
 mod ours;
+mod ours_connections;
 mod peer;
+mod refresh_server;
 mod registration;
 mod rows;
 mod server;
+mod stores;
 mod table;
 
 use std::process::ExitCode;
@@ -34,6 +38,11 @@ pub fn run(arguments: &[String]) -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Request::ServeTokens) => server::serve(),
+        Ok(Request::ServeRefreshes) => refresh_server::serve(),
+        Ok(Request::AskTogether([address, endpoint])) => rows::processes::ask(&address, &endpoint),
+        Ok(Request::HoldConnections([address, endpoint, cache])) => {
+            rows::million::hold(&address, &endpoint, &cache)
+        }
         Ok(Request::HoldPending(contender)) => rows::pending::hold(&contender),
         Ok(Request::Expire) => rows::store::expire(),
         Err(message) => {

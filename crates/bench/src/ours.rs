@@ -1,8 +1,10 @@
 //! authflow, as an application uses it.
 
+use std::sync::Arc;
+
 use authflow_core::{
-    ClientCredentials, ConfiguredProvider, Flow, HttpClient, HttpError, HttpErrorKind, HttpRequest,
-    HttpResponse, Limits, MemoryStateStore, Provider, StateStore, async_trait,
+    ClientCredentials, Clock, ConfiguredProvider, Flow, HttpClient, HttpError, HttpErrorKind, HttpRequest,
+    HttpResponse, Limits, MemoryStateStore, Provider, StateStore, SystemClock, async_trait,
 };
 
 use crate::registration::{
@@ -11,6 +13,16 @@ use crate::registration::{
 
 /// A flow over `store`, whose tokens come from `token_endpoint`.
 pub(crate) fn flow(token_endpoint: &str, store: impl StateStore, http: impl HttpClient) -> Flow {
+    flow_by(Arc::new(SystemClock::new()), token_endpoint, store, http)
+}
+
+/// The same by another clock.
+pub(crate) fn flow_by(
+    clock: Arc<dyn Clock>,
+    token_endpoint: &str,
+    store: impl StateStore,
+    http: impl HttpClient,
+) -> Flow {
     let provider = Provider::builder(PROVIDER_ID)
         .authorization_endpoint(AUTHORIZATION_ENDPOINT)
         .token_endpoint(token_endpoint)
@@ -19,7 +31,7 @@ pub(crate) fn flow(token_endpoint: &str, store: impl StateStore, http: impl Http
         .unwrap();
     let credentials = ClientCredentials::confidential(CLIENT_ID, CLIENT_SECRET).redirect_uri(REDIRECT_URI);
     let manager = ConfiguredProvider::from_provider(provider, credentials, store).unwrap();
-    Flow::builder(manager).http_client(http).build().unwrap()
+    Flow::builder(manager).http_client(http).clock(clock).build().unwrap()
 }
 
 /// A flow that never gets as far as to send something.

@@ -50,7 +50,7 @@ async fn answer(mut stream: TcpStream) {
 }
 
 /// Where the first request ends, once it is there whole.
-fn request_end(received: &[u8]) -> Option<usize> {
+pub(crate) fn request_end(received: &[u8]) -> Option<usize> {
     let head_end = received.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&received[..head_end]).ok()?.to_ascii_lowercase();
     let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));

@@ -40,8 +40,10 @@ pub(crate) fn print_head(settings: &Settings) {
 pub(crate) fn time(nanoseconds: f64) -> String {
     if nanoseconds < 10_000.0 {
         format!("{nanoseconds:.0} ns")
-    } else {
+    } else if nanoseconds < 10_000_000.0 {
         format!("{:.1} us", nanoseconds / 1000.0)
+    } else {
+        format!("{:.1} ms", nanoseconds / 1_000_000.0)
     }
 }
 

@@ -1,11 +1,19 @@
 //! The rows of the table.
 
+pub(crate) mod at_expiry;
+pub(crate) mod before_expiry;
 pub(crate) mod begin;
+mod crowd;
+pub(crate) mod million;
 pub(crate) mod pending;
+pub(crate) mod processes;
 pub(crate) mod redis;
 pub(crate) mod steps;
 pub(crate) mod store;
+pub(crate) mod together;
 pub(crate) mod tree;
+pub(crate) mod unavailable;
+pub(crate) mod valid;
 pub(crate) mod whole;
 
 use crate::arguments::Settings;
@@ -22,6 +30,13 @@ pub(crate) const ALL: &[Row] = &[
     ("store", store::measure),
     ("pending", pending::measure),
     ("redis", redis::measure),
+    ("at-expiry", at_expiry::measure),
+    ("before-expiry", before_expiry::measure),
+    ("unavailable", unavailable::measure),
+    ("processes", processes::measure),
+    ("valid", valid::measure),
+    ("million", million::measure),
+    ("together", together::measure),
     ("tree", tree::measure),
     ("build", tree::measure_builds),
 ];

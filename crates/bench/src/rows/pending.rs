@@ -62,7 +62,7 @@ pub(crate) fn hold(contender: &str) -> ExitCode {
 }
 
 /// The resident memory of this process, in bytes.
-fn resident() -> u64 {
+pub(super) fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024

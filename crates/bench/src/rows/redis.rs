@@ -1,7 +1,6 @@
 //! The Redis store: store and check, 64 flows at a time, over one connection to a real server.
 
 mod floor;
-mod server;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -17,8 +16,8 @@ use super::{keep, runtime};
 use crate::arguments::Settings;
 use crate::measure::{Series, Spread, cpu, take_turns, wall};
 use crate::registration::STATE_TTL;
+use crate::stores::redis::Server;
 use crate::table::{Line, median_time};
-use server::Server;
 
 const TIMES: u32 = 25_600;
 const AT_ONCE: u32 = 64;

@@ -69,7 +69,7 @@ fn by_authflow(
 }
 
 /// The time of each repetition: CPU time on one thread; on more it is wall time, for waiting is what is looked for.
-fn on_threads(threads: u32, times: u32, work: impl Fn(usize) + Sync) -> f64 {
+pub(super) fn on_threads(threads: u32, times: u32, work: impl Fn(usize) + Sync) -> f64 {
     if threads == 1 {
         return cpu(times, || work(0));
     }

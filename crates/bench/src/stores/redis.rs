@@ -7,9 +7,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use redis::Connection;
 
-const MISSING: &str = "the row `redis` needs redis-server: apt-get install redis-server";
+pub(crate) const MISSING: &str = "it needs redis-server: apt-get install redis-server";
 
-pub(super) struct Server {
+pub(crate) struct Server {
     process: Child,
     /// Held open: the server writes to it as long as it lives.
     _output: BufReader<ChildStdout>,
@@ -18,7 +18,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let dir = std::env::temp_dir().join(format!("authflow-bench-redis-{}", std::process::id()));
         // Another program may take the port before the server does: then it is another one.
         (0..20).find_map(|_| Self::on_free_port(dir.clone())).expect("redis-server starts")
@@ -47,12 +47,17 @@ impl Server {
         is_ready.then_some(server)
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// Whether there is such a program.
+    pub(crate) fn is_installed() -> bool {
+        Command::new("redis-server").arg("--version").output().is_ok()
+    }
+
     /// How many commands the server has carried out by its own count, but for this question.
-    pub(super) fn commands(&self) -> u64 {
+    pub(crate) fn commands(&self) -> u64 {
         let client = redis::Client::open(self.url()).unwrap();
         let mut connection: Connection = client.get_connection().unwrap();
         let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut connection).unwrap();
