@@ -11,6 +11,13 @@ mod contentstack;
 mod custom_provider;
 #[path = "../examples/custom_state_store.rs"]
 mod custom_state_store;
+#[path = "../examples/file_token_store.rs"]
+mod file_token_store;
+#[allow(dead_code, reason = "run by hand: it needs a server")]
+#[path = "../examples/redis_token_store.rs"]
+mod redis_token_store;
+#[path = "../examples/sqlite_token_store.rs"]
+mod sqlite_token_store;
 #[allow(dead_code, reason = "run by hand: it needs a registration")]
 #[path = "../examples/stackexchange.rs"]
 mod stackexchange;
@@ -28,6 +35,22 @@ fn a_provider_without_code_runs_a_whole_flow() {
 #[test]
 fn pending_flows_are_kept_in_the_applications_session() {
     custom_state_store::main().unwrap();
+}
+
+#[test]
+fn connections_are_kept_in_files() {
+    file_token_store::main().unwrap();
+}
+
+#[test]
+fn connections_are_kept_in_a_database() {
+    sqlite_token_store::main().unwrap();
+}
+
+#[test]
+fn connections_in_redis_need_a_server() {
+    let message = redis_token_store::redis_config(|_| None).unwrap_err();
+    assert!(message.to_string().contains("REDIS_URL"), "{message}");
 }
 
 #[test]

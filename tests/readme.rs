@@ -1,4 +1,4 @@
-//! The two READMEs that show the first use show the same, and what they link to is there.
+//! The two READMEs that show the first uses show the same, and what they link to is there.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -6,30 +6,31 @@ mod common;
 
 use common::{read, root};
 
-/// The first code of a README, without the lines that rustdoc hides.
-fn first_use(path: &str) -> Vec<String> {
+/// The code of a README that uses authflow, without the lines that rustdoc hides.
+fn uses(path: &str) -> Vec<Vec<String>> {
     let text = read(path);
-    let code = text
-        .split("```")
-        .skip(1)
-        .step_by(2)
-        .find(|code| code.contains("use authflow::"))
-        .unwrap_or_else(|| panic!("{path} shows no use of authflow"));
-    let shown = code.lines().skip(1).filter(|line| !line.starts_with("# "));
-    shown.map(str::to_owned).collect()
+    let codes = text.split("```").skip(1).step_by(2).filter(|code| code.contains("use authflow::"));
+    let shown = |code: &str| {
+        let lines = code.lines().skip(1).filter(|line| !line.starts_with("# "));
+        lines.map(str::to_owned).collect()
+    };
+    codes.map(shown).collect()
 }
 
-/// The facade's README is its crate documentation, so that its block is compiled; this one is what visitors see.
+/// The facade's README is its crate documentation, so that its blocks are compiled; this one is what visitors see.
 #[test]
-fn both_readmes_show_the_same_first_use() {
-    assert_eq!(first_use("README.md"), first_use("crates/authflow/README.md"));
+fn both_readmes_show_the_same_uses() {
+    assert_eq!(uses("README.md"), uses("crates/authflow/README.md"));
 }
 
 #[test]
-fn the_first_use_is_twelve_lines() {
-    let lines = first_use("README.md");
-    let lines: Vec<_> = lines.iter().filter(|line| !line.is_empty() && !line.starts_with("//")).collect();
-    assert!((4..=12).contains(&lines.len()), "{lines:#?}");
+fn a_flow_and_a_connection_take_twelve_lines_each() {
+    let uses = uses("README.md");
+    assert_eq!(uses.len(), 2);
+    for lines in uses {
+        let lines: Vec<_> = lines.iter().filter(|line| !line.is_empty() && !line.starts_with("//")).collect();
+        assert!((4..=12).contains(&lines.len()), "{lines:#?}");
+    }
 }
 
 #[test]

@@ -8,10 +8,14 @@ pub use authflow_core::*;
 
 #[cfg(feature = "contentstack")]
 pub use authflow_contentstack as contentstack;
+#[cfg(feature = "file")]
+pub use authflow_file as file;
 #[cfg(feature = "redis")]
 pub use authflow_redis as redis;
 #[cfg(feature = "reqwest")]
 pub use authflow_reqwest as reqwest;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+pub use authflow_sqlx as sqlx;
 #[cfg(feature = "stackexchange")]
 pub use authflow_stackexchange as stackexchange;
 

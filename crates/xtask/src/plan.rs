@@ -108,7 +108,15 @@ pub(crate) const STEPS: &[Step] = &[
         name: "test",
         about: "all tests and documentation examples, all features",
         when: When::Always,
-        needs: &[Tool::Redis, Tool::Node, Tool::InteropServers],
+        needs: &[
+            Tool::Redis,
+            Tool::Postgres,
+            Tool::MariaDb,
+            Tool::Strace,
+            Tool::SecretService,
+            Tool::Node,
+            Tool::InteropServers,
+        ],
         run: steps::cargo::test,
     },
 ];

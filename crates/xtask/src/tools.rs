@@ -12,6 +12,10 @@ pub(crate) enum Tool {
     Rustfmt,
     Clippy,
     Redis,
+    Postgres,
+    MariaDb,
+    Strace,
+    SecretService,
     Node,
     InteropServers,
     CargoDeny,
@@ -43,6 +47,10 @@ impl Tool {
             Self::Rustfmt => "rustfmt",
             Self::Clippy => "clippy",
             Self::Redis => "redis-server",
+            Self::Postgres => "postgresql",
+            Self::MariaDb => "mariadb-server",
+            Self::Strace => "strace",
+            Self::SecretService => "gnome-keyring",
             Self::Node => "node",
             Self::InteropServers => "the servers of tests/servers",
             Self::CargoDeny => "cargo-deny",
@@ -51,16 +59,27 @@ impl Tool {
         }
     }
 
+    /// What the package starts by itself.
+    const fn service(self) -> Option<&'static str> {
+        match self {
+            Self::Redis => Some("redis-server"),
+            Self::Postgres => Some("postgresql"),
+            Self::MariaDb => Some("mariadb"),
+            _ => None,
+        }
+    }
+
     fn version_command(self) -> Option<&'static [&'static str]> {
         Some(match self {
             Self::Rustfmt => &["cargo", "fmt", "--version"],
             Self::Clippy => &["cargo", "clippy", "--version"],
             Self::Redis => &["redis-server", "--version"],
+            Self::Strace => &["strace", "-V"],
             Self::Node => &["node", "--version"],
             Self::CargoDeny => &["cargo", "deny", "--version"],
             Self::CargoMutants => &["cargo", "mutants", "--version"],
             Self::CargoFuzz => &["cargo", "fuzz", "--version"],
-            Self::InteropServers => return None,
+            Self::Postgres | Self::MariaDb | Self::SecretService | Self::InteropServers => return None,
         })
     }
 
@@ -70,6 +89,14 @@ impl Tool {
                 node_major(workspace).is_some_and(|major| major >= NODE_MAJOR) && has_npm(workspace)
             }
             Self::InteropServers => servers_are_installed(workspace),
+            Self::Postgres => words_succeed(workspace, &["postgres", "--version"]) || has_postgres_of_debian(),
+            // No user but root has this folder on the path.
+            Self::MariaDb => ["mariadbd", "/usr/sbin/mariadbd"]
+                .iter()
+                .any(|program| words_succeed(workspace, &[program, "--no-defaults", "--version"])),
+            Self::SecretService => [["dbus-daemon", "--version"], ["gnome-keyring-daemon", "--version"]]
+                .iter()
+                .all(|program| words_succeed(workspace, program)),
             _ => self.version_command().is_some_and(|words| words_succeed(workspace, words)),
         }
     }
@@ -79,6 +106,10 @@ impl Tool {
             Self::Rustfmt => Source::Rustup("rustfmt"),
             Self::Clippy => Source::Rustup("clippy"),
             Self::Redis => Source::Apt(&["redis-server"]),
+            Self::Postgres => Source::Apt(&["postgresql"]),
+            Self::MariaDb => Source::Apt(&["mariadb-server"]),
+            Self::Strace => Source::Apt(&["strace"]),
+            Self::SecretService => Source::Apt(&["dbus-daemon", "gnome-keyring"]),
             Self::Node if node_major(workspace).is_some() && has_npm(workspace) => Source::NodeFromNpm,
             Self::Node => Source::Apt(&["nodejs", "npm"]),
             Self::InteropServers => Source::NpmCi,
@@ -175,8 +206,8 @@ fn install(workspace: &Workspace, tool: Tool, apt: &mut Apt) -> Result<(), Failu
         }
         Source::Apt(packages) => {
             apt.install(workspace, packages)?;
-            if tool == Tool::Redis {
-                stop_service(workspace);
+            if let Some(service) = tool.service() {
+                stop_service(workspace, service);
             }
         }
         Source::NodeFromNpm => node_from_npm(workspace)?,
@@ -265,17 +296,23 @@ impl Apt {
 
 /// Debian starts a server on the well-known port when the package comes in. The tests start servers of their
 /// own; what was not asked for should not stay.
-fn stop_service(workspace: &Workspace) {
+fn stop_service(workspace: &Workspace, service: &str) {
     println!("stopping the service that the package may have started; the tests start servers of their own");
     let prefix = Apt::prefix(workspace).unwrap_or_default();
     let stop: &[&str] = if std::path::Path::new("/run/systemd/system").exists() {
-        &["systemctl", "disable", "--now", "redis-server"]
+        &["systemctl", "disable", "--now", service]
     } else {
-        &["service", "redis-server", "stop"]
+        &["service", service, "stop"]
     };
     if !words_succeed(workspace, &[prefix, stop].concat()) {
         println!("it was not running, or `{}` could not stop it", stop.join(" "));
     }
+}
+
+/// Debian keeps the server of each version in a folder that is on no path.
+fn has_postgres_of_debian() -> bool {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    versions.into_iter().any(|version| version.path().join("bin/postgres").exists())
 }
 
 fn node_major(workspace: &Workspace) -> Option<u32> {

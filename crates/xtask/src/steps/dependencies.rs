@@ -13,10 +13,13 @@ const CORE_MAY_USE: &[&str] = &[
     "async-trait",
     "base64",
     "bytes",
+    "chacha20poly1305",
     "getrandom",
     "hashbrown",
     "http",
     "httpdate",
+    "memchr",
+    "metrics",
     "rand",
     "serde",
     "serde_json",
@@ -31,15 +34,21 @@ const CORE_MAY_USE: &[&str] = &[
 ];
 
 /// A driver, and the one published crate that is about it.
-const DRIVERS: &[(&str, &str)] = &[("reqwest", "authflow-reqwest"), ("redis", "authflow-redis")];
+const DRIVERS: &[(&str, &str)] = &[
+    ("reqwest", "authflow-reqwest"),
+    ("redis", "authflow-redis"),
+    ("sqlx", "authflow-sqlx"),
+    ("keyring-core", "authflow-file"),
+    ("zbus-secret-service-keyring-store", "authflow-file"),
+];
 
 /// What the tree of a crate never contains, with whatever feature and on whatever platform.
 const NEVER: &[(Room, &[&str])] = &[
-    (Room::Core, &["reqwest", "hyper", "rustls", "redis", "axum", "actix-web"]),
-    (Room::Provider, &["reqwest", "hyper", "rustls", "redis", "axum", "actix-web"]),
+    (Room::Core, &["reqwest", "hyper", "rustls", "redis", "sqlx", "keyring-core", "axum", "actix-web"]),
+    (Room::Provider, &["reqwest", "hyper", "rustls", "redis", "sqlx", "axum", "actix-web"]),
     (Room::Store, &["reqwest", "hyper", "axum", "actix-web"]),
-    (Room::HttpClient, &["redis", "axum", "actix-web", "openssl-sys", "native-tls"]),
-    (Room::Testkit, &["reqwest", "redis", "axum", "actix-web"]),
+    (Room::HttpClient, &["redis", "sqlx", "axum", "actix-web", "openssl-sys", "native-tls"]),
+    (Room::Testkit, &["reqwest", "redis", "sqlx", "axum", "actix-web"]),
     (Room::Facade, &["openssl-sys", "native-tls"]),
 ];
 

@@ -1,0 +1,129 @@
+//! Stores that several processes share, by their addresses, and the servers that some of them need.
+
+use std::sync::{Arc, Mutex, Weak};
+
+use authflow::redis::{RedisConfig, RedisStateStore, RedisTokenStore};
+use authflow::{StateStore, TokenStore};
+use authflow_file::FileTokenStore;
+use authflow_sqlx::{SqlDatabase, SqlStateStore, SqlTokenStore};
+
+use crate::redis_server::RedisServer;
+use crate::sql_server::{self, Server};
+
+pub type Stores = (Arc<dyn TokenStore>, Arc<dyn StateStore>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    File,
+    Sqlite,
+    Redis,
+    Postgres,
+    MariaDb,
+}
+
+/// The stores that an address names.
+pub async fn open(address: &str) -> Stores {
+    match address.split_once(':').expect("an address") {
+        ("file", directory) => {
+            // Pending flows do not go into files: they are beside them.
+            let tokens = FileTokenStore::open(format!("{directory}/connections")).await.unwrap();
+            let states = sql(&format!("sqlite:{directory}/flows.db")).await;
+            (Arc::new(tokens), states.1)
+        }
+        ("redis", _) => {
+            let config = RedisConfig::server(address).unwrap();
+            let tokens = RedisTokenStore::connect(config.clone()).await.unwrap();
+            let states = RedisStateStore::connect(config).await.unwrap();
+            (Arc::new(tokens), Arc::new(states))
+        }
+        _ => sql(address).await,
+    }
+}
+
+async fn sql(address: &str) -> Stores {
+    let database = SqlDatabase::connect(address).await.unwrap();
+    (Arc::new(SqlTokenStore::new(&database)), Arc::new(SqlStateStore::new(&database)))
+}
+
+/// Makes the tables, where there are any to make.
+pub async fn prepare(address: &str) {
+    let address = match address.strip_prefix("file:") {
+        Some(directory) => format!("sqlite:{directory}/flows.db"),
+        None => address.to_owned(),
+    };
+    if !address.starts_with("redis:") {
+        let database = SqlDatabase::connect(&address).await.unwrap();
+        database.migrate().await.unwrap();
+        database.close().await;
+    }
+}
+
+/// What a store is in.
+#[derive(Debug)]
+pub struct Backend {
+    pub address: String,
+    server: Mutex<Running>,
+}
+
+#[derive(Debug)]
+enum Running {
+    /// A folder, which goes with the test.
+    Folder(#[allow(dead_code, reason = "it is kept")] tempfile::TempDir),
+    Redis(RedisServer),
+    Sql(Server),
+}
+
+/// Those that the tests of one kind share while one of them runs.
+static SHARED: Mutex<[Weak<Backend>; 5]> = Mutex::new([const { Weak::new() }; 5]);
+
+impl Backend {
+    pub fn start(kind: Kind) -> Self {
+        let folder = || tempfile::tempdir().unwrap();
+        let running = match kind {
+            Kind::File | Kind::Sqlite => Running::Folder(folder()),
+            Kind::Redis => Running::Redis(RedisServer::start(true)),
+            Kind::Postgres => Running::Sql(Server::start(sql_server::Kind::Postgres)),
+            Kind::MariaDb => Running::Sql(Server::start(sql_server::Kind::MariaDb)),
+        };
+        let address = match &running {
+            Running::Folder(folder) if kind == Kind::File => format!("file:{}", folder.path().display()),
+            Running::Folder(folder) => format!("sqlite:{}/connections.db", folder.path().display()),
+            Running::Redis(server) => server.url(),
+            Running::Sql(server) => server.url(),
+        };
+        Self { address, server: Mutex::new(running) }
+    }
+
+    /// A Redis that keeps nothing on its disk.
+    pub fn forgetful_redis() -> Self {
+        let server = RedisServer::start(false);
+        Self { address: server.url(), server: Mutex::new(Running::Redis(server)) }
+    }
+
+    pub fn shared(kind: Kind) -> Arc<Self> {
+        let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let place = &mut shared[kind as usize];
+        place.upgrade().unwrap_or_else(|| {
+            let backend = Arc::new(Self::start(kind));
+            *place = Arc::downgrade(&backend);
+            backend
+        })
+    }
+
+    /// As `kill -9` does.
+    pub fn kill(&self) {
+        match &mut *self.server.lock().unwrap() {
+            Running::Folder(_) => panic!("a folder cannot be killed"),
+            Running::Redis(server) => server.kill(),
+            Running::Sql(server) => server.kill(),
+        }
+    }
+
+    pub fn restart(&self) {
+        match &mut *self.server.lock().unwrap() {
+            Running::Folder(_) => panic!("a folder cannot be restarted"),
+            Running::Redis(server) => server.restart(),
+            Running::Sql(server) => server.restart(),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Several processes, one store, one provider: processes that are killed, stopped and told to end, and stores that are.
+//!
+//! This program runs itself again for each process. A process says what it asks of its store and of the provider, before and
+//! after, and stops where it is told to; there it is killed or stopped, and another one goes on. What was done is told by the
+//! provider's ledger and by what the store holds. Nothing sleeps: time passes only where a lease has to end.
+
+#![cfg(unix)]
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
+#[path = "../../crates/stores/sqlx/tests/support/server.rs"]
+#[allow(dead_code, reason = "this uses a part")]
+mod sql_server;
+
+mod backend;
+mod child;
+mod complete_killed;
+mod disconnect_killed;
+mod gate;
+mod herd;
+mod process;
+mod redis_server;
+mod refresh_killed;
+mod rig;
+mod setup;
+mod stopped;
+mod store_killed;
+mod terminated;
+mod world;
+
+use backend::Kind;
+
+/// What another of these programs starts.
+#[tokio::test]
+async fn child_process() {
+    child::run().await;
+}
+
+macro_rules! on {
+    ($($store:ident: $kind:expr;)+) => {$(
+        mod $store {
+            use super::*;
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn x1_f10_f11_a_refresh_is_killed_at_each_await_point() {
+                refresh_killed::at_each_point($kind).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn x1_i8_a_complete_is_killed_at_each_await_point() {
+                complete_killed::at_each_point($kind).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn x1_i4_a_disconnect_is_killed_at_each_await_point() {
+                disconnect_killed::at_each_point($kind).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn x3_f12_a_process_that_was_stopped_saves_over_nothing() {
+                stopped::at_each_point($kind).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn x23_f2_of_many_processes_one_refreshes() {
+                herd::of_2_8_and_64($kind).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn x35_sigterm_waits_for_the_refresh() {
+                terminated::at_each_point($kind).await;
+            }
+        }
+    )+};
+}
+
+on! {
+    file: Kind::File;
+    sqlite: Kind::Sqlite;
+    redis: Kind::Redis;
+    postgres: Kind::Postgres;
+    mariadb: Kind::MariaDb;
+}
+
+macro_rules! on_servers {
+    ($($test:ident: $kind:expr;)+) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $test() {
+            store_killed::and_restarted($kind).await;
+        }
+    )+};
+}
+
+on_servers! {
+    x4_redis_is_killed_and_restarted_with_its_append_only_file: Kind::Redis;
+    x4_postgres_is_killed_and_restarted: Kind::Postgres;
+    x4_mariadb_is_killed_and_restarted: Kind::MariaDb;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn x4_redis_is_killed_and_comes_back_empty() {
+    store_killed::and_emptied().await;
+}

@@ -1,0 +1,139 @@
+//! What a process has to know, and the connections that it makes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use authflow::quirks::Rotation;
+use authflow::{
+    Binding, ClientCredentials, ConfiguredProvider, ConnectionKey, Connections, Flow, HttpClient, KeyRing,
+    Provider, Quirks, StateStore, TokenStore, User,
+};
+use authflow_testkit::LoopbackClient;
+use serde_json::{Value, json};
+
+use crate::gate::{Gate, GatedHttp, GatedStates, GatedTokens};
+
+pub const TENANT: &str = "tenant";
+/// The client that the provider has, and its redirect URI.
+const CLIENT: (&str, &str) = ("public-client", "https://client.example/callback");
+
+/// What the provider does with refresh tokens, and the processes know of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotates {
+    Strictly,
+    WithGrace,
+    Never,
+}
+
+/// For how many seconds a refresh token is taken once more.
+const GRACE: u32 = 60;
+
+impl Rotates {
+    pub const ALL: [Self; 3] = [Self::Strictly, Self::WithGrace, Self::Never];
+
+    pub fn at_server(self) -> authflow_testkit::Rotation {
+        use authflow_testkit::Rotation::{None, Rotate};
+        match self {
+            Self::Strictly => Rotate { grace: Option::None },
+            Self::WithGrace => Rotate { grace: Some(Duration::from_secs(GRACE.into())) },
+            Self::Never => None,
+        }
+    }
+
+    const fn quirk(self) -> Rotation {
+        match self {
+            Self::Strictly => Rotation::Strict,
+            Self::WithGrace => Rotation::Grace(GRACE),
+            Self::Never => Rotation::None,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Where the connections are.
+    pub store: String,
+    /// Where the provider is.
+    pub server: String,
+    pub rotates: Rotates,
+    pub lease: Duration,
+    pub user: String,
+    pub keys: KeyRing,
+}
+
+impl Setup {
+    pub fn to_line(&self) -> String {
+        let rotates = Rotates::ALL.iter().position(|rotates| *rotates == self.rotates);
+        let lease = u64::try_from(self.lease.as_millis()).unwrap();
+        json!({
+            "store": self.store,
+            "server": self.server,
+            "rotates": rotates,
+            "lease": lease,
+            "user": self.user,
+            "keys": self.keys.to_text().expose(),
+        })
+        .to_string()
+    }
+
+    pub fn from_line(line: &str) -> Self {
+        let value: Value = serde_json::from_str(line).unwrap();
+        let text = |name: &str| value[name].as_str().unwrap().to_owned();
+        let number = |name: &str| value[name].as_u64().unwrap();
+        Self {
+            store: text("store"),
+            server: text("server"),
+            rotates: Rotates::ALL[usize::try_from(number("rotates")).unwrap()],
+            lease: Duration::from_millis(number("lease")),
+            user: text("user"),
+            keys: KeyRing::parse(&text("keys")).unwrap(),
+        }
+    }
+
+    pub fn binding(&self) -> Binding {
+        Binding::user(TENANT, &*self.user)
+    }
+
+    pub fn key(&self) -> ConnectionKey {
+        ConnectionKey::new(&User::new(TENANT, &*self.user), "p")
+    }
+
+    /// Connections that tell `gate` what they do, if there is one.
+    pub fn connections(
+        &self,
+        (tokens, states): (Arc<dyn TokenStore>, Arc<dyn StateStore>),
+        gate: Option<&Arc<Gate>>,
+    ) -> Connections {
+        let client = LoopbackClient::new();
+        let (tokens, states, http): (Arc<dyn TokenStore>, Arc<dyn StateStore>, Arc<dyn HttpClient>) =
+            match gate {
+                None => (tokens, states, Arc::new(client)),
+                Some(gate) => (
+                    Arc::new(GatedTokens { gate: Arc::clone(gate), store: tokens }),
+                    Arc::new(GatedStates { gate: Arc::clone(gate), store: states }),
+                    Arc::new(GatedHttp { gate: Arc::clone(gate), client }),
+                ),
+            };
+        let mut quirks = Quirks::default();
+        quirks.refresh_policy.rotation = self.rotates.quirk();
+        let provider = Provider::builder("p")
+            .base_uri(&self.server)
+            .authorization_endpoint("/authorize")
+            .token_endpoint("/token")
+            .revocation_endpoint("/revoke")
+            .api_origin(&self.server)
+            .quirks(quirks)
+            .build()
+            .unwrap();
+        let credentials = ClientCredentials::public(CLIENT.0).redirect_uri(CLIENT.1);
+        let manager = ConfiguredProvider::from_provider(provider, credentials, states).unwrap();
+        let flow = Flow::builder(manager).http_client(http).build().unwrap();
+        Connections::builder()
+            .flow(flow)
+            .token_store(tokens)
+            .keys(self.keys.clone())
+            .lease(self.lease)
+            .build()
+            .unwrap()
+    }
+}

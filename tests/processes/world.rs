@@ -1,0 +1,190 @@
+//! A provider and one user's connection at it, as the test sees them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use authflow::http::header::AUTHORIZATION;
+use authflow::{
+    AuthorizationResponse, ConnectionKey, Connections, HttpClient as _, HttpRequest, Incarnation, KeyRing,
+    Limits, Record,
+};
+use authflow_testkit::{
+    AuthorizationServer, BadExpiresIn, Consent, Endpoint, Entry, Fault, LoopbackClient, Outcome, ScriptedUser,
+};
+
+use crate::process::Process;
+use crate::rig::Rig;
+use crate::setup::{Rotates, Setup};
+
+/// The shortest lease that there is.
+pub const LEASE: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub struct World {
+    pub rig: Arc<Rig>,
+    pub server: Arc<AuthorizationServer>,
+    pub setup: Setup,
+}
+
+impl World {
+    /// A user who is not connected.
+    pub async fn new(rig: &Arc<Rig>, rotates: Rotates) -> Self {
+        let user = any_user();
+        let server = AuthorizationServer::builder()
+            .rotation(rotates.at_server())
+            .consent(Consent::Approve)
+            .subject(&user)
+            .start()
+            .await
+            .unwrap();
+        let setup = Setup {
+            store: rig.backend.address.clone(),
+            server: server.base_url().to_owned(),
+            rotates,
+            lease: LEASE,
+            user,
+            keys: KeyRing::generate().unwrap(),
+        };
+        Self { rig: Arc::clone(rig), server: Arc::new(server), setup }
+    }
+
+    /// A user whose access token is over, and whose refresh token is good.
+    pub async fn expired(rig: &Arc<Rig>, rotates: Rotates) -> Self {
+        let world = Self::new(rig, rotates).await;
+        world.server.fault_next(Endpoint::Token, Fault::BadExpiresIn(BadExpiresIn::Zero));
+        world.connect().await;
+        world
+    }
+
+    /// Another user at the same provider, whose access token is over.
+    pub async fn neighbour(&self) -> Self {
+        let setup = Setup { user: any_user(), ..self.setup.clone() };
+        let other = Self { rig: Arc::clone(&self.rig), server: Arc::clone(&self.server), setup };
+        other.server.fault_next(Endpoint::Token, Fault::BadExpiresIn(BadExpiresIn::Zero));
+        other.connect().await;
+        other
+    }
+
+    pub fn key(&self) -> ConnectionKey {
+        self.setup.key()
+    }
+
+    /// Connections of this process, which know nothing yet.
+    pub fn here(&self) -> Connections {
+        self.setup.connections(self.rig.stores(), None)
+    }
+
+    pub async fn process(&self) -> Process {
+        self.rig.process(&self.setup).await
+    }
+
+    /// The user connects, in this process. Gives the access token.
+    pub async fn connect(&self) -> String {
+        assert!(self.server.sign_in(&self.setup.user));
+        let here = self.here();
+        let authorization = here.begin("p", &self.setup.binding()).unwrap().await.unwrap();
+        let callback = ScriptedUser::new().approve(authorization.url()).await.unwrap();
+        let response = AuthorizationResponse::from_url(&callback).unwrap();
+        let connected = here.complete("p", &response, &self.setup.binding()).await.unwrap();
+        assert_eq!(connected.key, self.key());
+        let redeemed = self.token_entries().pop().unwrap();
+        redeemed.access_token().unwrap().to_owned()
+    }
+
+    /// The same in another process.
+    pub async fn connect_in(&self, process: &mut Process) -> String {
+        let callback = self.begin_in(process).await;
+        assert_eq!(process.ask(&format!("complete {callback}")).await, "ok");
+        self.token_entries().pop().unwrap().access_token().unwrap().to_owned()
+    }
+
+    /// The callback of a flow that another process began.
+    pub async fn begin_in(&self, process: &mut Process) -> String {
+        let begun = process.ask("begin").await;
+        let url = begun.strip_prefix("ok ").expect("it is begun");
+        ScriptedUser::new().approve(url).await.unwrap()
+    }
+
+    pub async fn record(&self) -> Option<Record> {
+        self.rig.stores().0.load(&self.key()).await.unwrap().into_record()
+    }
+
+    /// The version's counter: one for the connect, one more for each write since.
+    pub async fn counter(&self) -> u64 {
+        self.record().await.expect("it is connected").version.counter()
+    }
+
+    fn token_entries(&self) -> Vec<Entry> {
+        self.server.ledger().token_requests()
+    }
+
+    /// What became of each refresh.
+    pub fn refreshes(&self) -> Vec<Outcome> {
+        self.token_entries()
+            .iter()
+            .filter(|entry| is_refresh(entry))
+            .map(|entry| entry.outcome().clone())
+            .collect()
+    }
+
+    pub fn count(&self, outcome: &Outcome) -> usize {
+        self.server.ledger().entries().iter().filter(|entry| entry.outcome() == outcome).count()
+    }
+
+    /// Whether the provider takes an access token.
+    pub async fn takes(&self, access_token: &str) -> bool {
+        let value = format!("Bearer {access_token}").parse().unwrap();
+        let request = HttpRequest::get(self.server.resource_url().parse().unwrap());
+        let request = request.with_header(AUTHORIZATION, value);
+        let answer = LoopbackClient::new().send(request, &Limits::default()).await.unwrap();
+        answer.status == authflow::http::StatusCode::OK
+    }
+
+    /// Whether the provider gave it, for this user (I3).
+    pub fn is_ours(&self, access_token: &str) -> bool {
+        self.token_entries().iter().any(|entry| {
+            entry.access_token() == Some(access_token) && entry.subject() == Some(&*self.setup.user)
+        })
+    }
+
+    /// What a process answered is this user's, is what the store holds and what the provider takes, and can be refreshed (I1 to
+    /// I4, I7).
+    pub async fn check_healthy(&self, answer: &str, case: &str) {
+        let token = answer.strip_prefix("ok ").unwrap_or_else(|| panic!("{case}: {answer}"));
+        assert!(self.is_ours(token), "{case}");
+        let before = self.server.ledger().count(Endpoint::Token);
+        let here = self.here();
+        let stored = here.token(&self.key()).await.unwrap();
+        assert_eq!(stored.expose(), token, "{case}: what is stored is what was answered");
+        assert_eq!(self.server.ledger().count(Endpoint::Token), before, "{case}: nothing was sent for it");
+        assert!(self.takes(token).await, "{case}");
+        let counter = self.counter().await;
+        let next = here.refresh_now(&self.key()).await.unwrap_or_else(|error| panic!("{case}: {error}"));
+        assert!(next.expose() != token && self.is_ours(next.expose()), "{case}");
+        assert_eq!(self.refreshes().last(), Some(&Outcome::RefreshUsed), "{case}: the newest was stored");
+        assert_eq!(self.counter().await, counter + 1, "{case}");
+    }
+
+    /// Only the user can help; nothing more is sent; and the user can help (I5, I7).
+    pub async fn check_lost(&self, answer: &str, kind: &str, case: &str) {
+        assert_eq!(answer, format!("{kind}: reconnect"), "{case}");
+        let before = self.server.ledger().count(Endpoint::Token);
+        let error = self.here().token(&self.key()).await.unwrap_err();
+        assert_eq!(error.kind().as_str(), kind, "{case}: it is written down");
+        assert_eq!(self.server.ledger().count(Endpoint::Token), before, "{case}: nothing was sent for it");
+        let token = self.connect().await;
+        assert_eq!(self.here().token(&self.key()).await.unwrap().expose(), token, "{case}");
+        assert!(self.takes(&token).await, "{case}");
+    }
+}
+
+pub fn is_refresh(entry: &Entry) -> bool {
+    entry.form_value("grant_type") == Some("refresh_token")
+}
+
+/// A name that no other case has.
+fn any_user() -> String {
+    let random = Incarnation::random().unwrap();
+    let random: String = random.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("user-{random}")
+}
