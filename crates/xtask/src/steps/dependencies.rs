@@ -15,6 +15,7 @@ const CORE_MAY_USE: &[&str] = &[
     "bytes",
     "getrandom",
     "hashbrown",
+    "memchr",
     "http",
     "httpdate",
     "rand",
