@@ -4,9 +4,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use memchr::memchr;
+
 use crate::error::{Error, ErrorKind, Result, ServerError};
 use crate::quirks::ResponseMode;
 use crate::secret::Secret;
+use crate::text;
 
 /// The most bytes of an authorization response. Codes of several kilobytes exist; 64 KiB leaves room.
 const MAX_RESPONSE: usize = 64 * 1024;
@@ -59,7 +62,7 @@ impl<'a> AuthorizationResponse<'a> {
         check_percent_encoding(bytes)?;
         let parameters: Vec<_> = url::form_urlencoded::parse(bytes).collect();
         let control = |text: &str| {
-            !text.bytes().all(|b| (b' '..=b'~').contains(&b))
+            !text::is_printable_ascii(text)
                 && text.chars().any(|c| c.is_control() || c == char::REPLACEMENT_CHARACTER)
         };
         if parameters.iter().any(|(name, value)| control(name) || (control(value) && !is_prose(name))) {
@@ -87,6 +90,11 @@ impl<'a> AuthorizationResponse<'a> {
         self.parameters.iter().map(|(name, value)| (&**name, &**value))
     }
 
+    /// Whether any name occurs twice, known or not.
+    pub(crate) fn has_double(&self) -> bool {
+        text::has_double(self.parameters.iter().map(|(name, _)| &**name))
+    }
+
     /// The value of a parameter that may occur once.
     ///
     /// # Errors
@@ -109,7 +117,7 @@ fn is_prose(name: &str) -> bool {
 
 fn check_percent_encoding(bytes: &[u8]) -> Result<()> {
     let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|b| *b == b'%') {
+    while let Some(at) = memchr(b'%', rest) {
         match rest.get(at + 1..at + 3) {
             Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => {
                 rest = rest.get(at + 3..).unwrap_or_default()
@@ -126,7 +134,7 @@ pub(crate) fn malformed(message: &'static str) -> Error {
 
 impl fmt::Debug for AuthorizationResponse<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.parameters.iter().map(|(name, _)| crate::text::clean(name, 64)).collect();
+        let names: Vec<_> = self.parameters.iter().map(|(name, _)| text::clean(name, 64)).collect();
         f.debug_struct("AuthorizationResponse").field("mode", &self.mode).field("names", &names).finish()
     }
 }

@@ -6,10 +6,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::quirks::{PkceEncoding, PkceMethod, PkcePolicy};
 
+/// The most characters of a verifier, and so of a challenge (RFC 7636 §4.1).
+const MAX: usize = 128;
+
 /// A code challenge (RFC 7636 §4.2), as it goes into the authorization request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CodeChallenge {
-    text: [u8; 64],
+    text: [u8; MAX],
     len: usize,
 }
 
@@ -17,7 +20,7 @@ impl CodeChallenge {
     /// The challenge of `code_verifier` under `policy`.
     #[must_use]
     pub fn new(code_verifier: &str, policy: &PkcePolicy) -> Self {
-        let mut text = [0; 64];
+        let mut text = [0; MAX];
         let len = match policy.method {
             PkceMethod::Plain => {
                 let len = code_verifier.len().min(text.len());
@@ -27,7 +30,7 @@ impl CodeChallenge {
             PkceMethod::S256 => {
                 let digest = Sha256::digest(code_verifier.as_bytes());
                 match policy.encoding {
-                    // 32 bytes are 43 characters, and the buffer has 64: this cannot fail.
+                    // 32 bytes are 43 characters, and the buffer has more: this cannot fail.
                     PkceEncoding::Base64url => URL_SAFE_NO_PAD.encode_slice(digest, &mut text).unwrap_or(0),
                     PkceEncoding::Hex => {
                         const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -47,7 +50,11 @@ impl CodeChallenge {
     #[must_use]
     pub fn as_str(&self) -> &str {
         // Only ASCII is ever written into it.
-        std::str::from_utf8(&self.text[..self.len]).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.text[..self.len]
     }
 }
 

@@ -13,8 +13,8 @@ use crate::failure;
 /// What a compressed body may have on the wire beyond the cap: frames around content that does not compress.
 const FRAMING: usize = 1024;
 
-/// Reads the rest of `response`: at most `max` bytes, on the wire and decoded.
-pub(crate) async fn read(mut response: reqwest::Response, max: usize) -> Result<HttpResponse, HttpError> {
+/// Reads the rest of `response`, whose headers are taken: at most `max` bytes, on the wire and decoded.
+pub(crate) async fn read(response: &mut reqwest::Response, max: usize) -> Result<HttpResponse, HttpError> {
     let status = response.status();
     let mut headers = mem::take(response.headers_mut());
     let mut body = Body::new(&headers, max);

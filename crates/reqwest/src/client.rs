@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Poll, ready};
@@ -12,7 +13,6 @@ use authflow_core::{
     SystemClock, is_secure,
 };
 use bytes::Bytes;
-use http::{HeaderMap, Method};
 use url::Url;
 
 use crate::builder::ReqwestClientBuilder;
@@ -83,48 +83,36 @@ impl ReqwestClient {
         Self { client, clock, origin }
     }
 
-    /// Sends once, and waits for the status and headers of the answer.
-    async fn attempt(
-        &self,
-        request: reqwest::Request,
-        handover: &Handover,
-        deadline: &mut Deadline<'_>,
-    ) -> Result<reqwest::Response, HttpError> {
-        let mut sending = pin!(Some(handover::ours(|| self.client.execute(request))));
-        let result = poll_fn(|cx| {
-            if let Some(sending) = sending.as_mut().as_pin_mut() {
-                if let Poll::Ready(result) = handover::ours(|| sending.poll(cx)) {
-                    return Poll::Ready(result.map_err(Some));
-                }
-            }
-            while ready!(deadline.poll(cx)) == Passed::Connect {
-                if handover.is_pending() {
-                    break;
-                }
-            }
-            Poll::Ready(Err(None))
-        })
-        .await;
-        handover::ours(|| sending.set(None));
-        match result {
-            Ok(response) => Ok(response),
-            Err(Some(error)) => Err(failure::before_answer(error, handover.delivery())),
-            Err(None) => Err(HttpError::new(HttpErrorKind::Timeout, handover.delivery())),
-        }
-    }
-
     /// Sends until an answer begins, something was sent, or it makes no sense any more.
     async fn send_until_sent(
         &self,
-        parts: &Parts,
+        request: &mut HttpRequest,
+        body: &Bytes,
         deadline: &mut Deadline<'_>,
     ) -> Result<reqwest::Response, HttpError> {
         let mut resends = 0;
         loop {
-            let (request, handover) = parts.request();
-            let error = match self.attempt(request, &handover, deadline).await {
+            let (attempt, handover) = attempt(request, body);
+            let mut sending = pin!(Some(handover::ours(|| self.client.execute(attempt))));
+            let result = poll_fn(|cx| {
+                if let Some(sending) = sending.as_mut().as_pin_mut() {
+                    if let Poll::Ready(result) = handover::ours(|| sending.poll(cx)) {
+                        return Poll::Ready(result.map_err(Some));
+                    }
+                }
+                while ready!(deadline.poll(cx)) == Passed::Connect {
+                    if handover.is_pending() {
+                        break;
+                    }
+                }
+                Poll::Ready(Err(None))
+            })
+            .await;
+            handover::ours(|| sending.set(None));
+            let error = match result {
                 Ok(response) => return Ok(response),
-                Err(error) => error,
+                Err(Some(error)) => failure::before_answer(error, handover.delivery()),
+                Err(None) => HttpError::new(HttpErrorKind::Timeout, handover.delivery()),
             };
             if resends == resend::RESENDS || !resend::may_help(&error) {
                 return Err(error);
@@ -151,15 +139,15 @@ impl ReqwestClient {
 
 #[async_trait]
 impl HttpClient for ReqwestClient {
-    async fn send(&self, request: HttpRequest, limits: &Limits) -> Result<HttpResponse, HttpError> {
+    async fn send(&self, mut request: HttpRequest, limits: &Limits) -> Result<HttpResponse, HttpError> {
         if !is_secure(&request.url) {
             return Err(HttpError::new(HttpErrorKind::Insecure, Delivery::NotSent));
         }
         let mut deadline = Deadline::new(&*self.clock, limits);
-        let parts = Parts::of(request);
-        let response = self.send_until_sent(&parts, &mut deadline).await?;
-        self.check_not_redirected(&parts.url, response.url())?;
-        let mut reading = pin!(body::read(response, limits.max_body));
+        let body = Bytes::from(mem::take(&mut request.body));
+        let mut response = self.send_until_sent(&mut request, &body, &mut deadline).await?;
+        self.check_not_redirected(&request.url, response.url())?;
+        let mut reading = pin!(body::read(&mut response, limits.max_body));
         poll_fn(|cx| {
             if let Poll::Ready(result) = reading.as_mut().poll(cx) {
                 return Poll::Ready(result);
@@ -179,31 +167,15 @@ impl fmt::Debug for ReqwestClient {
     }
 }
 
-/// A request that can be sent more than once.
-struct Parts {
-    method: Method,
-    url: Url,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-impl Parts {
-    fn of(request: HttpRequest) -> Self {
-        Self {
-            method: request.method,
-            url: request.url,
-            headers: request.headers,
-            body: Bytes::from(request.body),
-        }
-    }
-
-    fn request(&self) -> (reqwest::Request, Handover) {
-        let (body, handover) = handover::body(self.body.clone());
-        let mut request = reqwest::Request::new(self.method.clone(), self.url.clone());
-        *request.headers_mut() = self.headers.clone();
-        *request.body_mut() = Some(body);
-        (request, handover)
-    }
+/// One attempt to send `request`, which stays to be sent again.
+fn attempt(request: &mut HttpRequest, body: &Bytes) -> (reqwest::Request, Handover) {
+    let (body, handover) = handover::body(body.clone());
+    let mut attempt = reqwest::Request::new(request.method.clone(), request.url.clone());
+    // The copy stays: the original has room for the headers that reqwest adds.
+    let copy = request.headers.clone();
+    *attempt.headers_mut() = mem::replace(&mut request.headers, copy);
+    *attempt.body_mut() = Some(body);
+    (attempt, handover)
 }
 
 fn without_fragment(url: &Url) -> &str {

@@ -89,7 +89,9 @@ impl Tool {
                 node_major(workspace).is_some_and(|major| major >= NODE_MAJOR) && has_npm(workspace)
             }
             Self::InteropServers => servers_are_installed(workspace),
-            Self::Postgres => words_succeed(workspace, &["postgres", "--version"]) || has_postgres_of_debian(),
+            Self::Postgres => {
+                words_succeed(workspace, &["postgres", "--version"]) || has_postgres_of_debian()
+            }
             // No user but root has this folder on the path.
             Self::MariaDb => ["mariadbd", "/usr/sbin/mariadbd"]
                 .iter()

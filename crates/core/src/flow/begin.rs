@@ -134,23 +134,27 @@ impl<'f> Begin<'f> {
     }
 }
 
-impl Begin<'_> {
-    async fn run(self) -> Result<Authorization> {
-        let binding = self.binding?;
+impl Flow {
+    /// Begins until a state is stored. The URL, and until when the callback is accepted.
+    async fn run_begin(
+        &self,
+        binding: &Binding,
+        options: &Options,
+        extensions: &http::Extensions,
+    ) -> Result<(String, SystemTime)> {
         let mut tries = 0;
         loop {
-            let now = self.flow.inner.clock.now();
-            let urls = self.flow.urls(None, None).await?;
-            let mut prepared = self.flow.prepare_with(&urls, &self.options, now)?;
-            let key = self.flow.bind(&prepared.state, &binding, &mut prepared.pending)?;
+            let now = self.inner.clock.now();
+            let urls = self.urls(None, None).await?;
+            let mut prepared = self.prepare_with(&urls, options, now)?;
+            let key = self.bind(&prepared.state, binding, &mut prepared.pending)?;
             let expires_at = SystemTime::UNIX_EPOCH + Duration::from_secs(prepared.pending.expires_at);
             // No function of ours in between: a flow is large, and each would move it once more.
-            let cx = StateContext::new(&self.extensions, now);
+            let cx = StateContext::new(extensions, now);
             let ttl = prepared.pending.lifetime();
-            let stored =
-                self.flow.manager().state_store().store_state(&cx, &key, prepared.pending, ttl).await;
+            let stored = self.manager().state_store().store_state(&cx, &key, prepared.pending, ttl).await;
             match stored.map_err(Error::from) {
-                Ok(()) => return Ok(Authorization { url: prepared.url, binding, expires_at }),
+                Ok(()) => return Ok((prepared.url, expires_at)),
                 // Where the answer was lost the store may have this state: it is given up, and another one is drawn.
                 Err(error) => match error.kind() {
                     ErrorKind::StoreConflict if tries < 2 => tries += 1,
@@ -170,10 +174,14 @@ impl<'f> IntoFuture for Begin<'f> {
         if !self.scopes.is_empty() {
             self.options.scopes = Some(Scopes::new(&self.scopes));
         }
-        let flow = self.flow;
+        // Small, so that an allocator has a place for it at hand: what is borrowed is there once.
+        let Self { flow, binding, options, extensions, .. } = self;
         Box::pin(async move {
-            let work = observed!(flow.clock(), flow.provider().id(), Operation::Begin, self.run());
-            flow.at(Operation::Begin, work.await)
+            let binding = flow.at(Operation::Begin, binding)?;
+            let work = flow.run_begin(&binding, &options, &extensions);
+            let work = observed!(flow.clock(), flow.provider().id(), Operation::Begin, work);
+            let (url, expires_at) = flow.at(Operation::Begin, work.await)?;
+            Ok(Authorization { url, binding, expires_at })
         })
     }
 }

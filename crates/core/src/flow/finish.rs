@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::Flow;
 use super::steps::code_grant;
@@ -53,19 +54,21 @@ impl Finish<'_> {
         self
     }
 
-    async fn run(self) -> Result<Completed> {
-        let flow = self.flow;
-        let pending = flow.run_check_state(&self.extensions, self.response, self.binding).await?;
+    async fn run(&self) -> Result<Completed> {
+        let pending = self.flow.run_check_state(&self.extensions, self.response, self.binding).await?;
         // Taken once: they may rotate, and a flow is finished by those it was checked against.
-        let credentials = flow.credentials();
-        flow.check_callback(&credentials, &pending, self.response).map_err(Error::state_used_up)?;
-        let endpoints = flow.resolve().await.map_err(Error::state_used_up)?;
-        let (grant, retained) =
-            self.grant(&endpoints, &credentials, &pending).map_err(Error::state_used_up)?;
-        let exchanged = flow.exchange_code(&endpoints, &credentials, &pending, &grant, &retained).await;
-        let mut tokens = flow.at(Operation::Exchange, exchanged).map_err(Error::state_used_up)?;
-        let after_exchange = flow.after_exchange(&endpoints, &credentials, &pending, &mut tokens).await;
-        Ok(flow.completed(pending, tokens, after_exchange))
+        let credentials = self.flow.credentials();
+        self.flow.check_callback(&credentials, &pending, self.response).map_err(Error::state_used_up)?;
+        let endpoints = self.flow.resolve().await.map_err(Error::state_used_up)?;
+        let exchanged = {
+            let now = self.flow.inner.clock.now();
+            let (grant, retained) =
+                self.grant(&endpoints, &credentials, &pending, now).map_err(Error::state_used_up)?;
+            self.flow.exchange_code(&endpoints, &credentials, &pending, &grant, &retained, now).await
+        };
+        let mut tokens = self.flow.at(Operation::Exchange, exchanged).map_err(Error::state_used_up)?;
+        let after_exchange = self.flow.after_exchange(&endpoints, &credentials, &pending, &mut tokens).await;
+        Ok(self.flow.completed(pending, tokens, after_exchange))
     }
 
     fn grant(
@@ -73,9 +76,10 @@ impl Finish<'_> {
         endpoints: &Arc<Endpoints>,
         credentials: &ClientCredentials,
         pending: &PendingFlow,
+        now: SystemTime,
     ) -> Result<(Grant, BTreeMap<String, String>)> {
         let Callback { outcome, retained } =
-            self.flow.read_callback(endpoints, credentials, pending, self.response)?;
+            self.flow.read_callback(endpoints, credentials, pending, self.response, now)?;
         self.flow.check_verifier(credentials, pending)?;
         Ok((code_grant(pending, outcome)?, retained))
     }
@@ -86,8 +90,8 @@ impl<'a> IntoFuture for Finish<'a> {
     type IntoFuture = Pin<Box<dyn Future<Output = Result<Completed>> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let flow = self.flow;
         Box::pin(async move {
+            let flow = self.flow;
             let work = observed!(flow.clock(), flow.provider().id(), Operation::Finish, self.run());
             flow.at(Operation::Finish, work.await)
         })
@@ -131,21 +135,19 @@ impl Flow {
         self.check_duplicates(response)?;
         let credentials = self.credentials();
         let redirect_uri = credentials.choose_redirect_uri(None)?;
-        let mut pending = PendingFlow::new(
-            self.provider().shared_id(),
-            redirect_uri,
-            self.inner.clock.now(),
-            self.inner.state_ttl,
-        );
+        let now = self.inner.clock.now();
+        let mut pending =
+            PendingFlow::new(self.provider().shared_id(), redirect_uri, now, self.inner.state_ttl);
         pending.scopes = self.provider().default_scopes().clone();
         let endpoints = self.resolve().await?;
         pending.issuer = endpoints.issuer.as_deref().map(Arc::from);
         self.check_callback(&credentials, &pending, response)?;
-        let callback = self.read_callback(&endpoints, &credentials, &pending, response)?;
+        let callback = self.read_callback(&endpoints, &credentials, &pending, response, now)?;
         // The code may have come without our asking, so without a verifier.
         let grant = code_grant(&pending, callback.outcome)?;
         let retained = &callback.retained;
-        let mut tokens = self.exchange_code(&endpoints, &credentials, &pending, &grant, retained).await?;
+        let mut tokens =
+            self.exchange_code(&endpoints, &credentials, &pending, &grant, retained, now).await?;
         let after_exchange = self.after_exchange(&endpoints, &credentials, &pending, &mut tokens).await;
         Ok(self.completed(pending, tokens, after_exchange))
     }

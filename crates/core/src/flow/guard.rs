@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use http::HeaderValue;
 use http::header::{ACCEPT, ACCEPT_ENCODING};
 
+use super::Flow;
 use crate::endpoints::EndpointUrls;
 use crate::http_client::{
     Delivery, HttpClient, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Limits, is_secure,
@@ -14,18 +15,17 @@ use crate::http_client::{
 /// Lets through what goes to the provider's own origins, within the flow's limits, and adds the headers of protocol calls.
 #[derive(Debug)]
 pub(super) struct GuardedClient {
-    http: Arc<dyn HttpClient>,
+    flow: Flow,
     urls: Arc<EndpointUrls>,
-    limits: Limits,
 }
 
 impl GuardedClient {
-    pub(super) const fn new(http: Arc<dyn HttpClient>, urls: Arc<EndpointUrls>, limits: Limits) -> Self {
-        Self { http, urls, limits }
+    pub(super) const fn new(flow: Flow, urls: Arc<EndpointUrls>) -> Self {
+        Self { flow, urls }
     }
 
-    pub(super) const fn limits(&self) -> &Limits {
-        &self.limits
+    pub(super) fn limits(&self) -> &Limits {
+        &self.flow.inner.limits
     }
 }
 
@@ -46,16 +46,17 @@ impl GuardedClient {
         for (name, value) in defaults {
             request.headers.entry(name).or_insert(value);
         }
+        let own = self.limits();
         Ok(Limits {
-            total: limits.total.min(self.limits.total),
-            connect: limits.connect.min(self.limits.connect),
-            max_body: limits.max_body.min(self.limits.max_body),
+            total: limits.total.min(own.total),
+            connect: limits.connect.min(own.connect),
+            max_body: limits.max_body.min(own.max_body),
         })
     }
 
     /// The client itself, for a request that was admitted: through this one, and through the `Arc`, it would be boxed again.
     pub(super) fn client(&self) -> &dyn HttpClient {
-        &*self.http
+        &*self.flow.inner.http
     }
 }
 

@@ -230,7 +230,7 @@ impl Flow {
     }
 
     fn guarded(&self, urls: &Arc<EndpointUrls>) -> GuardedClient {
-        GuardedClient::new(Arc::clone(&self.inner.http), Arc::clone(urls), self.inner.limits.clone())
+        GuardedClient::new(self.clone(), Arc::clone(urls))
     }
 
     fn call<'a>(

@@ -100,16 +100,24 @@ fn append(
     request: &AuthorizationRequest<'_>,
     known: &Encoded,
 ) -> Result<()> {
-    let challenge = request.code_challenge.as_ref().map(CodeChallenge::as_str);
-    let mut has_challenge = challenge.is_none();
+    let challenge = request.code_challenge.as_ref().map(CodeChallenge::as_bytes);
+    let (mut has_state, mut has_challenge) = (false, challenge.is_none());
     let mut separator = if has_query { '&' } else { '?' };
+    let mut next = &*known.pairs;
     for parameter in parameters {
         text.push(separator);
         separator = '&';
         let (name, value) = (&*parameter.name, &*parameter.value);
-        if let Some(pair) = known.pair(name, value).filter(|_| !parameter.encoded) {
-            text.push_str(pair);
-            continue;
+        let (is_state, is_challenge) = (value == request.state, Some(value.as_bytes()) == challenge);
+        has_state |= is_state;
+        has_challenge |= is_challenge;
+        // State and challenge are the engine's own: base64url or hexadecimal, with nothing to encode.
+        let is_own = is_state || is_challenge;
+        if !is_own && !parameter.encoded {
+            if let Some(pair) = known.pair(&mut next, name, value) {
+                text.push_str(pair);
+                continue;
+            }
         }
         match known.name(name) {
             Some(name) => text.push_str(name),
@@ -118,17 +126,14 @@ fn append(
                 text.push('=');
             }
         }
-        has_challenge |= Some(value) == challenge;
-        // State and challenge are the engine's own: base64url or hexadecimal, with nothing to encode.
-        if parameter.encoded || [Some(request.state), challenge].contains(&Some(value)) {
+        if is_own || parameter.encoded {
             text.push_str(value);
         } else {
             text.extend(byte_serialize(value.as_bytes()));
         }
     }
-    let has_state = parameters.iter().any(|parameter| parameter.value == request.state)
-        // Inside another one for providers that have no parameter for it (Mixcloud).
-        || parameters.iter().any(|parameter| parameter.value.contains(request.state));
+    // Inside another one for providers that have no parameter for it (Mixcloud).
+    has_state = has_state || parameters.iter().any(|parameter| parameter.value.contains(request.state));
     if !has_state {
         return Err(Error::configuration(
             "the hook authorization_parameters left the state out (RFC 6749 §10.12)",
@@ -147,6 +152,7 @@ fn append(
 #[derive(Debug)]
 pub(super) struct Encoded {
     names: Box<[Piece]>,
+    /// In the order in which they are asked for.
     pairs: Box<[(Box<str>, Piece)]>,
 }
 
@@ -171,16 +177,12 @@ impl Encoded {
             let written = format!("{}={written}", encode(name)).into();
             (name.into(), Piece { plain: value.into(), written })
         };
-        let standard = [
-            ("response_type", "code"),
-            ("client_id", credentials.client_id()),
-            ("scope", provider.joined_default_scopes()),
-            ("code_challenge_method", "S256"),
-        ];
+        let first = [("response_type", "code"), ("client_id", credentials.client_id())];
         let redirect_uris = credentials.redirect_uris().map(|uri| ("redirect_uri", uri));
+        let last = [("scope", provider.joined_default_scopes()), ("code_challenge_method", "S256")];
         Self {
             names: ["state", "code_challenge"].map(name).into(),
-            pairs: standard.into_iter().chain(redirect_uris).map(pair).collect(),
+            pairs: first.into_iter().chain(redirect_uris).chain(last).map(pair).collect(),
         }
     }
 
@@ -188,8 +190,16 @@ impl Encoded {
         self.names.iter().find(|known| *known.plain == *name).map(|known| &*known.written)
     }
 
-    fn pair(&self, name: &str, value: &str) -> Option<&str> {
-        let known = self.pairs.iter().find(|(known, piece)| *piece.plain == *value && **known == *name)?;
-        Some(&known.1.written)
+    /// How a parameter is written. Mostly it is the `next` of those that are known; then the one behind it becomes that.
+    fn pair<'e>(&'e self, next: &mut &'e [(Box<str>, Piece)], name: &str, value: &str) -> Option<&'e str> {
+        let is_it = |(known, piece): &&(Box<str>, Piece)| *piece.plain == *value && **known == *name;
+        let found = match next.split_first() {
+            Some((first, rest)) if is_it(&first) => {
+                *next = rest;
+                first
+            }
+            _ => self.pairs.iter().find(is_it)?,
+        };
+        Some(&found.1.written)
     }
 }

@@ -202,6 +202,9 @@ impl Flow {
 
     /// Refuses a protocol parameter that occurs twice, before the store is asked (RFC 6749 §3.1).
     pub(super) fn check_duplicates(&self, response: &AuthorizationResponse<'_>) -> Result<()> {
+        if !response.has_double() {
+            return Ok(());
+        }
         let shape = &self.provider().quirks().authorization_response;
         let configured = [&shape.code_parameter, &shape.state_parameter, &shape.error_parameters.error];
         let standard = [
@@ -238,7 +241,9 @@ impl Flow {
             Ok(()) => self.resolve().await,
             Err(error) => Err(error),
         };
-        let read = read.and_then(|endpoints| self.read_callback(&endpoints, &credentials, pending, response));
+        let read = read.and_then(|endpoints| {
+            self.read_callback(&endpoints, &credentials, pending, response, self.inner.clock.now())
+        });
         self.at(Operation::Finish, read)
     }
 
@@ -263,9 +268,10 @@ impl Flow {
         credentials: &ClientCredentials,
         pending: &PendingFlow,
         response: &AuthorizationResponse<'_>,
+        now: SystemTime,
     ) -> Result<Callback> {
         let urls = self.urls_of(endpoints, None, None)?;
-        let mut cx = self.call(Operation::Finish, &urls, credentials);
+        let mut cx = Call::new(Operation::Finish, self.provider(), &urls, credentials, now);
         cx.pending = Some(pending);
         cx.scopes = Some(&pending.scopes);
         self.manager().callback(&cx, response)
@@ -287,7 +293,8 @@ impl Flow {
         self.check_verifier(&credentials, pending)?;
         let grant = code_grant(pending, outcome)?;
         let endpoints = self.resolve().await?;
-        self.exchange_code(&endpoints, &credentials, pending, &grant, &retained).await
+        let now = self.inner.clock.now();
+        self.exchange_code(&endpoints, &credentials, pending, &grant, &retained, now).await
     }
 
     pub(super) fn check_verifier(
@@ -308,14 +315,15 @@ impl Flow {
         pending: &PendingFlow,
         grant: &Grant,
         retained: &BTreeMap<String, String>,
+        now: SystemTime,
     ) -> Result<TokenSet> {
         let urls = self.urls_of(endpoints, Some(retained), None)?;
-        let mut cx = self.call(Operation::Exchange, &urls, credentials);
+        let mut cx = Call::new(Operation::Exchange, self.provider(), &urls, credentials, now);
         cx.grant = Some(grant);
         cx.pending = Some(pending);
         cx.callback = Some(retained);
         cx.scopes = Some(&pending.scopes);
-        self.exchange_grant(cx, &urls).await
+        self.exchange_grant(&mut cx, &urls).await
     }
 
     /// The token request for a grant, as the manager makes it, without sending it: to look at, or to send by other means.

@@ -1,6 +1,7 @@
 //! What no hook may leave out of a token request, or put into it twice.
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use memchr::{memchr, memchr2};
 use serde_json::{Map, Value};
 
 use crate::call::Call;
@@ -90,21 +91,40 @@ fn has_double(form: &[u8]) -> bool {
 
 /// Names and values of a form, still encoded: nothing is copied to look at them.
 fn pairs(form: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    form.split(|b| *b == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let end = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
-        let (name, value) = pair.split_at(end);
-        (name, value.get(1..).unwrap_or_default())
+    let mut rest = form;
+    std::iter::from_fn(move || {
+        while !rest.is_empty() {
+            let (pair, after) = split(rest, b'&');
+            rest = after;
+            if !pair.is_empty() {
+                return Some(split(pair, b'='));
+            }
+        }
+        None
     })
+}
+
+/// What stands before the first `separator`, and what stands behind it.
+fn split(bytes: &[u8], separator: u8) -> (&[u8], &[u8]) {
+    let end = memchr(separator, bytes).unwrap_or(bytes.len());
+    (bytes.get(..end).unwrap_or_default(), bytes.get(end + 1..).unwrap_or_default())
 }
 
 /// Whether `encoded` stands for `value`. It ends at the first byte that differs, which mostly is the first of all.
 fn decodes_to(encoded: &[u8], value: &str) -> bool {
+    // Nothing is written shorter than it is.
+    if encoded.len() < value.len() {
+        return false;
+    }
+    if encoded == value.as_bytes() && is_plain(encoded) {
+        return true;
+    }
     let mut decoded = decoded(encoded);
     value.bytes().all(|byte| decoded.next() == Some(byte)) && decoded.next().is_none()
 }
 
 fn is_plain(encoded: &[u8]) -> bool {
-    !encoded.iter().any(|b| matches!(b, b'%' | b'+'))
+    memchr2(b'%', b'+', encoded).is_none()
 }
 
 /// The bytes that a form-encoded text stands for (WHATWG URL §5.1).

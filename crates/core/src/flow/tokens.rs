@@ -54,7 +54,7 @@ impl Flow {
         cx.grant = Some(&grant);
         cx.scopes = Some(&tokens.scopes);
         cx.previous = Some(tokens);
-        let mut fresh = self.exchange_grant(cx, &urls).await?;
+        let mut fresh = self.exchange_grant(&mut cx, &urls).await?;
         fresh.unread.clone_from(&tokens.unread);
         Ok(fresh)
     }
@@ -85,7 +85,7 @@ impl Flow {
         let mut cx = self.call(Operation::ClientCredentials, &urls, &credentials);
         cx.grant = Some(&Grant::ClientCredentials);
         cx.scopes = Some(scopes);
-        self.exchange_grant(cx, &urls).await
+        self.exchange_grant(&mut cx, &urls).await
     }
 
     /// Revokes the tokens at the provider. Forgetting them here is the caller's part, whatever comes of it.
@@ -143,18 +143,18 @@ impl Flow {
     /// Sends the grant of `cx`, once, and reads the answer.
     pub(super) async fn exchange_grant(
         &self,
-        mut cx: Call<'_>,
+        cx: &mut Call<'_>,
         urls: &Arc<EndpointUrls>,
     ) -> Result<TokenSet> {
         let http = self.guarded(urls);
-        let mut request = self.manager().token_request(&cx)?;
-        self.manager().prepare_token_request(&cx, &http, &mut request).await?;
-        check_token_request(&cx, &request)?;
+        let mut request = self.manager().token_request(cx)?;
+        self.manager().prepare_token_request(cx, &http, &mut request).await?;
+        check_token_request(cx, &request)?;
         let limits = http.admit(&mut request, http.limits())?;
         let response = http.client().send(request, &limits).await?;
         check_size(&response, &limits)?;
         cx.now = self.inner.clock.now();
-        self.manager().token_response(&cx, &response)
+        self.manager().token_response(cx, &response)
     }
 
     pub(super) async fn after_exchange(
@@ -165,7 +165,9 @@ impl Flow {
         tokens: &mut TokenSet,
     ) -> Result<()> {
         let urls = self.urls_of(endpoints, None, Some(tokens))?;
-        let mut cx = self.call(Operation::Finish, &urls, credentials);
+        // The tokens have just come: the clock need not be read for it.
+        let now = tokens.received_at;
+        let mut cx = Call::new(Operation::Finish, self.provider(), &urls, credentials, now);
         cx.pending = Some(pending);
         cx.scopes = Some(&pending.scopes);
         // A hook that fails half-way must not leave half of its changes behind.

@@ -2,16 +2,25 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::body::at;
+use super::body::Object;
 use crate::clock::{far_future, saturating_add};
 use crate::quirks::{DefaultExpiry, ExpiryKind, ExpiryShape, ZeroExpiry};
 use crate::token::Expiry;
 
 /// The expiry that a token object gives. What cannot be read is unknown; it never fails the reply.
-pub(super) fn expiry(root: &Value, expires_in: &str, shape: &ExpiryShape, now: SystemTime) -> Expiry {
-    let value = at(root, shape.pointer.as_deref().unwrap_or(expires_in)).filter(|value| !value.is_null());
+pub(super) fn expiry(
+    root: Object<'_>,
+    expires_in: Option<&Value>,
+    shape: &ExpiryShape,
+    now: SystemTime,
+) -> Expiry {
+    let value = match &shape.pointer {
+        Some(pointer) => root.at(pointer),
+        None => expires_in,
+    };
+    let value = value.filter(|value| !value.is_null());
     match (value, shape.default) {
         (Some(value), _) => read(value, root, shape, now),
         (None, None) => Expiry::Unknown,
@@ -22,7 +31,7 @@ pub(super) fn expiry(root: &Value, expires_in: &str, shape: &ExpiryShape, now: S
     }
 }
 
-fn read(value: &Value, root: &Value, shape: &ExpiryShape, now: SystemTime) -> Expiry {
+fn read(value: &Value, root: Object<'_>, shape: &ExpiryShape, now: SystemTime) -> Expiry {
     if shape.kind == ExpiryKind::Rfc3339 {
         return value.as_str().and_then(rfc3339).map_or(Expiry::Unknown, Expiry::At);
     }
@@ -46,8 +55,8 @@ fn read(value: &Value, root: &Value, shape: &ExpiryShape, now: SystemTime) -> Ex
     Expiry::At(saturating_add(from, duration).min(far_future()))
 }
 
-fn issued_at(root: &Value, shape: &ExpiryShape) -> Option<SystemTime> {
-    let seconds = number(at(root, shape.issued_at.as_deref()?)?)?;
+fn issued_at(root: Object<'_>, shape: &ExpiryShape) -> Option<SystemTime> {
+    let seconds = number(root.at(shape.issued_at.as_deref()?)?)?;
     // Some give milliseconds under the same name: no time of issue is later than the year 5138 in seconds.
     let seconds = if seconds > 1e11 { seconds / 1000.0 } else { seconds };
     SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?)
@@ -126,17 +135,6 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let month_from_march = (month + 9) % 12;
     let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
     year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - 719_468
-}
-
-/// The members of `object` that none of `pointers` names. A pointer that goes deeper leaves its member in place.
-pub(super) fn remaining<'p>(
-    object: &Map<String, Value>,
-    pointers: &(impl Iterator<Item = &'p str> + Clone),
-) -> Map<String, Value> {
-    let left = object
-        .iter()
-        .filter(|(name, _)| !pointers.clone().any(|pointer| pointer.strip_prefix('/') == Some(name)));
-    left.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 #[cfg(test)]

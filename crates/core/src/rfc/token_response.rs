@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use serde_json::{Map, Value};
 
-use super::body::at;
-use super::expiry::{expiry, lifetime, remaining};
-use super::{parse_object, redact, retry_after};
+use super::body::{Document, Object};
+use super::expiry::{expiry, lifetime};
+use super::{redact, retry_after};
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
 use crate::grant::Grant;
@@ -32,43 +32,44 @@ pub fn token_response(cx: &Call<'_>, response: &HttpResponse) -> Result<TokenSet
         (Some(shape), true) => shape,
         _ => &quirks.token_response,
     };
-    let document = parse_object(response, shape.format).map(Value::Object);
-    if let Some(error) = error_in(cx, shape, response, document.as_ref().ok()) {
+    let document = Document::parse(response, shape.format);
+    if let Some(error) = error_in(cx, shape, response, document.as_ref().ok().map(Object::Document)) {
         return Err(error);
     }
     let document = document.map_err(|error| {
         error.with_status(response.status).with_body_prefix(redact::body_prefix(cx, &response.body))
     })?;
-    tokens(cx, shape, &document, is_refresh).map_err(|error| error.with_status(response.status))
+    tokens(cx, shape, Object::Document(&document), is_refresh)
+        .map_err(|error| error.with_status(response.status))
 }
 
 /// The error in an answer that is no token response: of a revocation, of a hook's own request. `None` if it is a success.
 #[must_use]
 pub fn error_response(cx: &Call<'_>, response: &HttpResponse) -> Option<Error> {
     let shape = &cx.provider.quirks().token_response;
-    let document = parse_object(response, shape.format).map(Value::Object);
-    error_in(cx, shape, response, document.as_ref().ok())
+    let document = Document::parse(response, shape.format);
+    error_in(cx, shape, response, document.as_ref().ok().map(Object::Document))
 }
 
 fn error_in(
     cx: &Call<'_>,
     shape: &ResponseShape,
     response: &HttpResponse,
-    document: Option<&Value>,
+    document: Option<Object<'_>>,
 ) -> Option<Error> {
     let status = response.status;
     let says_error = document.is_some_and(|document| {
-        let standard = at(document, "/error").and_then(Value::as_str).is_some_and(|code| !code.is_empty());
+        let standard = document.get("error").and_then(Value::as_str).is_some_and(|code| !code.is_empty());
         standard || shape.error.when.iter().any(|condition| holds(condition, document))
     });
     if status.is_success() && !says_error {
         return None;
     }
     let server_error = document.and_then(|document| {
-        let code = first_text(document, &shape.error.code, "/error")?;
+        let code = first_text(document, &shape.error.code, "error")?;
         let code = shape.error.code_map.get(&code).cloned().unwrap_or(code);
-        let description = first_text(document, &shape.error.description, "/error_description");
-        let uri = at(document, "/error_uri").and_then(Value::as_str);
+        let description = first_text(document, &shape.error.description, "error_description");
+        let uri = document.get("error_uri").and_then(Value::as_str);
         Some(redact::server_error(cx, &code, description.as_deref(), uri))
     });
     let fixed = |kind, message: &'static str| {
@@ -103,8 +104,8 @@ fn error_in(
     Some(error.with_status(status).with_retry_after(wait).with_body_prefix(prefix))
 }
 
-fn holds(condition: &Condition, document: &Value) -> bool {
-    let value = at(document, &condition.pointer).filter(|value| !value.is_null());
+fn holds(condition: &Condition, document: Object<'_>) -> bool {
+    let value = document.at(&condition.pointer).filter(|value| !value.is_null());
     let equal = |value: &Value| match (value, &condition.value) {
         (Value::Number(number), Value::String(text)) | (Value::String(text), Value::Number(number)) => {
             number.to_string() == *text
@@ -120,28 +121,26 @@ fn holds(condition: &Condition, document: &Value) -> bool {
     }
 }
 
-fn first_text(document: &Value, pointers: &[String], default: &str) -> Option<String> {
-    let text = |pointer: &str| match at(document, pointer)? {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    };
-    if pointers.is_empty() { text(default) } else { pointers.iter().find_map(|pointer| text(pointer)) }
+fn first_text(document: Object<'_>, pointers: &[String], default: &str) -> Option<String> {
+    if pointers.is_empty() {
+        return document.get(default).and_then(name);
+    }
+    pointers.iter().find_map(|pointer| document.at(pointer).and_then(name))
 }
 
-fn tokens(cx: &Call<'_>, shape: &ResponseShape, document: &Value, is_refresh: bool) -> Result<TokenSet> {
+fn tokens(cx: &Call<'_>, shape: &ResponseShape, document: Object<'_>, is_refresh: bool) -> Result<TokenSet> {
     let policy = &cx.provider.quirks().refresh_policy;
     let previous = cx.previous.filter(|_| is_refresh);
     let fields = &shape.fields;
     let access_pointer = fields.access_token.as_deref();
     let root = root(document, &shape.root, access_pointer);
     let field = |configured: Option<&str>, standard: &str| {
-        let value = configured.and_then(|pointer| at(root, pointer));
-        value.or_else(|| at(root, standard)).filter(|value| !value.is_null())
+        let value = configured.and_then(|pointer| root.at(pointer));
+        value.or_else(|| root.get(standard)).filter(|value| !value.is_null())
     };
 
-    let id_token = secret(field(fields.id_token.as_deref(), "/id_token"), "id_token")?;
-    let access_token = match secret(field(access_pointer, "/access_token"), "access_token")? {
+    let id_token = secret(field(fields.id_token.as_deref(), "id_token"), "id_token")?;
+    let access_token = match secret(field(access_pointer, "access_token"), "access_token")? {
         Some(token) => token,
         None if shape.access_token_optional && id_token.is_some() => Secret::new(""),
         None => previous
@@ -151,30 +150,30 @@ fn tokens(cx: &Call<'_>, shape: &ResponseShape, document: &Value, is_refresh: bo
                 Error::invalid_response("the provider's answer has no access_token (RFC 6749 §5.1)")
             })?,
     };
-    let refresh_token = secret(field(fields.refresh_token.as_deref(), "/refresh_token"), "refresh_token")?;
+    let refresh_token = secret(field(fields.refresh_token.as_deref(), "refresh_token"), "refresh_token")?;
     let kept = previous.filter(|_| refresh_token.is_none() && policy.keep_refresh_token_when_absent);
-    let refresh_expiry_value = field(fields.refresh_token_expires_in.as_deref(), "/refresh_token_expires_in");
+    let refresh_expiry_value = field(fields.refresh_token_expires_in.as_deref(), "refresh_token_expires_in");
 
     let delimiter = shape.scope_delimiter.as_deref().unwrap_or(" ");
     let requested = cx.scopes.cloned().unwrap_or_default();
     let granted =
-        field(fields.scope.as_deref(), "/scope").and_then(|value| scopes(value, delimiter, &requested));
-    let expires_pointer = fields.expires_in.as_deref().filter(|pointer| at(root, pointer).is_some());
-    let expires_pointer = expires_pointer.unwrap_or("/expires_in");
+        field(fields.scope.as_deref(), "scope").and_then(|value| scopes(value, delimiter, &requested));
+    let expires_in = fields.expires_in.as_deref().and_then(|pointer| root.at(pointer));
+    let expires_in = expires_in.or_else(|| root.get("expires_in"));
 
     let mut tokens = TokenSet::new(access_token, cx.now);
-    tokens.expiry = expiry(root, expires_pointer, &shape.expiry, cx.now);
+    tokens.expiry = expiry(root, expires_in, &shape.expiry, cx.now);
     tokens.refresh_expiry = match (refresh_expiry_value, kept) {
         (None, Some(kept)) => kept.refresh_expiry,
         (value, _) => lifetime(value, cx.now),
     };
     tokens.refresh_token = refresh_token.or_else(|| kept.and_then(|kept| kept.refresh_token.clone()));
     tokens.token_type =
-        field(fields.token_type.as_deref(), "/token_type").and_then(Value::as_str).map(str::to_owned);
+        field(fields.token_type.as_deref(), "token_type").and_then(Value::as_str).map(str::to_owned);
     tokens.scopes_assumed = granted.is_none();
     tokens.scopes = granted.unwrap_or(requested);
     tokens.id_token = id_token;
-    let account = fields.account.as_deref().and_then(|pointer| at(root, pointer));
+    let account = fields.account.as_deref().and_then(|pointer| root.at(pointer));
     tokens.account = account.and_then(name).or_else(|| previous.and_then(|tokens| tokens.account.clone()));
     tokens.callback = callback_values(cx);
     tokens.resources = cx.pending.map_or_else(
@@ -185,13 +184,16 @@ fn tokens(cx: &Call<'_>, shape: &ResponseShape, document: &Value, is_refresh: bo
     Ok(tokens)
 }
 
-fn root<'v>(document: &'v Value, pointers: &[String], access_pointer: Option<&str>) -> &'v Value {
-    let objects =
-        || pointers.iter().filter_map(|pointer| at(document, pointer)).filter(|value| value.is_object());
-    let has_token = |value: &&Value| {
-        let is_at = |pointer: &str| at(value, pointer).is_some_and(|token| !token.is_null());
-        access_pointer.is_some_and(is_at) || is_at("/access_token")
+fn root<'v>(document: Object<'v>, pointers: &[String], access_pointer: Option<&str>) -> Object<'v> {
+    let object = |pointer: &String| match pointer.as_str() {
+        "" => Some(document),
+        pointer => document.at(pointer).and_then(Value::as_object).map(Object::Inner),
     };
+    let has_token = |object: &Object<'_>| {
+        let at_pointer = access_pointer.and_then(|pointer| object.at(pointer));
+        [at_pointer, object.get("access_token")].into_iter().flatten().any(|token| !token.is_null())
+    };
+    let objects = || pointers.iter().filter_map(object);
     objects().find(has_token).or_else(|| objects().next()).unwrap_or(document)
 }
 
@@ -235,17 +237,8 @@ fn callback_values(cx: &Call<'_>) -> BTreeMap<String, String> {
 
 /// The members that no field of the token set holds. Where a refresh leaves out what endpoints depend on, what was known
 /// stays.
-fn extra(shape: &ResponseShape, root: &Value, previous: Option<&TokenSet>) -> Map<String, Value> {
+fn extra(shape: &ResponseShape, root: Object<'_>, previous: Option<&TokenSet>) -> Map<String, Value> {
     let fields = &shape.fields;
-    let standard = [
-        "/access_token",
-        "/token_type",
-        "/refresh_token",
-        "/expires_in",
-        "/scope",
-        "/id_token",
-        "/refresh_token_expires_in",
-    ];
     let configured = [
         &fields.access_token,
         &fields.token_type,
@@ -258,8 +251,27 @@ fn extra(shape: &ResponseShape, root: &Value, previous: Option<&TokenSet>) -> Ma
         &shape.expiry.pointer,
         &shape.expiry.issued_at,
     ];
-    let pointers = standard.into_iter().chain(configured.into_iter().flatten().map(String::as_str));
-    let mut extra = root.as_object().map(|object| remaining(object, &pointers)).unwrap_or_default();
+    let is_field = |name: &str| {
+        let is_standard = matches!(
+            name,
+            "access_token"
+                | "token_type"
+                | "refresh_token"
+                | "expires_in"
+                | "scope"
+                | "id_token"
+                | "refresh_token_expires_in"
+        );
+        let named = |pointer: &&String| pointer.strip_prefix('/') == Some(name);
+        // A pointer that goes deeper leaves its member in place.
+        is_standard || configured.into_iter().flatten().any(|pointer| named(&pointer))
+    };
+    let mut extra = Map::new();
+    root.for_each(|name, value| {
+        if !is_field(name) {
+            extra.insert(name.to_owned(), value.clone());
+        }
+    });
     if let Some(previous) = previous {
         for (name, value) in &previous.extra {
             if !extra.contains_key(name) {
