@@ -50,7 +50,7 @@ fn connections_are_kept_in_a_database() {
 #[test]
 fn connections_in_redis_need_a_server() {
     let message = redis_token_store::redis_config(|_| None).unwrap_err();
-    assert!(message.to_string().contains("REDIS_URL"), "{message}");
+    assert!(message.contains("REDIS_URL"), "{message}");
 }
 
 #[test]

@@ -11,9 +11,24 @@ use crate::rig::{Rig, all};
 use crate::setup::Rotates;
 use crate::world::World;
 
-/// The points between the lease and the save, and whether the refresh token was sent before.
-const POINTS: [(&str, bool); 4] =
-    [("after lease", false), ("before send", false), ("after send", true), ("before save", true)];
+/// When the process that was stopped sends the refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sends {
+    /// Before it was stopped.
+    Before,
+    /// When it goes on: it had looked at its lease already.
+    Late,
+    /// It looks at its lease first when it goes on.
+    Never,
+}
+
+/// The points between the lease and the save.
+const POINTS: [(&str, Sends); 4] = [
+    ("after lease", Sends::Never),
+    ("before send", Sends::Late),
+    ("after send", Sends::Before),
+    ("before save", Sends::Before),
+];
 
 pub async fn at_each_point(kind: Kind) {
     let rig = Rig::shared(kind).await;
@@ -21,7 +36,7 @@ pub async fn at_each_point(kind: Kind) {
     all(cases.map(|(rotates, point)| stopped_at(Arc::clone(&rig), rotates, point))).await;
 }
 
-async fn stopped_at(rig: Arc<Rig>, rotates: Rotates, (point, was_sent): (&'static str, bool)) {
+async fn stopped_at(rig: Arc<Rig>, rotates: Rotates, (point, sends): (&'static str, Sends)) {
     let case = format!("stopped {point}, rotates {rotates:?}");
     let world = World::expired(&rig, rotates).await;
     let (mut first, mut second) = (world.process().await, world.process().await);
@@ -38,33 +53,36 @@ async fn stopped_at(rig: Arc<Rig>, rotates: Rotates, (point, was_sent): (&'stati
     let after = world.record().await.unwrap();
     rig.give_back(second);
 
-    let (used, again) = (
-        Outcome::RefreshUsed,
-        match rotates {
-            Rotates::Strictly => Outcome::RefreshReused,
-            Rotates::WithGrace => Outcome::RefreshGrace,
-            Rotates::Never => Outcome::RefreshUsed,
-        },
-    );
-    assert_eq!(world.refreshes(), [used, again], "{case}: twice at most (I2)");
+    let used = match (sends, rotates) {
+        (Sends::Never, _) => vec![Outcome::RefreshUsed],
+        (_, Rotates::Strictly) => vec![Outcome::RefreshUsed, Outcome::RefreshReused],
+        (_, Rotates::WithGrace) => vec![Outcome::RefreshUsed, Outcome::RefreshGrace],
+        (_, Rotates::Never) => vec![Outcome::RefreshUsed, Outcome::RefreshUsed],
+    };
+    assert_eq!(world.refreshes(), used, "{case}: twice at most (I2)");
+    assert!(sends != Sends::Never || first.said("after renew lost") > 0, "{case}: it finds its lease lost");
     // The save that came too late was refused, if there was one.
-    let saves = usize::from(was_sent || rotates != Rotates::Strictly);
+    let saves = match sends {
+        Sends::Never => 0,
+        Sends::Late => usize::from(rotates != Rotates::Strictly),
+        Sends::Before => 1,
+    };
     assert_eq!(first.said("after save changed"), saves, "{case}");
-    match (rotates, was_sent) {
-        (Rotates::Strictly, true) => {
+    match (rotates, sends) {
+        (Rotates::Strictly, Sends::Before) => {
             // The second process was told that the refresh token is used up. The first one holds what it was replaced by: that is
             // saved over the end of the connection, which is not newer.
             assert_eq!(taken_over, "rotation_lost: reconnect", "{case}");
             assert_eq!((after.version.counter(), first.said("after save saved")), (3, 1), "{case}");
             check_revoked(&world, &late, &case).await;
         }
-        (Rotates::Strictly, false) => {
+        (Rotates::Strictly, Sends::Late) => {
             // The first process sent a refresh token that was used up meanwhile: it finds the newer one, and ends nothing.
             assert_eq!(late, taken_over, "{case}");
             assert_eq!(after.version, between.version, "{case}");
             check_revoked(&world, &late, &case).await;
         }
-        (Rotates::WithGrace | Rotates::Never, _) => {
+        (_, Sends::Never) | (Rotates::WithGrace | Rotates::Never, _) => {
             assert_eq!(late, taken_over, "{case}: what is stored is what is answered");
             assert_eq!(after.version, between.version, "{case}");
             assert_eq!(first.said("after save saved"), 0, "{case}");

@@ -269,6 +269,9 @@ impl Connections {
     /// tokens (RFC 7009). In a task of its own. What came of each step is reported; in this process the connection is gone
     /// whatever came of them.
     ///
+    /// A process that is killed after the removal and before the revocation leaves the tokens in force at the provider until
+    /// they expire, and nothing here holds them any more. [`drain`](Self::drain) before the program ends avoids that.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such provider;

@@ -22,7 +22,7 @@ impl Flow {
     /// Refreshes (RFC 6749 §6). The result replaces `tokens` whole: what the provider left out is kept from there.
     ///
     /// One refresh token is good for one refresh where the provider rotates it: two calls at once with the same tokens can
-    /// end the connection. This call does not coordinate them.
+    /// end the connection. This call does not coordinate them. `Connections` does.
     ///
     /// # Errors
     ///

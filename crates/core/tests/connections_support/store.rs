@@ -30,6 +30,9 @@ pub struct FaultyStore {
     pub swapped: Mutex<Option<ConnectionKey>>,
     /// Renewals are refused.
     pub loses_leases: AtomicBool,
+    /// The answers of so many leases wait until `leases_open` is true; see `hold_lease`.
+    held_leases: AtomicUsize,
+    pub leases_open: watch::Sender<bool>,
 }
 
 impl FaultyStore {
@@ -45,7 +48,15 @@ impl FaultyStore {
             held_saves: AtomicUsize::new(usize::MAX),
             swapped: Mutex::default(),
             loses_leases: AtomicBool::new(false),
+            held_leases: AtomicUsize::new(0),
+            leases_open: watch::Sender::new(true),
         }
+    }
+
+    /// The next lease is done, and its answer waits until `leases_open` is true.
+    pub fn hold_lease(&self) {
+        self.leases_open.send_replace(false);
+        self.held_leases.store(1, Ordering::SeqCst);
     }
 
     pub fn count(&self, name: &str) -> usize {
@@ -109,7 +120,11 @@ impl TokenStore for FaultyStore {
 
     async fn lease(&self, key: &ConnectionKey, request: LeaseRequest) -> Result<LeaseOutcome, StoreError> {
         self.enter("lease")?;
-        self.inner.lease(key, request).await
+        let done = self.inner.lease(key, request).await;
+        if take_one(&self.held_leases) {
+            let _ = self.leases_open.subscribe().wait_for(|open| *open).await;
+        }
+        done
     }
 
     async fn renew(

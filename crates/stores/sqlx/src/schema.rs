@@ -1,7 +1,7 @@
 //! The tables, and how they come to be.
 
 use crate::database::{AnyPool, SqlDatabase};
-use crate::driver::{Bound, Parameters, Row, Value};
+use crate::driver::{Bound, Parameters, Value};
 use crate::error::{Failure, MigrateError, Stage, failure};
 use crate::sql::{Column, Dialect, Sql};
 
@@ -247,7 +247,7 @@ impl SqlDatabase {
 }
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-fn read_version(rows: Result<Vec<Row>, sqlx::Error>) -> Result<i64, Failure> {
+fn read_version(rows: Result<Vec<crate::driver::Row>, sqlx::Error>) -> Result<i64, Failure> {
     let row = rows.map_err(not_done)?.into_iter().next();
     Ok(row.and_then(|mut row| row.integer()).unwrap_or_default())
 }

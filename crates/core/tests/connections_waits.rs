@@ -1,0 +1,178 @@
+//! What changes while a refresh waits: a token that was good ends (X24), and a process stands still for longer than its lease
+//! (X3).
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod connections_support;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use authflow_core::{ConnectionKey, Connections, ErrorKind, Result};
+use connections_support::{ManualClock, Rotates, SECOND, World};
+use tokio::task::JoinHandle;
+
+fn ask(connections: &Connections, key: &ConnectionKey) -> JoinHandle<Result<String>> {
+    let (connections, key) = (connections.clone(), key.clone());
+    tokio::spawn(async move { connections.token(&key).await.map(|token| token.expose().to_owned()) })
+}
+
+/// One whose refresh has the only turn or place, and one whose refresh waits behind it, with tokens that were good when it
+/// began to.
+async fn two_users(world: &World, connections: &Connections) -> [ConnectionKey; 2] {
+    let keys = [world.connect_as(connections, "one").await, world.connect_as(connections, "two").await];
+    world.clock.advance(3594 * SECOND);
+    for key in &keys {
+        assert!(connections.token(key).await.unwrap().expose().starts_with("AT-"));
+        world.clock.settle().await;
+        world.clock.advance(SECOND / 10);
+    }
+    keys
+}
+
+#[tokio::test]
+async fn x24_a_caller_whose_token_ends_while_its_refresh_waits_for_a_turn_gets_the_new_one() {
+    let world = World::new(Rotates::Strictly);
+    let connections = world.builder().max_refreshes_per_second(1).build().unwrap();
+    let [_, second] = two_users(&world, &connections).await;
+    assert_eq!(
+        (world.server.refreshes(), world.store.count("lease")),
+        (1, 2),
+        "the second waits for its turn"
+    );
+    // The turn comes 1 s after the first one's; the old token is good for 0.9 s.
+    world.clock.advance(SECOND * 7 / 10);
+    world.clock.settle().await;
+    assert_eq!(world.server.refreshes(), 1);
+    world.clock.advance(SECOND / 20);
+    let asked = ask(&connections, &second);
+    world.clock.settle().await;
+    assert!(!asked.is_finished() || world.server.refreshes() == 1);
+    assert_eq!(world.clock.drive(async move { asked.await.unwrap() }).await.unwrap(), "AT-4");
+    assert_eq!((world.server.refreshes(), world.server.most_uses()), (2, 1));
+}
+
+#[tokio::test]
+async fn x24_a_caller_whose_token_ends_while_its_refresh_waits_for_a_place_gets_the_new_one() {
+    let world = World::new(Rotates::Strictly);
+    let connections = world.builder().max_refreshes(1).build().unwrap();
+    world.server.hold();
+    let [_, second] = two_users(&world, &connections).await;
+    assert_eq!(
+        (world.server.refreshes(), world.store.count("lease")),
+        (1, 1),
+        "the second waits for its place"
+    );
+    world.clock.advance(3 * SECOND);
+    let asked = ask(&connections, &second);
+    world.clock.settle().await;
+    assert!(!asked.is_finished(), "it waits for the refresh that is under way");
+    world.server.let_go();
+    assert_eq!(world.clock.drive(async move { asked.await.unwrap() }).await.unwrap(), "AT-4");
+    assert_eq!((world.server.refreshes(), world.server.most_uses()), (2, 1));
+}
+
+/// The new token was served, and then forgotten by a disconnect that the store did not take: the flight still has to save it.
+#[tokio::test]
+async fn x24_a_caller_who_cannot_have_the_unsaved_token_waits_until_it_is_saved() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.expire();
+    world.store.failing_saves.store(1000, Ordering::SeqCst);
+    assert!(!connections.token(&key).await.unwrap().is_saved());
+    world.store.down(true);
+    let disconnected = connections.disconnect(&key).await.unwrap();
+    assert_eq!(disconnected.removal.unwrap_err().kind(), ErrorKind::StoreUnavailable);
+    world.store.down(false);
+    let asked = ask(&connections, &key);
+    world.clock.settle().await;
+    assert!(!asked.is_finished(), "it waits until the store has taken the refresh");
+    world.store.failing_saves.store(0, Ordering::SeqCst);
+    assert_eq!(world.clock.drive(async move { asked.await.unwrap() }).await.unwrap(), "AT-2");
+    assert_eq!(world.server.refreshes(), 1);
+}
+
+/// A process with a clock of its own: while that stands still, so does the process, and only for it.
+fn with_own_clock(world: &World, per_second: Option<u32>) -> (ManualClock, Connections) {
+    let clock = ManualClock::new();
+    let builder = world.builder().clock(Arc::new(clock.clone()));
+    let builder = match per_second {
+        Some(bound) => builder.max_refreshes_per_second(bound),
+        None => builder,
+    };
+    (clock, builder.build().unwrap())
+}
+
+const LEASE: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn x3_a_process_that_stood_still_while_it_waited_for_its_turn_sends_nothing() {
+    let world = World::new(Rotates::Strictly);
+    let elsewhere = world.process();
+    let one = world.connect_as(&elsewhere, "one").await;
+    let two = world.connect_as(&elsewhere, "two").await;
+    let (clock, stopped) = with_own_clock(&world, Some(1));
+    world.expire();
+    clock.advance(3600 * SECOND);
+    stopped.token(&one).await.unwrap();
+    let asked = ask(&stopped, &two);
+    world.clock.settle().await;
+    assert_eq!((world.store.count("lease"), world.server.refreshes()), (2, 1), "it has a lease and no turn");
+    world.clock.advance(LEASE + SECOND);
+    let taken_over = world.process().token(&two).await.unwrap();
+    assert_eq!(world.server.refreshes(), 2);
+    clock.advance(LEASE + SECOND);
+    assert_eq!(asked.await.unwrap().unwrap(), taken_over.expose());
+    assert_eq!((world.server.refreshes(), world.server.most_uses()), (2, 1), "the stale token is not sent");
+    assert!(world.server.takes(taken_over.expose()), "so the provider ended nothing");
+}
+
+#[tokio::test]
+async fn x3_a_process_that_stood_still_while_it_got_its_lease_sends_nothing() {
+    let (world, _, key) = World::connected(Rotates::Strictly).await;
+    let (clock, stopped) = with_own_clock(&world, None);
+    world.expire();
+    clock.advance(3600 * SECOND);
+    world.store.hold_lease();
+    let asked = ask(&stopped, &key);
+    world.clock.settle().await;
+    assert_eq!((world.store.count("lease"), world.server.refreshes()), (1, 0));
+    world.clock.advance(LEASE + SECOND);
+    let taken_over = world.process().token(&key).await.unwrap();
+    world.store.leases_open.send_replace(true);
+    clock.advance(LEASE + SECOND);
+    assert_eq!(asked.await.unwrap().unwrap(), taken_over.expose());
+    assert_eq!((world.server.refreshes(), world.server.most_uses()), (1, 1), "the stale token is not sent");
+    assert!(world.server.takes(taken_over.expose()), "so the provider ended nothing");
+}
+
+/// Before half of the lease the lease is taken on trust; from then on it is renewed, and what was lost is not used.
+#[tokio::test]
+async fn x3_from_half_a_lease_on_nothing_is_sent_on_trust() {
+    for (stood_still, is_renewed, is_lost) in [
+        (LEASE / 2 - SECOND, false, true),
+        (LEASE / 2, true, true),
+        (LEASE / 2, true, false),
+        (LEASE - SECOND, true, true),
+    ] {
+        let case = format!("{stood_still:?}, lost: {is_lost}");
+        let (world, _, key) = World::connected(Rotates::Strictly).await;
+        let connections = world.builder().store_timeout(LEASE).build().unwrap();
+        world.expire();
+        world.store.hold_lease();
+        world.server.hold();
+        let asked = ask(&connections, &key);
+        world.clock.settle().await;
+        assert_eq!(world.store.count("lease"), 1, "{case}");
+        world.store.loses_leases.store(is_lost, Ordering::SeqCst);
+        world.store.leases_open.send_replace(true);
+        world.clock.advance(stood_still);
+        world.clock.settle().await;
+        let is_sent = !is_renewed || !is_lost;
+        assert_eq!(world.server.refreshes(), usize::from(is_sent), "{case}");
+        world.store.loses_leases.store(false, Ordering::SeqCst);
+        world.server.let_go();
+        assert_eq!(world.clock.drive(async move { asked.await.unwrap() }).await.unwrap(), "AT-2", "{case}");
+        assert_eq!((world.server.refreshes(), world.server.most_uses()), (1, 1), "{case}");
+    }
+}
