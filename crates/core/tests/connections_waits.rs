@@ -18,37 +18,34 @@ fn ask(connections: &Connections, key: &ConnectionKey) -> JoinHandle<Result<Stri
     tokio::spawn(async move { connections.token(&key).await.map(|token| token.expose().to_owned()) })
 }
 
-/// One whose refresh has the only turn or place, and one whose refresh waits behind it, with tokens that were good when it
-/// began to.
 async fn two_users(world: &World, connections: &Connections) -> [ConnectionKey; 2] {
-    let keys = [world.connect_as(connections, "one").await, world.connect_as(connections, "two").await];
-    world.clock.advance(3594 * SECOND);
-    for key in &keys {
-        assert!(connections.token(key).await.unwrap().expose().starts_with("AT-"));
+    [world.connect_as(connections, "one").await, world.connect_as(connections, "two").await]
+}
+
+/// The first one's refresh has the only turn, or the only place, and the second one's waits behind it. Their tokens are good for
+/// 0.6 s more.
+async fn begin_both(world: &World, connections: &Connections, keys: &[ConnectionKey; 2]) {
+    world.clock.advance(3594 * SECOND + SECOND / 5);
+    for key in keys {
+        connections.token(key).await.unwrap();
         world.clock.settle().await;
         world.clock.advance(SECOND / 10);
     }
-    keys
 }
 
 #[tokio::test]
 async fn x24_a_caller_whose_token_ends_while_its_refresh_waits_for_a_turn_gets_the_new_one() {
     let world = World::new(Rotates::Strictly);
     let connections = world.builder().max_refreshes_per_second(1).build().unwrap();
-    let [_, second] = two_users(&world, &connections).await;
-    assert_eq!(
-        (world.server.refreshes(), world.store.count("lease")),
-        (1, 2),
-        "the second waits for its turn"
-    );
-    // The turn comes 1 s after the first one's; the old token is good for 0.9 s.
+    let keys = two_users(&world, &connections).await;
+    begin_both(&world, &connections, &keys).await;
+    let begun = (world.server.refreshes(), world.store.count("lease"));
+    assert_eq!(begun, (1, 2), "the second waits for its turn");
+    // The turn comes a second after the first one's.
     world.clock.advance(SECOND * 7 / 10);
+    let asked = ask(&connections, &keys[1]);
     world.clock.settle().await;
-    assert_eq!(world.server.refreshes(), 1);
-    world.clock.advance(SECOND / 20);
-    let asked = ask(&connections, &second);
-    world.clock.settle().await;
-    assert!(!asked.is_finished() || world.server.refreshes() == 1);
+    assert_eq!((asked.is_finished(), world.server.refreshes()), (false, 1), "it waits with its refresh");
     assert_eq!(world.clock.drive(async move { asked.await.unwrap() }).await.unwrap(), "AT-4");
     assert_eq!((world.server.refreshes(), world.server.most_uses()), (2, 1));
 }
@@ -57,17 +54,15 @@ async fn x24_a_caller_whose_token_ends_while_its_refresh_waits_for_a_turn_gets_t
 async fn x24_a_caller_whose_token_ends_while_its_refresh_waits_for_a_place_gets_the_new_one() {
     let world = World::new(Rotates::Strictly);
     let connections = world.builder().max_refreshes(1).build().unwrap();
+    let keys = two_users(&world, &connections).await;
     world.server.hold();
-    let [_, second] = two_users(&world, &connections).await;
-    assert_eq!(
-        (world.server.refreshes(), world.store.count("lease")),
-        (1, 1),
-        "the second waits for its place"
-    );
+    begin_both(&world, &connections, &keys).await;
+    let begun = (world.server.refreshes(), world.store.count("lease"));
+    assert_eq!(begun, (1, 1), "the second waits for its place");
     world.clock.advance(3 * SECOND);
-    let asked = ask(&connections, &second);
+    let asked = ask(&connections, &keys[1]);
     world.clock.settle().await;
-    assert!(!asked.is_finished(), "it waits for the refresh that is under way");
+    assert!(!asked.is_finished(), "it waits with its refresh");
     world.server.let_go();
     assert_eq!(world.clock.drive(async move { asked.await.unwrap() }).await.unwrap(), "AT-4");
     assert_eq!((world.server.refreshes(), world.server.most_uses()), (2, 1));

@@ -270,7 +270,7 @@ impl Connections {
     /// whatever came of them.
     ///
     /// A process that is killed after the removal and before the revocation leaves the tokens in force at the provider until
-    /// they expire, and nothing here holds them any more. [`drain`](Self::drain) before the program ends avoids that.
+    /// they expire, and nothing here holds them any more. A program that ends in order waits with [`drain`](Self::drain).
     ///
     /// # Errors
     ///
