@@ -215,8 +215,8 @@ async fn a_denial_on_the_consent_page_is_3() {
 async fn g9_ctrl_c_ends_it_cleanly() {
     let (child, _) = invited(&["demo", "rfc"]).await;
     let pid = child.id().unwrap().to_string();
-    let mut kill = tokio::process::Command::new("kill");
-    kill.args(["-INT", &pid]);
+    let mut kill = tokio::process::Command::new("sh");
+    kill.args(["-c", &format!("kill -INT {pid}")]);
     assert_eq!(finish(kill).await.code, Some(0));
     let ended: Ended = child.wait_with_output().await.unwrap().into();
     assert_eq!(ended.code, Some(1), "{ended:?}");
@@ -226,8 +226,8 @@ async fn g9_ctrl_c_ends_it_cleanly() {
     let provider = support::provider(&server, server.public_client());
     let mut login = Running::start(&support::arguments("login", &provider, &["--no-browser"]));
     login.url().await;
-    let mut kill = tokio::process::Command::new("kill");
-    kill.args(["-INT", &login.child.id().unwrap().to_string()]);
+    let mut kill = tokio::process::Command::new("sh");
+    kill.args(["-c", &format!("kill -INT {}", login.child.id().unwrap())]);
     assert_eq!(finish(kill).await.code, Some(0));
     assert_eq!(login.end().await.code, Some(1));
 }

@@ -416,8 +416,8 @@ async fn sweep_goes_on_until_it_is_told_to_end() {
     let mut line = String::new();
     tokio::io::AsyncBufReadExt::read_line(&mut stdout, &mut line).await.unwrap();
     assert!(line.starts_with("0 kept"), "{line}");
-    let id = running.child.id().unwrap().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    let kill = format!("kill -TERM {}", running.child.id().unwrap());
+    assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     let status = running.child.wait().await.unwrap();
     assert_eq!(status.code(), Some(1));
 }

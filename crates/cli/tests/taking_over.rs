@@ -18,8 +18,8 @@ async fn server(grace: Option<Duration>) -> AuthorizationServer {
 }
 
 fn signal(child: &Child, name: &str) {
-    let id = child.id().unwrap().to_string();
-    assert!(Process::new("kill").args([name, &id]).status().unwrap().success());
+    let kill = format!("kill {name} {}", child.id().unwrap());
+    assert!(Process::new("sh").args(["-c", &kill]).status().unwrap().success());
 }
 
 async fn ended(child: Child) -> Ended {

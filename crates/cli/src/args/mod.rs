@@ -151,7 +151,7 @@ pub(crate) struct ProviderArgs {
     #[arg(long, value_name = "ISS", help_heading = "A provider by its endpoints")]
     pub(crate) issuer: Option<String>,
 
-    /// An origin of the provider's API, where access tokens may go, such as https://api.example; repeat it for more
+    /// An origin of the provider's API, where access tokens may go, such as `https://api.example`; repeat it for more
     #[arg(long = "api-origin", value_name = "ORIGIN", help_heading = "A provider by its endpoints")]
     pub(crate) api_origins: Vec<String>,
 

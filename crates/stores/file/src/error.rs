@@ -8,7 +8,7 @@ use authflow_core::{Error, ErrorKind, StoreError, StoreErrorKind};
 
 /// Why a directory cannot be used, or a file in it not be read or written: what
 /// [`FileTokenStore::open`](crate::FileTokenStore::open) returns, and the `source()` of a
-/// [`StoreError`](authflow_core::StoreError).
+/// [`StoreError`].
 ///
 /// It names a path. Paths in the store are hashes; they name no user.
 #[derive(Debug)]

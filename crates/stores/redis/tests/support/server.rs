@@ -122,11 +122,11 @@ impl Server {
 
     /// Answers nothing, until it is told to go on.
     pub fn stop(&self) {
-        run("kill", &["-STOP", &self.child.id().to_string()]);
+        run("sh", &["-c", &format!("kill -STOP {}", self.child.id())]);
     }
 
     pub fn go_on(&self) {
-        run("kill", &["-CONT", &self.child.id().to_string()]);
+        run("sh", &["-c", &format!("kill -CONT {}", self.child.id())]);
     }
 
     /// A connection for the test itself.
