@@ -9,8 +9,8 @@ Measures authflow beside work done by hand and beside the oauth2 crate, in relea
 
 Usage: cargo xtask bench [ARGUMENTS of authflow-bench]
 
-It runs `cargo run --release -p authflow-bench -- ARGUMENTS` and first installs redis-server if it is
-missing. `cargo xtask bench -- --help` shows the arguments. Close other programs before you measure.
+It runs `cargo run --release -p authflow-bench -- ARGUMENTS` and first installs redis-server and
+postgresql if they are missing. `cargo xtask bench -- --help` shows the arguments. Close other programs before you measure.
 ";
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<(), Failure> {
@@ -18,7 +18,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<(), Fai
         print!("{HELP}");
         return Ok(());
     }
-    tools::require(workspace, &[Tool::Redis])?;
+    tools::require(workspace, &[Tool::Redis, Tool::Postgres])?;
     let passed_on = arguments.strip_prefix(&["--".to_owned()][..]).unwrap_or(arguments);
     workspace.cargo(&["run", "--locked", "--release", "-p", "authflow-bench", "--"]).args(passed_on).run()
 }
