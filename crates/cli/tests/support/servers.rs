@@ -112,7 +112,15 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    const INSTALL: &str = "apt-get install postgresql, with its bin directory in PATH";
+    const INSTALL: &str = "apt-get install postgresql";
+
+    /// Debian keeps the programs of each version in a folder of its own, and none of them on the path.
+    fn program(name: &str) -> String {
+        let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+        let programs = versions.map(|version| version.path().join("bin").join(name));
+        let newest = programs.filter(|program| program.exists()).max();
+        newest.map_or_else(|| name.to_owned(), |program| program.to_string_lossy().into_owned())
+    }
 
     pub(crate) fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -122,12 +130,13 @@ impl Postgres {
             run(Command::new("chown").arg("postgres").arg(dir.path()), Self::INSTALL);
         }
         // It does not run as root.
-        let as_user = |program: &str| {
+        let as_user = |name: &str| {
+            let program = Self::program(name);
             if !is_root {
                 return Command::new(program);
             }
             let mut command = Command::new("setpriv");
-            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", program]);
+            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", &program]);
             command
         };
         run(
