@@ -88,19 +88,19 @@ on! {
     mariadb: Kind::MariaDb;
 }
 
-macro_rules! on_servers {
-    ($($test:ident: $kind:expr;)+) => {$(
-        #[tokio::test(flavor = "multi_thread")]
-        async fn $test() {
-            store_killed::and_restarted($kind).await;
-        }
-    )+};
+#[tokio::test(flavor = "multi_thread")]
+async fn x4_redis_is_killed_and_restarted_with_its_append_only_file() {
+    store_killed::and_restarted(Kind::Redis).await;
 }
 
-on_servers! {
-    x4_redis_is_killed_and_restarted_with_its_append_only_file: Kind::Redis;
-    x4_postgres_is_killed_and_restarted: Kind::Postgres;
-    x4_mariadb_is_killed_and_restarted: Kind::MariaDb;
+#[tokio::test(flavor = "multi_thread")]
+async fn x4_postgres_is_killed_and_restarted() {
+    store_killed::and_restarted(Kind::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn x4_mariadb_is_killed_and_restarted() {
+    store_killed::and_restarted(Kind::MariaDb).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
