@@ -40,16 +40,17 @@ impl FlowManager for Example {
         &self,
         cx: &Call<'_>,
         http: &dyn HttpClient,
-        tokens: &mut TokenSet,
-    ) -> Result<()> {
+        tokens: &TokenSet,
+    ) -> Result<Option<TokenSet>> {
         let userinfo = cx.endpoints.userinfo_endpoint.clone();
         let mut request =
             HttpRequest::get(userinfo.ok_or_else(|| Error::configuration("no userinfo endpoint"))?);
         self.authenticate(cx, tokens, &mut request)?;
         let response = http.send(request, &Limits::default()).await?;
         let user = rfc::parse_object(&response, ResponseFormat::Json)?;
+        let mut tokens = tokens.clone();
         tokens.account = user.get("sub").and_then(|sub| sub.as_str()).map(str::to_owned);
-        Ok(())
+        Ok(Some(tokens))
     }
 }
 

@@ -107,9 +107,9 @@ impl FlowManager for Mailchimp {
         &self,
         cx: &Call<'_>,
         http: &dyn HttpClient,
-        tokens: &mut TokenSet,
-    ) -> Result<()> {
-        let Some(url) = cx.endpoints.userinfo_endpoint.clone() else { return Ok(()) };
+        tokens: &TokenSet,
+    ) -> Result<Option<TokenSet>> {
+        let Some(url) = cx.endpoints.userinfo_endpoint.clone() else { return Ok(None) };
         let mut request = HttpRequest::get(url);
         self.authenticate(cx, tokens, &mut request)?;
         let response = http.send(request, &Limits::default()).await?;
@@ -120,9 +120,10 @@ impl FlowManager for Mailchimp {
         let data_center = metadata.get("dc").cloned();
         let data_center =
             data_center.ok_or_else(|| Error::invalid_response("the metadata names no data centre"))?;
+        let mut tokens = tokens.clone();
         tokens.extra.insert("dc".to_owned(), data_center);
         tokens.account = metadata.get("user_id").map(ToString::to_string);
-        Ok(())
+        Ok(Some(tokens))
     }
 }
 

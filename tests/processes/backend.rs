@@ -6,9 +6,7 @@ use authflow::redis::{RedisConfig, RedisStateStore, RedisTokenStore};
 use authflow::{StateStore, TokenStore};
 use authflow_file::FileTokenStore;
 use authflow_sqlx::{SqlDatabase, SqlStateStore, SqlTokenStore};
-
-use crate::redis_server::RedisServer;
-use crate::sql_server::{self, Server};
+use authflow_test_servers::{self as servers, Server};
 
 pub type Stores = (Arc<dyn TokenStore>, Arc<dyn StateStore>);
 
@@ -69,8 +67,7 @@ pub struct Backend {
 enum Running {
     /// A folder, which goes with the test.
     Folder(#[allow(dead_code, reason = "it is kept")] tempfile::TempDir),
-    Redis(RedisServer),
-    Sql(Server),
+    Server(Server),
 }
 
 /// Those that the tests of one kind share while one of them runs.
@@ -81,23 +78,22 @@ impl Backend {
         let folder = || tempfile::tempdir().unwrap();
         let running = match kind {
             Kind::File | Kind::Sqlite => Running::Folder(folder()),
-            Kind::Redis => Running::Redis(RedisServer::start(true)),
-            Kind::Postgres => Running::Sql(Server::start(sql_server::Kind::Postgres)),
-            Kind::MariaDb => Running::Sql(Server::start(sql_server::Kind::MariaDb)),
+            Kind::Redis => Running::Server(Server::start(servers::Kind::Redis)),
+            Kind::Postgres => Running::Server(Server::start(servers::Kind::Postgres)),
+            Kind::MariaDb => Running::Server(Server::start(servers::Kind::MariaDb)),
         };
         let address = match &running {
             Running::Folder(folder) if kind == Kind::File => format!("file:{}", folder.path().display()),
             Running::Folder(folder) => format!("sqlite:{}/connections.db", folder.path().display()),
-            Running::Redis(server) => server.url(),
-            Running::Sql(server) => server.url(),
+            Running::Server(server) => server.url(),
         };
         Self { address, server: Mutex::new(running) }
     }
 
     /// A Redis that keeps nothing on its disk.
     pub fn forgetful_redis() -> Self {
-        let server = RedisServer::start(false);
-        Self { address: server.url(), server: Mutex::new(Running::Redis(server)) }
+        let server = Server::start_with(servers::Kind::Redis, &["--appendonly", "no"]);
+        Self { address: server.url(), server: Mutex::new(Running::Server(server)) }
     }
 
     pub fn shared(kind: Kind) -> Arc<Self> {
@@ -114,16 +110,14 @@ impl Backend {
     pub fn kill(&self) {
         match &mut *self.server.lock().unwrap() {
             Running::Folder(_) => panic!("a folder cannot be killed"),
-            Running::Redis(server) => server.kill(),
-            Running::Sql(server) => server.kill(),
+            Running::Server(server) => server.kill(),
         }
     }
 
     pub fn restart(&self) {
         match &mut *self.server.lock().unwrap() {
             Running::Folder(_) => panic!("a folder cannot be restarted"),
-            Running::Redis(server) => server.restart(),
-            Running::Sql(server) => server.restart(),
+            Running::Server(server) => server.restart(),
         }
     }
 }

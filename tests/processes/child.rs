@@ -21,6 +21,7 @@ pub async fn run() {
         let line = gate.line().await;
         let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
         if word == "setup" {
+            gate.halt_nowhere();
             let setup = Setup::from_line(rest);
             let stores = match opened.take() {
                 Some((url, stores)) if url == setup.store => stores,

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use authflow_testkit::{Endpoint, Fault, Outcome};
+use authflow_testkit::{Endpoint, Outcome};
 
 use crate::backend::Kind;
-use crate::process::in_time;
 use crate::rig::{Rig, all};
 use crate::setup::Rotates;
 use crate::world::World;
@@ -48,17 +47,7 @@ async fn killed_at(rig: Arc<Rig>, (point, reached): (&'static str, Reached)) {
     let mut process = world.process().await;
     let callback = world.begin_in(&mut process).await;
     let complete = format!("complete {callback}");
-    if point == "in headers" {
-        world.server.fault_next(Endpoint::Token, Fault::StallHeaders);
-        process.tell(&complete).await;
-        process.hear("before send").await;
-        let ledger = world.server.ledger();
-        let redeemed = ledger.wait_for(|entry| entry.fault() == Some(&Fault::StallHeaders));
-        in_time("the provider is asked", redeemed).await;
-    } else {
-        process.ask_until(point, &complete).await;
-    }
-    process.kill().await;
+    world.kill_at(process, point, &complete, Endpoint::Token).await;
 
     let redeemed = |more: usize| 1 + more;
     let taken = usize::from(matches!(reached, Reached::Redeemed | Reached::Saved));
@@ -84,9 +73,5 @@ async fn killed_at(rig: Arc<Rig>, (point, reached): (&'static str, Reached)) {
     let token = answer.strip_prefix("ok ").unwrap();
     assert!(world.is_ours(token) && world.takes(token).await, "{case}");
 
-    let newest = world.connect_in(&mut second).await;
-    let answer = second.ask("token").await;
-    assert_eq!(answer, format!("ok {newest}"), "{case}");
-    rig.give_back(second);
-    world.check_healthy(&answer, &case).await;
+    world.check_connects_again(second, &case).await;
 }

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use authflow_testkit::{Endpoint, Fault};
+use authflow_testkit::Endpoint;
 
 use crate::backend::Kind;
-use crate::process::in_time;
 use crate::rig::{Rig, all};
 use crate::setup::Rotates;
 use crate::world::World;
@@ -37,17 +36,7 @@ async fn killed_at(rig: Arc<Rig>, (point, reached): (&'static str, Reached)) {
     let world = World::new(&rig, Rotates::Strictly).await;
     let token = world.connect().await;
     let revocations = || world.server.ledger().count(Endpoint::Revocation);
-    let mut process = world.process().await;
-    if point == "in headers" {
-        world.server.fault_next(Endpoint::Revocation, Fault::StallHeaders);
-        process.tell("disconnect").await;
-        let ledger = world.server.ledger();
-        let asked = ledger.wait_for(|entry| entry.endpoint() == Endpoint::Revocation);
-        in_time("the provider is asked", asked).await;
-    } else {
-        process.ask_until(point, "disconnect").await;
-    }
-    process.kill().await;
+    world.kill_at(world.process().await, point, "disconnect", Endpoint::Revocation).await;
     assert_eq!(revocations(), usize::from(reached == Reached::Revoked), "{case}");
     assert_eq!(world.record().await.is_some(), reached == Reached::Nothing, "{case}");
 
@@ -69,9 +58,5 @@ async fn killed_at(rig: Arc<Rig>, (point, reached): (&'static str, Reached)) {
         "not_connected",
         "{case}"
     );
-    let token = world.connect_in(&mut second).await;
-    let answer = second.ask("token").await;
-    assert_eq!(answer, format!("ok {token}"), "{case}");
-    rig.give_back(second);
-    world.check_healthy(&answer, &case).await;
+    world.check_connects_again(second, &case).await;
 }

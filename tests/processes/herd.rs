@@ -3,67 +3,97 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use authflow_testkit::{Endpoint, Fault, Outcome};
+use authflow::Renew;
+use authflow_testkit::Outcome;
 
 use crate::backend::Kind;
-use crate::rig::{Rig, all};
+use crate::process::{Process, in_time};
+use crate::rig::Rig;
 use crate::setup::Rotates;
 use crate::world::World;
 
-#[derive(Clone, Copy)]
-struct Herd {
-    processes: usize,
-    users: usize,
-    lease: Duration,
-    /// How long the provider takes.
-    delay: Duration,
-}
-
-/// The provider takes longer than a lease lasts, so that it has to be renewed.
-const SMALL: [Herd; 2] = [
-    Herd { processes: 2, users: 1, lease: Duration::from_secs(5), delay: Duration::from_secs(6) },
-    Herd { processes: 8, users: 2, lease: Duration::from_secs(5), delay: Duration::from_secs(6) },
-];
-const LARGE: Herd =
-    Herd { processes: 64, users: 1, lease: Duration::from_secs(10), delay: Duration::from_secs(1) };
+/// The longest lease that there is. No machine is so slow that it ends before a test does.
+const LONG: Duration = Duration::from_secs(300);
 
 pub async fn of_2_8_and_64(kind: Kind) {
     let rig = Rig::shared(kind).await;
-    all(SMALL.map(|herd| run(Arc::clone(&rig), herd))).await;
-    run(rig, LARGE).await;
+    for (processes, users) in [(2, 1), (8, 2), (64, 1)] {
+        herd(&rig, processes, users).await;
+    }
 }
 
-async fn run(rig: Arc<Rig>, herd: Herd) {
-    let mut world = World::expired(&rig, Rotates::Strictly).await;
-    world.setup.lease = herd.lease;
+/// The provider's answer is held back until all the others have seen that somebody refreshes, and the lease was renewed.
+async fn herd(rig: &Arc<Rig>, size: usize, users: usize) {
+    let case = format!("{size} processes, {users} users");
+    let mut world = World::expired(rig, Rotates::Strictly).await;
+    (world.setup.lease, world.setup.is_steady) = (LONG, true);
     let mut worlds = vec![world];
-    while worlds.len() < herd.users {
+    while worlds.len() < users {
         let next = worlds[0].neighbour().await;
         worlds.push(next);
     }
     let mut processes = Vec::new();
-    for at in 0..herd.processes {
-        processes.push(worlds[at % herd.users].process().await);
+    for at in 0..size {
+        processes.push(worlds[at % users].process().await);
     }
-    worlds[0].server.fault_all(Endpoint::Token, Fault::SlowHeaders(herd.delay));
     for process in &mut processes {
+        process.tell("halt after send").await;
         process.tell("token").await;
     }
+    let mut holders = Vec::new();
+    for (at, process) in processes.iter_mut().enumerate() {
+        match process.hear("after lease").await.as_str() {
+            "leased" => holders.push(at),
+            other => assert_eq!(other, "held", "{case}"),
+        }
+    }
+    for user in 0..users {
+        assert_eq!(holders.iter().filter(|at| *at % users == user).count(), 1, "{case}: one holds the lease");
+    }
+    for at in &holders {
+        processes[*at].hear("halt").await;
+        check_renewed(&worlds[at % users], &mut processes[*at], &case).await;
+    }
+    for (at, process) in processes.iter_mut().enumerate() {
+        if !holders.contains(&at) {
+            assert_eq!(process.hear("after lease").await, "held", "{case}: who waits asks again");
+        }
+    }
+    for at in &holders {
+        processes[*at].go_on().await;
+    }
+
     let mut answers = Vec::new();
     for process in &mut processes {
         answers.push(process.result().await);
     }
-    worlds[0].server.clear_faults();
-    let case = format!("{} processes, {} users", herd.processes, herd.users);
-    assert_eq!(worlds[0].refreshes(), vec![Outcome::RefreshUsed; herd.users], "{case}");
+    assert_eq!(worlds[0].refreshes(), vec![Outcome::RefreshUsed; users], "{case}");
     for (at, answer) in answers.iter().enumerate() {
-        assert_eq!(*answer, answers[at % herd.users], "{case}");
+        assert_eq!(*answer, answers[at % users], "{case}");
         let token = answer.strip_prefix("ok ").unwrap_or_else(|| panic!("{case}: {answer}"));
-        assert!(worlds[at % herd.users].is_ours(token), "{case}");
+        assert!(worlds[at % users].is_ours(token), "{case}");
     }
     for (world, answer) in worlds.iter().zip(&answers) {
         assert_eq!(world.counter().await, 2, "{case}");
         world.check_healthy(answer, &case).await;
     }
     processes.into_iter().for_each(|process| rig.give_back(process));
+}
+
+/// The lease is made shorter, as if most of its time had passed: its holder makes it long again.
+async fn check_renewed(world: &World, process: &mut Process, case: &str) {
+    let store = world.rig.stores().0;
+    let lease = world.record().await.and_then(|record| record.lease).expect("it is leased");
+    store.renew(&world.key(), &lease.holder, Renew::new(LONG / 5)).await.unwrap();
+    let renewed = async {
+        loop {
+            assert_eq!(process.hear("after renew").await, "ok", "{case}");
+            let now = world.record().await.and_then(|record| record.lease).expect("it is leased still");
+            assert_eq!(now.holder, lease.holder, "{case}");
+            if now.remaining > LONG / 2 {
+                return;
+            }
+        }
+    };
+    in_time("the lease is renewed", renewed).await;
 }

@@ -14,10 +14,6 @@
     reason = "tests"
 )]
 
-#[path = "../../crates/stores/sqlx/tests/support/server.rs"]
-#[allow(dead_code, reason = "this uses a part")]
-mod sql_server;
-
 mod backend;
 mod child;
 mod complete_killed;
@@ -25,7 +21,6 @@ mod disconnect_killed;
 mod gate;
 mod herd;
 mod process;
-mod redis_server;
 mod refresh_killed;
 mod rig;
 mod setup;

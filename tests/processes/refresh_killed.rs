@@ -5,10 +5,9 @@ use std::sync::Arc;
 use authflow_testkit::{Endpoint, Fault, Outcome, RetryAfter};
 
 use crate::backend::Kind;
-use crate::process::in_time;
 use crate::rig::{Rig, all};
 use crate::setup::Rotates;
-use crate::world::{World, is_refresh};
+use crate::world::World;
 
 /// How far the refresh had come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,30 +56,10 @@ pub async fn at_each_point(kind: Kind) {
 
 /// Lets a process come to a point of a refresh, and kills it there.
 async fn kill_at(world: &World, point: &str) {
-    let mut process = world.process().await;
-    let stall = match point {
-        "in headers" => Some(Fault::StallHeaders),
-        "in body" => Some(Fault::StallBody),
-        _ => None,
-    };
-    match stall {
-        Some(stall) => {
-            let before = world.refreshes().len();
-            world.server.fault_next(Endpoint::Token, stall);
-            process.tell("token").await;
-            process.hear("before send").await;
-            let is_ours = |entry: &authflow_testkit::Entry| is_refresh(entry);
-            in_time("the provider is asked", world.server.ledger().wait_for(is_ours)).await;
-            assert_eq!(world.refreshes().len(), before + 1);
-        }
-        None => {
-            if point.ends_with("release") {
-                world.server.fault_next(Endpoint::Token, Fault::Unavailable(RetryAfter::Absent));
-            }
-            process.ask_until(point, "token").await;
-        }
+    if point.ends_with("release") {
+        world.server.fault_next(Endpoint::Token, Fault::Unavailable(RetryAfter::Absent));
     }
-    process.kill().await;
+    world.kill_at(world.process().await, point, "token", Endpoint::Token).await;
 }
 
 async fn killed_at(rig: Arc<Rig>, rotates: Rotates, (point, reached): (&'static str, Reached)) {

@@ -1,12 +1,12 @@
 //! What a process has to know, and the connections that it makes of it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use authflow::quirks::Rotation;
 use authflow::{
-    Binding, ClientCredentials, ConfiguredProvider, ConnectionKey, Connections, Flow, HttpClient, KeyRing,
-    Provider, Quirks, StateStore, TokenStore, User,
+    Binding, ClientCredentials, Clock, ConfiguredProvider, ConnectionKey, Connections, Flow, HttpClient,
+    KeyRing, Provider, Quirks, StateStore, SystemClock, TokenStore, User, async_trait,
 };
 use authflow_testkit::LoopbackClient;
 use serde_json::{Value, json};
@@ -57,6 +57,9 @@ pub struct Setup {
     pub server: String,
     pub rotates: Rotates,
     pub lease: Duration,
+    /// However slow the machine is, no lease ends while its holder lives: it is renewed all the time, and the store has long to
+    /// answer.
+    pub is_steady: bool,
     pub user: String,
     pub keys: KeyRing,
 }
@@ -70,6 +73,7 @@ impl Setup {
             "server": self.server,
             "rotates": rotates,
             "lease": lease,
+            "is_steady": self.is_steady,
             "user": self.user,
             "keys": self.keys.to_text().expose(),
         })
@@ -85,6 +89,7 @@ impl Setup {
             server: text("server"),
             rotates: Rotates::ALL[usize::try_from(number("rotates")).unwrap()],
             lease: Duration::from_millis(number("lease")),
+            is_steady: value["is_steady"].as_bool().unwrap(),
             user: text("user"),
             keys: KeyRing::parse(&text("keys")).unwrap(),
         }
@@ -128,12 +133,35 @@ impl Setup {
         let credentials = ClientCredentials::public(CLIENT.0).redirect_uri(CLIENT.1);
         let manager = ConfiguredProvider::from_provider(provider, credentials, states).unwrap();
         let flow = Flow::builder(manager).http_client(http).build().unwrap();
-        Connections::builder()
-            .flow(flow)
-            .token_store(tokens)
-            .keys(self.keys.clone())
-            .lease(self.lease)
-            .build()
-            .unwrap()
+        let builder =
+            Connections::builder().flow(flow).token_store(tokens).keys(self.keys.clone()).lease(self.lease);
+        let builder = if self.is_steady {
+            builder.clock(Arc::new(Steady { lease: self.lease })).store_timeout(self.lease).wait(self.lease)
+        } else {
+            builder
+        };
+        builder.build().unwrap()
+    }
+}
+
+/// The system's clock, but for the time between two renewals of a lease: that is short.
+#[derive(Debug)]
+struct Steady {
+    lease: Duration,
+}
+
+#[async_trait]
+impl Clock for Steady {
+    fn now(&self) -> SystemTime {
+        SystemClock::new().now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        SystemClock::new().monotonic()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        let is_renewal = duration == self.lease / 3;
+        SystemClock::new().sleep(if is_renewal { Duration::from_millis(50) } else { duration }).await;
     }
 }

@@ -12,7 +12,7 @@ use authflow_testkit::{
     AuthorizationServer, BadExpiresIn, Consent, Endpoint, Entry, Fault, LoopbackClient, Outcome, ScriptedUser,
 };
 
-use crate::process::Process;
+use crate::process::{Process, in_time};
 use crate::rig::Rig;
 use crate::setup::{Rotates, Setup};
 
@@ -42,6 +42,7 @@ impl World {
             server: server.base_url().to_owned(),
             rotates,
             lease: LEASE,
+            is_steady: false,
             user,
             keys: KeyRing::generate().unwrap(),
         };
@@ -105,6 +106,27 @@ impl World {
         ScriptedUser::new().approve(url).await.unwrap()
     }
 
+    /// Lets a process come to a point of what it is told to do, and kills it there. In the middle of an answer of `endpoint` the
+    /// provider has done its part.
+    pub async fn kill_at(&self, mut process: Process, point: &str, line: &str, endpoint: Endpoint) {
+        let stall = match point {
+            "in headers" => Some(Fault::StallHeaders),
+            "in body" => Some(Fault::StallBody),
+            _ => None,
+        };
+        match stall {
+            Some(stall) => {
+                self.server.fault_next(endpoint, stall.clone());
+                process.tell(line).await;
+                let ledger = self.server.ledger();
+                let is_done = |entry: &Entry| entry.endpoint() == endpoint && entry.fault() == Some(&stall);
+                in_time("the provider is asked", ledger.wait_for(is_done)).await;
+            }
+            None => process.ask_until(point, line).await,
+        }
+        process.kill().await;
+    }
+
     pub async fn record(&self) -> Option<Record> {
         self.rig.stores().0.load(&self.key()).await.unwrap().into_record()
     }
@@ -165,6 +187,15 @@ impl World {
         assert_eq!(self.counter().await, counter + 1, "{case}");
     }
 
+    /// Whatever was before, the user connects again, in a process that lives, and that is good.
+    pub async fn check_connects_again(&self, mut process: Process, case: &str) {
+        let newest = self.connect_in(&mut process).await;
+        let answer = process.ask("token").await;
+        assert_eq!(answer, format!("ok {newest}"), "{case}");
+        self.rig.give_back(process);
+        self.check_healthy(&answer, case).await;
+    }
+
     /// Only the user can help; nothing more is sent; and the user can help (I5, I7).
     pub async fn check_lost(&self, answer: &str, kind: &str, case: &str) {
         assert_eq!(answer, format!("{kind}: reconnect"), "{case}");
@@ -178,7 +209,7 @@ impl World {
     }
 }
 
-pub fn is_refresh(entry: &Entry) -> bool {
+fn is_refresh(entry: &Entry) -> bool {
     entry.form_value("grant_type") == Some("refresh_token")
 }
 

@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+// No input makes a library panic: tests may, so that this stands here and not in the workspace's lints.
+#![warn(clippy::indexing_slicing, clippy::panic, clippy::string_slice, clippy::unreachable)]
 
 mod args;
 mod browser;
@@ -26,8 +28,6 @@ mod tokens;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
 
@@ -40,7 +40,7 @@ pub mod fuzzing {
 /// Runs the program with the arguments and streams of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are results; a stream that is closed has no reader to tell.

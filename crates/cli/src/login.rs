@@ -11,7 +11,7 @@ use crate::browser::{self, Opened};
 use crate::callback::{Callbacks, Event};
 use crate::failure::Failure;
 use crate::keeper::{Ending, Made};
-use crate::kept::{For, Kept, Profile, check_name};
+use crate::kept::{For, Kept, Profile, check_name, quoted};
 use crate::listener::{Judge as _, Limits, Listener, Serving, Verdict, place};
 use crate::logout;
 use crate::output;
@@ -90,6 +90,8 @@ struct Asked {
     registration: Registration,
     /// What it is kept under; `None` to keep nothing.
     name: Option<Name>,
+    /// Where that was looked up.
+    kept: Option<Kept>,
     redirect_uri: Option<String>,
     scopes: Vec<String>,
     parameters: Vec<(String, String)>,
@@ -108,17 +110,26 @@ impl Asked {
         let provider = &args.provider;
         let again = args.name.as_ref().filter(|_| *provider == ProviderArgs::default());
         if let Some(name) = again {
-            let profile = Kept::open(&args.store, For::Use).await?.profile(name).await?;
+            let kept = Kept::open(&args.store, For::Use).await?;
+            let profile = kept.profile(name).await?;
             let or = |given: &Vec<String>, kept| if given.is_empty() { kept } else { given.clone() };
             let parameters =
                 if args.parameters.is_empty() { profile.parameters } else { args.parameters.clone() };
             return Ok(Self {
                 registration: profile.registration,
                 name: Some(Name::Given(profile.name)),
+                kept: Some(kept),
                 redirect_uri: profile.redirect_uri,
                 scopes: or(&args.scopes, profile.scopes),
                 parameters,
             });
+        }
+        if let (Some(name), false) = (&args.name, provider.names_one()) {
+            return Err(Failure::usage(format!(
+                "which provider? The options that you gave are about one, so name it too. Without them, `authflow login \
+                 --name {}` connects again with what is kept",
+                printable(&quoted(name))
+            )));
         }
         let registration = Registration::of(provider, Purpose::Login)?;
         let name = match &args.name {
@@ -132,6 +143,7 @@ impl Asked {
         Ok(Self {
             registration,
             name,
+            kept: None,
             redirect_uri: provider.redirect_uri.clone(),
             scopes: args.scopes.clone(),
             parameters: args.parameters.clone(),
@@ -150,7 +162,10 @@ struct Keeping {
 impl Keeping {
     /// Opens the store before the user is sent anywhere: what is wrong with it is told at once.
     async fn open(args: &LoginArgs, asked: &Asked, name: &Name) -> Result<Self, Failure> {
-        let kept = Kept::open(&args.store, For::Login).await?;
+        let kept = match &asked.kept {
+            Some(kept) => kept.clone(),
+            None => Kept::open(&args.store, For::Login).await?,
+        };
         let (Name::Given(first) | Name::Proposed(first)) = name;
         let mut name_now = first.clone();
         for number in 2..=MOST_NAMES {

@@ -10,29 +10,38 @@ use crate::terminal::{note, printable, result};
 
 pub(crate) async fn run(args: &LogoutArgs) -> Result<(), Failure> {
     let kept = Kept::open(&args.store, For::Use).await?;
+    let known = kept.all_names().await?;
+    let mut failed = 0;
     let names = match &args.name {
         Some(name) => {
-            if !kept.names().await?.contains(name) {
+            if !known.names.contains(name) {
                 // It says which names there are.
-                kept.profile(name).await?;
+                match kept.profile(name).await {
+                    Ok(_) => {}
+                    Err(failure) if args.forget && failure.is_unreadable() => {}
+                    Err(failure) => return Err(advised(&kept, name, failure)),
+                }
             }
             vec![name.clone()]
         }
-        None => kept.names().await?,
+        None => {
+            known.tell_damaged();
+            failed += known.damaged;
+            known.names
+        }
     };
-    if names.is_empty() {
+    if names.is_empty() && failed == 0 {
         note("Nothing is kept, so there is nothing to end.");
     }
-    let mut failed = 0;
     for name in &names {
         let ended = if args.forget { forget(&kept, name).await } else { end(&kept, name).await };
         match ended {
             Ok(true) => {}
             Ok(false) => failed += 1,
-            Err(failure) if names.len() == 1 => return Err(failure),
+            Err(failure) if args.name.is_some() => return Err(advised(&kept, name, failure)),
             Err(failure) => {
                 note(format_args!("{}:", printable(name)));
-                failure.tell();
+                advised(&kept, name, failure).tell();
                 failed += 1;
             }
         }
@@ -46,17 +55,31 @@ pub(crate) async fn run(args: &LogoutArgs) -> Result<(), Failure> {
     }
 }
 
+/// What a logout failed with; where something cannot be read, it says first how to be rid of it.
+fn advised(kept: &Kept, name: &str, failure: Failure) -> Failure {
+    if failure.is_unreadable() {
+        note(format_args!(
+            "Without asking the provider it can be forgotten: {} --forget",
+            printable(&kept.command("logout", name))
+        ));
+    }
+    failure
+}
+
 async fn forget(kept: &Kept, name: &str) -> Result<bool, Failure> {
-    let count = kept.forget_connections(name).await?;
+    let gone = kept.forget_connections(name).await?;
     kept.forget(name).await?;
     let name = printable(name);
-    if count > 0 {
+    if gone.count > 0 {
         result(format_args!(
             "{name}: the provider was not asked; tokens that are out stay in force until they end"
         ))?;
     }
     result(format_args!("{name}: forgotten"))?;
-    Ok(true)
+    if gone.left > 0 {
+        result(format_args!("{name}: {} of its connections stay in the store: they are damaged", gone.left))?;
+    }
+    Ok(gone.left == 0)
 }
 
 /// Whether each step did what it should.

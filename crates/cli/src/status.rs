@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::args::StatusArgs;
 use crate::failure::Failure;
-use crate::kept::{For, Kept, Names};
+use crate::kept::{For, Kept};
 use crate::output::{ascii, epoch_seconds, rough};
 use crate::terminal::{note, printable, result, shortened};
 
@@ -25,12 +25,12 @@ pub(crate) async fn run(args: &StatusArgs) -> Result<(), Failure> {
     let mut rows = Vec::new();
     let incomplete = || Failure::local("not all that is kept can be read; nothing of it was changed");
     let mut unreadable = None;
-    let Names { names, damaged } = kept.all_names().await?;
-    if damaged > 0 {
-        note(format_args!("{damaged} of what is kept cannot be read, not even the name."));
+    let known = kept.all_names().await?;
+    known.tell_damaged();
+    if known.damaged > 0 {
         unreadable = Some(incomplete());
     }
-    for name in names {
+    for name in known.names {
         match row(&kept, &name).await {
             Ok(row) => rows.push(row),
             Err(failure) => {
@@ -46,7 +46,7 @@ pub(crate) async fn run(args: &StatusArgs) -> Result<(), Failure> {
         let connections: Vec<Value> = rows.iter().map(Row::json).collect();
         result(ascii(&json!({ "connections": connections }).to_string()))?;
     } else {
-        if rows.is_empty() {
+        if rows.is_empty() && unreadable.is_none() {
             note("Nothing is kept. `authflow login` connects to a provider, and keeps the connection.");
         }
         for line in table(&rows, now) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use authflow::{Clock as _, Swept, SystemClock};
 
 use crate::args::SweepArgs;
+use crate::drain;
 use crate::failure::Failure;
 use crate::kept::{For, Kept};
 use crate::progress::telling;
@@ -22,6 +23,8 @@ pub(crate) async fn run(args: &SweepArgs) -> Result<(), Failure> {
     let clock = SystemClock::new();
     loop {
         let swept = once(args).await;
+        // What a round has opened ends with it.
+        drain::drain().await;
         let Some(every) = args.every else { return swept };
         match swept {
             Err(usage @ Failure::Usage(_)) => return Err(usage),
@@ -37,8 +40,10 @@ async fn once(args: &SweepArgs) -> Result<(), Failure> {
     // The store is opened anew each time, so that one that was down is no reason to end.
     let kept = Kept::open(&args.store, For::Use).await?;
     let mut round = Round::default();
-    let names = kept.names().await?;
-    for name in &names {
+    let known = kept.all_names().await?;
+    known.tell_damaged();
+    round.swept.failed += known.damaged;
+    for name in &known.names {
         if let Err(failure) = telling("Refreshing what is due.", sweep(&kept, name, &mut round)).await {
             note(format_args!("{}:", printable(name)));
             failure.tell();
@@ -51,7 +56,7 @@ async fn once(args: &SweepArgs) -> Result<(), Failure> {
     }
     result(format_args!(
         "{} kept, {seen} due: {done} refreshed, {need_reconnect} to be connected again by their users, {failed} failed",
-        names.len()
+        known.names.len()
     ))?;
     if failed > 0 {
         return Err(Failure::local(

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::provider::{Purpose, Registration};
 use crate::states::States;
 use crate::terminal::{note, result};
-use crate::{input, output};
+use crate::{drain, input, output};
 
 fn flow(args: &ProviderArgs) -> Result<Flow, Failure> {
     let manager = Registration::of(args, Purpose::Tokens)?
@@ -20,8 +20,8 @@ fn flow(args: &ProviderArgs) -> Result<Flow, Failure> {
 pub(crate) async fn refresh(args: &TokenArgs) -> Result<(), Failure> {
     let flow = flow(&args.provider)?;
     let tokens = input::tokens(flow.clock().now()).await?;
-    let refreshed = flow.refresh(&tokens).await?;
-    result(output::json(&refreshed))
+    // The refresh token may be used up by it, and what it is replaced by is nowhere but in the answer.
+    drain::uninterrupted(async move { result(output::json(&flow.refresh(&tokens).await?)) }).await
 }
 
 pub(crate) async fn revoke(args: &TokenArgs) -> Result<(), Failure> {

@@ -5,8 +5,9 @@
 
 mod support;
 
+use authflow_test_servers::{Kind, Server};
 use authflow_testkit::{AuthorizationServer, Outcome};
-use support::{Ended, MariaDb, PATIENCE, Postgres, Redis, Store, home, kept_expired};
+use support::{Ended, PATIENCE, Store, home, kept_expired};
 use tokio::time::timeout;
 
 /// I1: the refresh token is used once, and all get what came of it. The server revokes everything where it is used twice.
@@ -28,6 +29,11 @@ async fn one_token_request(store: &Store) {
     assert!(tokens.iter().all(|token| *token == newest), "{tokens:?}");
 }
 
+async fn one_token_request_on(kind: Kind) {
+    let database = Server::start(kind);
+    one_token_request(&Store::at(&database.url())).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f2_sixty_four_processes_with_files() {
     one_token_request(&Store::files()).await;
@@ -43,18 +49,15 @@ async fn f2_sixty_four_processes_with_sqlite() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f2_sixty_four_processes_with_redis() {
-    let redis = Redis::start();
-    one_token_request(&Store::at(&redis.url())).await;
+    one_token_request_on(Kind::Redis).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f2_sixty_four_processes_with_postgres() {
-    let postgres = Postgres::start();
-    one_token_request(&Store::at(&postgres.url())).await;
+    one_token_request_on(Kind::Postgres).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f2_sixty_four_processes_with_mariadb() {
-    let mariadb = MariaDb::start();
-    one_token_request(&Store::at(&mariadb.url())).await;
+    one_token_request_on(Kind::MariaDb).await;
 }

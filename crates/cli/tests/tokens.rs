@@ -4,8 +4,11 @@
 
 mod support;
 
-use authflow_testkit::{AuthorizationServer, Endpoint, Outcome};
-use support::{arguments, logged_in, provider, run, run_with};
+use std::time::Duration;
+
+use authflow_testkit::{AuthorizationServer, Endpoint, Fault, Outcome};
+use support::{PATIENCE, Running, arguments, logged_in, provider, run, run_with};
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn refresh_prints_the_new_tokens() {
@@ -27,6 +30,26 @@ async fn refresh_prints_the_new_tokens() {
     assert_eq!(reused.code, Some(1), "{reused:?}");
     assert!(reused.stderr.contains("kind: InvalidGrant"), "{}", reused.stderr);
     assert!(reused.stdout.is_empty());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn x1_ctrl_c_in_the_middle_of_a_refresh_prints_what_the_provider_answers() {
+    let server = AuthorizationServer::builder().start().await.unwrap();
+    let before = logged_in(&server).await;
+    let provider = provider(&server, server.public_client());
+    server.fault_next(Endpoint::Token, Fault::SlowHeaders(Duration::from_millis(1500)));
+    let mut running = Running::start(&arguments("refresh", &provider, &[]));
+    running.type_line(&before).await;
+    drop(running.stdin.take());
+    let seen = server.ledger().wait_for(|entry| entry.outcome() == &Outcome::RefreshUsed);
+    timeout(PATIENCE, seen).await.expect("the refresh is sent");
+    let kill = format!("kill -INT {}", running.child.id().unwrap());
+    assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    let ended = running.end().await;
+    assert!(ended.code == Some(1) && ended.stderr.contains("interrupted"), "{ended:?}");
+    let issued = server.ledger().token_requests().pop().unwrap();
+    assert_eq!(ended.json()["refresh_token"].as_str(), issued.refresh_token());
 }
 
 #[tokio::test]

@@ -172,7 +172,7 @@ is printed.
 
 From the first step on, no refresh that is under way anywhere writes anything. Where the provider cannot be asked, the \
 connection is forgotten all the same, and the command fails: end it on the provider's own pages then. --forget does not ask \
-the provider, and forgets also what cannot be read because its keys are lost.";
+the provider, and forgets also what cannot be read because its keys are lost or it is damaged.";
 
 pub(super) const LOGOUT_EXAMPLES: &str = "\
 Examples:

@@ -5,6 +5,7 @@ mod kept;
 
 use std::ffi::OsString;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::help::{
@@ -210,6 +211,25 @@ impl ClientAuth {
     }
 }
 
+impl Cli {
+    /// Reads the arguments of this process. The error quotes no value that was refused: it may be a secret in the wrong place,
+    /// and what is written to stderr may be kept in a log.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        Self::read_from(std::env::args_os())
+    }
+
+    fn read_from(
+        arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        Self::try_parse_from(arguments).map_err(|mut error| {
+            if error.kind() == ErrorKind::ValueValidation {
+                error.insert(ContextKind::InvalidValue, ContextValue::String("****".to_owned()));
+            }
+            error
+        })
+    }
+}
+
 fn parameter(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
@@ -238,6 +258,30 @@ mod tests {
             }
         }
         assert!(Cli::try_parse_from(["authflow", "login", "--client-secret", "x"]).is_err());
+    }
+
+    #[test]
+    fn h1_a_value_that_is_refused_is_not_quoted() {
+        const SECRET: &str = "planted-2YotnFZFEjr1zCsicMWpAA";
+        let (bearer, user) =
+            (format!("Authorization: Bearer {SECRET}"), format!("https://me:{SECRET}@api.example/"));
+        for arguments in [
+            &["login", "--param", SECRET][..],
+            &["request", "work", "GET", "https://api.example/", "--header", &bearer],
+            &["request", "work", "GET", "https://api.example/", "--header", SECRET],
+            &["request", "work", "GET", &user],
+            &["request", "work", "a b", SECRET],
+            &["request", "work", "GET", SECRET],
+            &["sweep", "--every", SECRET],
+            &["login", &format!("--client-secret={SECRET}")],
+            &["login", "--client-secret", SECRET],
+        ] {
+            let error = Cli::read_from([&["authflow"], arguments].concat()).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(!error.to_string().contains(SECRET), "{error}");
+        }
+        let error = Cli::read_from(["authflow", "request", "a", "GET", "/path"]).unwrap_err().to_string();
+        assert!(error.contains("<URL>") && error.contains("write it whole"), "{error}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use authflow::{
-    Clock as _, Connections, ConnectionsBuilder, Error, ErrorKind, Incarnation, Keys, Loaded,
+    Clock as _, ConnectionKey, Connections, ConnectionsBuilder, Error, ErrorKind, Incarnation, Keys, Loaded,
     MemoryTokenStore, Page, Remove, StoreError, StoreErrorKind, SystemClock, TokenStore, User, Write,
 };
 
@@ -34,12 +34,14 @@ use crate::args::StoreArgs;
 use crate::drain;
 use crate::failure::Failure;
 use crate::states::States;
-use crate::terminal::printable;
+use crate::terminal::{note, printable};
 
 /// How long a call of the store may take.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 /// For how long it is remembered that a profile was removed: nothing goes on that could write it again.
 const TOMBSTONE: Duration = Duration::from_secs(60);
+/// The same of a connection, which a refresh may be under way for.
+const CONNECTION_TOMBSTONE: Duration = Duration::from_secs(3600);
 /// How many profiles are asked for at once.
 const PAGE: usize = 100;
 
@@ -52,11 +54,36 @@ pub(crate) enum For {
     Use,
 }
 
+/// What came of forgetting the connections of a name.
+#[derive(Debug)]
+pub(crate) struct Forgotten {
+    /// How many were removed.
+    pub(crate) count: usize,
+    /// How many could not be, for they are damaged so far that their keys cannot be read.
+    pub(crate) left: usize,
+}
+
 /// What a store lists.
 #[derive(Debug)]
 pub(crate) struct Names {
     pub(crate) names: Vec<String>,
+    /// How many records are damaged so far that not even their names can be read.
     pub(crate) damaged: usize,
+}
+
+impl Names {
+    /// Tells of those that are damaged, if there are any.
+    pub(crate) fn tell_damaged(&self) {
+        match self.damaged {
+            0 => {}
+            1 => note(
+                "One of the names that something is kept under cannot be read: what the store has is damaged.",
+            ),
+            several => note(format_args!(
+                "{several} of the names that something is kept under cannot be read: what the store has is damaged."
+            )),
+        }
+    }
 }
 
 /// The store, and the keys to what is in it.
@@ -123,7 +150,7 @@ impl Kept {
         Ok(self.all_names().await?.names)
     }
 
-    /// The names, and how many records are damaged so far that not even their names can be read.
+    /// The names, and how many there are beside them.
     pub(crate) async fn all_names(&self) -> Result<Names, Failure> {
         let user = profile::user();
         let (mut names, mut damaged) = (Vec::new(), 0);
@@ -145,11 +172,7 @@ impl Kept {
     pub(crate) async fn find(&self, name: &str) -> Result<Option<Profile>, Failure> {
         let key = profile::key(name);
         let Some(record) = self.ask(self.store.load(&key)).await?.into_record() else { return Ok(None) };
-        if record.key != key {
-            return Err(
-                damaged("the store answered with another record than the one that was asked for").into()
-            );
-        }
+        // Another record than the one that was asked for would not open: the seal is bound to the name.
         let incarnation = record.version.incarnation();
         let opened =
             self.keys()?.open(&profile::context(name, incarnation), record.sealed.as_bytes()).await?;
@@ -204,20 +227,34 @@ impl Kept {
         self.ask(self.store.remove(&profile::key(name), Remove::new(TOMBSTONE))).await.map(drop)
     }
 
-    /// Removes the connections of this name without a word to the provider. Returns how many there were.
-    pub(crate) async fn forget_connections(&self, name: &str) -> Result<usize, Failure> {
+    /// Removes the connections of this name without a word to the provider.
+    pub(crate) async fn forget_connections(&self, name: &str) -> Result<Forgotten, Failure> {
         let user = profile::owner(name);
+        let page = Page::first(PAGE);
+        let mut found = self.ask(self.store.list_by_user(&user, &page)).await?;
         let mut count = 0;
-        loop {
-            let found = self.ask(self.store.list_by_user(&user, &Page::first(PAGE))).await?;
-            if found.records.is_empty() {
-                return Ok(count);
-            }
+        // What is damaged is not listed with its key: that of the profile, or of a connection without an account, is tried.
+        if found.unreadable > 0 {
+            let key = match self.find(name).await {
+                Ok(Some(profile)) => profile.key(),
+                _ => ConnectionKey::new(&user, name),
+            };
+            self.forget_connection(&key).await?;
+            count += 1;
+            found = self.ask(self.store.list_by_user(&user, &page)).await?;
+        }
+        while !found.records.is_empty() {
             for record in found.records {
-                self.ask(self.store.remove(&record.key, Remove::new(Duration::from_secs(3600)))).await?;
+                self.forget_connection(&record.key).await?;
                 count += 1;
             }
+            found = self.ask(self.store.list_by_user(&user, &page)).await?;
         }
+        Ok(Forgotten { count, left: found.unreadable })
+    }
+
+    async fn forget_connection(&self, key: &ConnectionKey) -> Result<(), Failure> {
+        self.ask(self.store.remove(key, Remove::new(CONNECTION_TOMBSTONE))).await.map(drop)
     }
 
     /// [`Connections`] with the one provider of this profile.
@@ -268,17 +305,12 @@ impl Kept {
 fn of_store(error: StoreError) -> Error {
     let (kind, message) = match error.kind() {
         StoreErrorKind::Corrupt => {
-            return damaged("the store holds something that cannot be read; it is left as it is")
-                .with_source(error);
+            (ErrorKind::StoreCorrupt, "the store holds something that cannot be read; it is left as it is")
         }
         StoreErrorKind::Conflict => (ErrorKind::StoreConflict, "the store holds another value already"),
         _ => (ErrorKind::StoreUnavailable, "the store does not answer; the same command may work later"),
     };
     Error::new(kind, message).with_source(error)
-}
-
-fn damaged(message: &'static str) -> Error {
-    Error::new(ErrorKind::StoreCorrupt, message)
 }
 
 /// As one word of a POSIX shell.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use authflow::TokenStore;
 use authflow_file::FileTokenStore;
 use authflow_redis::{ConnectError as RedisError, RedisConfig, RedisTokenStore};
-use authflow_sqlx::{ConnectError, SqlDatabase, SqlTokenStore};
+use authflow_sqlx::{ConnectError, MigrateError, SqlDatabase, SqlTokenStore};
 
 use super::home::Home;
 use super::quoted;
@@ -96,8 +96,17 @@ pub(super) async fn open_store(url: &str) -> Result<Arc<dyn TokenStore>, Failure
             let database = telling(CONNECTING, connect)
                 .await
                 .map_err(|error| unusable(&error, matches!(error, ConnectError::Refused(_))))?;
-            telling(CONNECTING, database.migrate()).await.map_err(|error| unusable(&error, true))?;
-            Ok(Arc::new(SqlTokenStore::new(&database)))
+            let is_down = |error: &MigrateError| matches!(error, MigrateError::Database(_));
+            telling(CONNECTING, database.migrate())
+                .await
+                .map_err(|error| unusable(&error, is_down(&error)))?;
+            let store = SqlTokenStore::new(&database);
+            if !store.is_durable() {
+                return Err(Failure::usage(
+                    "a database in memory ends with the command, and what is kept in it too; name a file: sqlite:PATH",
+                ));
+            }
+            Ok(Arc::new(store))
         }
         _ => Err(Failure::usage(
             "the store's URL begins with none of redis://, rediss://, postgres://, mysql:// and sqlite:",
@@ -131,7 +140,7 @@ fn unusable(error: &dyn std::error::Error, is_down: bool) -> Failure {
     let text = format!("the store cannot be used: {}", chain(error));
     if is_down {
         Failure::local(format!(
-            "{text}\n  what to do: try again when it is back; nothing was sent, and nothing is lost"
+            "{text}\n  what to do: see that it runs and that its URL is right, then try again; nothing was sent, and nothing is lost"
         ))
     } else {
         Failure::usage(text)

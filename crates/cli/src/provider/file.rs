@@ -32,13 +32,48 @@ pub(super) fn read(path: &Path) -> Result<ProviderDefinition, Failure> {
     let definition: Result<ProviderDefinition, String> = if is_json {
         serde_json::from_str(&text).map_err(|error| error.to_string())
     } else {
-        toml::from_str(&text).map_err(|error| error.to_string())
+        toml::from_str(&text).map_err(|error| in_toml(&error, &text))
     };
     definition.map_err(|error| {
         let format = if is_json { "JSON" } else { "TOML" };
         Failure::usage(format!(
-            "the file {shown} does not describe a provider ({format}):\n{}\n`authflow login --help` has one to start from",
+            "the file {shown} does not describe a provider ({format}):\n{}\n`authflow login --help` has one to start from. A \
+             client secret has no place in it: see --client-secret-env",
             error.trim_end()
         ))
     })
+}
+
+/// What is wrong and where, without the line itself, as for JSON: who looks for the place of a client secret writes it here.
+fn in_toml(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let place = before.map(|before| {
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        format!(" at line {} column {}", before.matches('\n').count() + 1, line.chars().count() + 1)
+    });
+    format!("{}{}", error.message(), place.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::read;
+
+    #[test]
+    fn h1_what_is_wrong_with_a_file_is_told_without_what_is_in_it() {
+        const SECRET: &str = "planted-2YotnFZFEjr1zCsicMWpAA";
+        for (ending, text, place) in [
+            (".toml", format!("id = \"a\"\nclient_secret = \"{SECRET}\"\n"), "`client_secret`"),
+            (".toml", format!("id = \"a\"\nclient_secret = \"{SECRET}\n"), "line 2 column"),
+            (".toml", format!("\u{e9} = 1\n[x]\n\u{e9}{SECRET}"), "line 3 column 32"),
+            (".json", format!("{{\"id\":\"a\",\n\"client_secret\":\"{SECRET}\"}}"), "line 2 column"),
+        ] {
+            let mut file = tempfile::Builder::new().suffix(ending).tempfile().unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            let failure = format!("{:?}", read(file.path()).unwrap_err());
+            assert!(!failure.contains(SECRET), "{failure}");
+            assert!(failure.contains(place) && failure.contains("--client-secret-env"), "{failure}");
+        }
+    }
 }

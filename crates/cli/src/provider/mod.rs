@@ -267,6 +267,11 @@ impl Which {
 }
 
 impl ProviderArgs {
+    /// Whether a provider is named, in one way or the other.
+    pub(crate) fn names_one(&self) -> bool {
+        self.provider.is_some() || self.endpoint_option().is_some()
+    }
+
     /// The first option that gives an endpoint.
     fn endpoint_option(&self) -> Option<&'static str> {
         match self {

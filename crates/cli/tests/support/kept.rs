@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use authflow_testkit::{AuthorizationServer, BadExpiresIn, Endpoint, Fault, ScriptedUser};
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 use tokio::process::Command;
 
 use super::{Ended, Running, arguments, command, deliver, finish, provider};
@@ -64,21 +64,40 @@ pub(crate) async fn login(store: &Store, arguments: &[&str]) -> Ended {
     running.end().await
 }
 
-/// Keeps a connection with the server's public client under the name `work`.
-pub(crate) async fn kept(server: &AuthorizationServer, store: &Store) {
-    kept_with(server, store, &[]).await;
+/// Keeps a connection with the server's public client under the name `work`. Returns what the program said.
+pub(crate) async fn kept(server: &AuthorizationServer, store: &Store) -> Ended {
+    kept_as(server, store, "work").await
 }
 
-/// The same with further options.
-pub(crate) async fn kept_with(server: &AuthorizationServer, store: &Store, more: &[&str]) {
+/// The same under another name.
+pub(crate) async fn kept_as(server: &AuthorizationServer, store: &Store, name: &str) -> Ended {
+    kept_with(server, store, &["--name", name]).await
+}
+
+/// The same with these options.
+pub(crate) async fn kept_with(server: &AuthorizationServer, store: &Store, more: &[&str]) -> Ended {
     let provider = provider(server, server.public_client());
-    let more = [&["--no-browser", "--name", "work"], more].concat();
+    let more = [&["--no-browser"], more].concat();
     let ended = login(store, &arguments("login", &provider, &more)).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
+    ended
 }
 
-/// The same with an access token that is over when it comes.
+/// A connection `work` with an access token that is over when it comes.
 pub(crate) async fn kept_expired(server: &AuthorizationServer, store: &Store) {
     server.fault_next(Endpoint::Token, Fault::BadExpiresIn(BadExpiresIn::Zero));
     kept(server, store).await;
+}
+
+/// A file that describes the server, with these fields of its token response.
+pub(crate) fn described(server: &AuthorizationServer, id: &str, fields: &str) -> NamedTempFile {
+    let (authorize, token) = (server.authorization_endpoint(), server.token_endpoint());
+    let revoke = server.revocation_endpoint();
+    let text = format!(
+        "id = \"{id}\"\n[endpoints]\nauthorization_endpoint = \"{authorize}\"\ntoken_endpoint = \"{token}\"\n\
+         revocation_endpoint = \"{revoke}\"\n[quirks.token_response.fields]\n{fields}\n"
+    );
+    let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    file
 }

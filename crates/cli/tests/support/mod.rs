@@ -3,8 +3,6 @@
 #![allow(unused_imports, reason = "each test uses a part")]
 
 mod kept;
-#[cfg(unix)]
-mod servers;
 
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -14,9 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::process::{Child, ChildStderr, ChildStdin, Command};
 use tokio::time::timeout;
 
-pub(crate) use self::kept::{Store, home, kept, kept_expired, kept_with, login};
-#[cfg(unix)]
-pub(crate) use self::servers::{MariaDb, Postgres, Redis};
+pub(crate) use self::kept::{Store, described, home, kept, kept_as, kept_expired, kept_with, login};
 
 /// Nothing here takes so long; a program that hangs fails its test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
