@@ -111,6 +111,7 @@ pub(crate) const STEPS: &[Step] = &[
         needs: &[
             Tool::Redis,
             Tool::Postgres,
+            Tool::PgBouncer,
             Tool::MariaDb,
             Tool::Strace,
             Tool::SecretService,

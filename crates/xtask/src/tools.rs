@@ -13,6 +13,7 @@ pub(crate) enum Tool {
     Clippy,
     Redis,
     Postgres,
+    PgBouncer,
     MariaDb,
     Strace,
     SecretService,
@@ -48,6 +49,7 @@ impl Tool {
             Self::Clippy => "clippy",
             Self::Redis => "redis-server",
             Self::Postgres => "postgresql",
+            Self::PgBouncer => "pgbouncer",
             Self::MariaDb => "mariadb-server",
             Self::Strace => "strace",
             Self::SecretService => "gnome-keyring",
@@ -64,6 +66,7 @@ impl Tool {
         match self {
             Self::Redis => Some("redis-server"),
             Self::Postgres => Some("postgresql"),
+            Self::PgBouncer => Some("pgbouncer"),
             Self::MariaDb => Some("mariadb"),
             _ => None,
         }
@@ -79,7 +82,9 @@ impl Tool {
             Self::CargoDeny => &["cargo", "deny", "--version"],
             Self::CargoMutants => &["cargo", "mutants", "--version"],
             Self::CargoFuzz => &["cargo", "fuzz", "--version"],
-            Self::Postgres | Self::MariaDb | Self::SecretService | Self::InteropServers => return None,
+            Self::Postgres | Self::PgBouncer | Self::MariaDb | Self::SecretService | Self::InteropServers => {
+                return None;
+            }
         })
     }
 
@@ -93,6 +98,9 @@ impl Tool {
                 words_succeed(workspace, &["postgres", "--version"]) || has_postgres_of_debian()
             }
             // No user but root has this folder on the path.
+            Self::PgBouncer => ["pgbouncer", "/usr/sbin/pgbouncer"]
+                .iter()
+                .any(|program| words_succeed(workspace, &[program, "--version"])),
             Self::MariaDb => ["mariadbd", "/usr/sbin/mariadbd"]
                 .iter()
                 .any(|program| words_succeed(workspace, &[program, "--no-defaults", "--version"])),
@@ -109,6 +117,7 @@ impl Tool {
             Self::Clippy => Source::Rustup("clippy"),
             Self::Redis => Source::Apt(&["redis-server"]),
             Self::Postgres => Source::Apt(&["postgresql"]),
+            Self::PgBouncer => Source::Apt(&["pgbouncer"]),
             Self::MariaDb => Source::Apt(&["mariadb-server"]),
             Self::Strace => Source::Apt(&["strace"]),
             Self::SecretService => Source::Apt(&["dbus-daemon", "gnome-keyring"]),

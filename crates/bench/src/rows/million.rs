@@ -170,7 +170,11 @@ fn measure_on(kind: Kind, settings: &Settings) -> Vec<Line> {
 fn line(kind: Kind, work: &str, large: &Filled, few: &Series, many: &Series) -> Line {
     let ratio = Spread::ratio(many, few);
     Line {
-        work: format!("{}, {work}: wall time among {} and among {FEW}", kind.name(), large.count),
+        work: format!(
+            "{}, {work}: wall time among {} and among {FEW}, all in the server's memory",
+            kind.name(),
+            large.count
+        ),
         floor: format!("{} among {FEW}", median_time(few)),
         oauth2: "by hand".to_owned(),
         authflow: median_time(many),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use authflow_core::{PendingFlow, StateContext, StateKey, StateStore};
 use authflow_redis::{RedisConfig, RedisStateStore};
+use authflow_test_servers::{Kind, Server};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
@@ -16,7 +17,7 @@ use super::{keep, runtime};
 use crate::arguments::Settings;
 use crate::measure::{Series, Spread, cpu, take_turns, wall};
 use crate::registration::STATE_TTL;
-use crate::stores::redis::Server;
+use crate::stores::IN_MEMORY;
 use crate::table::{Line, median_time};
 
 const TIMES: u32 = 25_600;
@@ -34,7 +35,7 @@ struct Contenders {
 
 impl Contenders {
     fn new() -> Self {
-        let server = Server::start();
+        let server = Server::start_with(Kind::Redis, IN_MEMORY);
         let runtime = runtime();
         let (floor, authflow) = runtime.block_on(async {
             let config = RedisConfig::server(&server.url()).unwrap();
@@ -85,6 +86,19 @@ fn prepare<K, P>(times: u32, key: impl Fn() -> K, pending: impl Fn() -> P) -> Ve
     (0..AT_ONCE).map(|_| (0..times / AT_ONCE).map(|_| (key(), pending())).collect()).collect()
 }
 
+/// How many commands the server has carried out by its own count, but for this question.
+fn commands_of(server: &Server) -> u64 {
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut connection).unwrap();
+    let calls = |line: &str| -> Option<u64> {
+        let (command, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+        let is_ours = !command.starts_with("client") && !matches!(command, "info" | "hello" | "select");
+        is_ours.then(|| rest.split(',').next().unwrap_or_default().parse().unwrap())
+    };
+    stats.lines().filter_map(calls).sum()
+}
+
 /// CPU time for each flow; the wall time goes to `walls`.
 fn timed(times: u32, walls: &RefCell<Series>, work: impl FnOnce()) -> f64 {
     let mut used = 0.0;
@@ -108,9 +122,9 @@ pub(crate) fn measure(settings: &Settings) -> Vec<Line> {
             },
             &mut || {
                 let flows = prepare(times, random_key, || authflow_pending.clone());
-                let before = contenders.server.commands();
+                let before = commands_of(&contenders.server);
                 let used = timed(times, &authflow_walls, || contenders.by_authflow(flows));
-                let each = (contenders.server.commands() - before) as f64 / f64::from(times);
+                let each = (commands_of(&contenders.server) - before) as f64 / f64::from(times);
                 commands.borrow_mut().push(each);
                 used
             },

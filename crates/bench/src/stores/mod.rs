@@ -1,14 +1,12 @@
 //! Token stores on servers and in directories of their own.
 
-mod postgres;
-pub(crate) mod redis;
-
 use std::sync::Arc;
 
 use authflow_core::TokenStore;
 use authflow_file::FileTokenStore;
 use authflow_redis::{RedisConfig, RedisTokenStore};
 use authflow_sqlx::{SqlDatabase, SqlTokenStore};
+use authflow_test_servers::{self as servers, Server};
 
 /// Where connections can be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,22 +28,29 @@ impl Kind {
     }
 }
 
+/// What waits for a disk would be measured, and nothing else.
+pub(crate) const IN_MEMORY: &[&str] = &["--appendonly", "no"];
+/// And what a million connections fill, with their indexes, fits into the server's memory, as it does in Redis.
+const ROOMY: &[&str] = &["-c", "max_wal_size=8GB", "-c", "shared_buffers=2GB"];
+
+fn start(kind: servers::Kind, arguments: &[&str]) -> Result<Server, String> {
+    if kind.is_installed() { Ok(Server::start_with(kind, arguments)) } else { Err(kind.missing()) }
+}
+
 /// A place for connections, gone with this value.
 pub(crate) enum Place {
-    Redis(redis::Server),
-    Postgres(postgres::Server),
+    Redis(Server),
+    Postgres(Server),
     Sqlite(tempfile::TempDir),
     File(tempfile::TempDir),
 }
 
 impl Place {
     /// Starts what is needed; the error says what has to be installed.
-    pub(crate) fn start(kind: Kind) -> Result<Self, &'static str> {
+    pub(crate) fn start(kind: Kind) -> Result<Self, String> {
         Ok(match kind {
-            Kind::Redis if redis::Server::is_installed() => Self::Redis(redis::Server::start()),
-            Kind::Redis => return Err(redis::MISSING),
-            Kind::Postgres if postgres::Server::is_installed() => Self::Postgres(postgres::Server::start()),
-            Kind::Postgres => return Err(postgres::MISSING),
+            Kind::Redis => Self::Redis(start(servers::Kind::Redis, IN_MEMORY)?),
+            Kind::Postgres => Self::Postgres(start(servers::Kind::Postgres, ROOMY)?),
             Kind::Sqlite => Self::Sqlite(tempfile::tempdir().unwrap()),
             Kind::File => Self::File(tempfile::tempdir().unwrap()),
         })

@@ -126,7 +126,7 @@ mod tests {
             "lock",
             "new",
             "due",
-            &name[1..],
+            name.split_at(1).1,
             &format!("{name}0"),
             &name.to_uppercase(),
             &name.replace('-', "_"),

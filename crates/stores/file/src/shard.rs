@@ -206,12 +206,15 @@ impl Locked {
 
     /// Enters a name in an index.
     fn enter(&self, index: &str, name: &str) -> Result<(), FileStoreError> {
-        let index = self.dir.make_child(index)?;
+        let index = &self.dir.make_child(index)?;
+        let failed = |doing| move |error| FileStoreError::io(doing, index.path(name), error);
         match index.create_new(name) {
-            Ok(_) => index.sync().map_err(|error| FileStoreError::io(Doing::Sync, index.path(name), error)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(FileStoreError::io(Doing::Make, index.path(name), error)),
+            Ok(_) => {}
+            // Whoever entered it may have ended before it was on the disk.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(failed(Doing::Make)(error)),
         }
+        index.sync().map_err(failed(Doing::Sync))
     }
 
     /// Strikes a name from an index. If it stays it is named in vain, and struck when that is found out.

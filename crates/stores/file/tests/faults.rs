@@ -1,4 +1,4 @@
-//! Disks that are full, files that are damaged, locks that are held.
+//! Disks that are full, writers that were killed, locks that are held.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
@@ -15,49 +15,11 @@ use std::time::{Duration, SystemTime};
 
 use authflow_core::{
     ConnectionKey, Expected, Incarnation, LeaseHolder, LeaseOutcome, LeaseRequest, Loaded, Page, Remove,
-    RemoveOutcome, SaveOutcome, SealedBytes, StoreError, StoreErrorKind, TokenStore as _, User, Version,
-    Write,
+    SaveOutcome, TokenStore as _, User,
 };
 use authflow_file::FileTokenStore;
-use authflow_testkit::conformance::token_store::check_error;
 use process::Process;
-
-const LONG: Duration = Duration::from_secs(600);
-const SEALED: &[u8] = b"planted-sealed-bytes";
-
-fn key(account: &str) -> ConnectionKey {
-    ConnectionKey::new(&User::new("planted-tenant", "planted-user"), "p").with_account(account)
-}
-
-fn write(bytes: &[u8]) -> Write {
-    Write::new(SealedBytes::new(bytes.to_vec()))
-}
-
-async fn connect(store: &FileTokenStore, key: &ConnectionKey) -> Version {
-    store.put(key, Incarnation::random().unwrap(), write(SEALED)).await.unwrap()
-}
-
-fn lease() -> LeaseRequest {
-    LeaseRequest::new(LeaseHolder::random().unwrap(), LONG)
-}
-
-/// That nothing was done, and what the source says.
-fn unavailable<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
-    failed(result, StoreErrorKind::Unavailable)
-}
-
-fn failed<T: std::fmt::Debug>(result: Result<T, StoreError>, kind: StoreErrorKind) -> String {
-    let error = result.unwrap_err();
-    assert_eq!(error.kind(), kind, "{error:?}");
-    check_error(&error, &key("planted-account"), SEALED).unwrap();
-    let mut words = String::new();
-    let mut source = std::error::Error::source(&error);
-    while let Some(error) = source {
-        words.push_str(&format!("{error}\n"));
-        source = error.source();
-    }
-    words
-}
+use support::records::{LONG, SEALED, connect, key, lease, unavailable, write};
 
 fn names(path: &Path) -> Vec<String> {
     let mut names: Vec<_> =
@@ -268,119 +230,6 @@ async fn x10_what_a_killed_writer_left_is_gone_with_the_next_write() {
         assert!(matches!(store.lease(&key, request).await.unwrap(), LeaseOutcome::Leased { .. }));
         assert!(!shard.join("new").exists());
     }
-}
-
-/// Torn anywhere, and with anything behind it.
-#[tokio::test]
-async fn x10_a_torn_record_is_corrupt_and_stays() {
-    let directory = support::directory();
-    let store = FileTokenStore::open(directory.path()).await.unwrap();
-    let key = key("planted-account");
-    connect(&store, &key).await;
-    store.lease(&key, lease()).await.unwrap();
-    let path = support::record_path(directory.path(), &key);
-    let whole = fs::read(&path).unwrap();
-    let longer = [&whole[..], b"\0"].concat();
-    for torn in (0..whole.len()).map(|length| &whole[..length]).chain([&longer[..]]) {
-        fs::write(&path, torn).unwrap();
-        corrupt_and_stays(&store, &key, &path, torn).await;
-    }
-    fs::write(&path, &whole).unwrap();
-    assert!(matches!(store.load(&key).await.unwrap(), Loaded::Found(_)));
-}
-
-/// One bit in each byte, another one each time.
-#[tokio::test]
-async fn x20_a_flipped_bit_is_corrupt_and_stays() {
-    let directory = support::directory();
-    let store = FileTokenStore::open(directory.path()).await.unwrap();
-    let (key, gone) = (key("planted-account"), key("gone"));
-    connect(&store, &key).await;
-    let mark =
-        authflow_core::RefreshMark::new(LeaseHolder::from_bytes([1; 16]), [2; 32], SystemTime::UNIX_EPOCH);
-    store.lease(&key, lease().mark(mark)).await.unwrap();
-    connect(&store, &gone).await;
-    store.remove(&gone, Remove::new(LONG)).await.unwrap();
-    for key in [key, gone] {
-        let path = support::record_path(directory.path(), &key);
-        let whole = fs::read(&path).unwrap();
-        for at in 0..whole.len() {
-            let mut flipped = whole.clone();
-            flipped[at] ^= 1 << (at % 8);
-            fs::write(&path, &flipped).unwrap();
-            corrupt_and_stays(&store, &key, &path, &flipped).await;
-        }
-        fs::write(&path, &whole).unwrap();
-        assert!(!matches!(store.load(&key).await.unwrap(), Loaded::Absent));
-    }
-}
-
-async fn corrupt_and_stays(store: &FileTokenStore, key: &ConnectionKey, path: &Path, bytes: &[u8]) {
-    failed(store.load(key).await, StoreErrorKind::Corrupt);
-    failed(store.lease(key, lease()).await, StoreErrorKind::Corrupt);
-    assert_eq!(fs::read(path).unwrap(), bytes);
-}
-
-/// F14: a newer release wrote it; that is said, and it stays.
-#[tokio::test]
-async fn f14_a_record_of_a_newer_format_says_so() {
-    let directory = support::directory();
-    let store = FileTokenStore::open(directory.path()).await.unwrap();
-    let key = key("planted-account");
-    connect(&store, &key).await;
-    let path = support::record_path(directory.path(), &key);
-    let mut newer = fs::read(&path).unwrap();
-    assert_eq!(
-        (&newer[..8], newer[8]),
-        (&b"authflow"[..], 1),
-        "the format that is read since the first release"
-    );
-    newer[8] = 2;
-    fs::write(&path, &newer).unwrap();
-    assert!(failed(store.load(&key).await, StoreErrorKind::Corrupt).contains("in the format 2"));
-    corrupt_and_stays(&store, &key, &path, &newer).await;
-}
-
-/// X20: a whole record in the place of another one.
-#[tokio::test]
-async fn x20_swapped_files_are_corrupt() {
-    let directory = support::directory();
-    let store = FileTokenStore::open(directory.path()).await.unwrap();
-    let (one, two) = (key("one"), key("two"));
-    connect(&store, &one).await;
-    connect(&store, &two).await;
-    let paths = [&one, &two].map(|key| support::record_path(directory.path(), key));
-    let files = paths.each_ref().map(|path| fs::read(path).unwrap());
-    fs::write(&paths[0], &files[1]).unwrap();
-    fs::write(&paths[1], &files[0]).unwrap();
-    for (key, at) in [(&one, 0), (&two, 1)] {
-        let words = failed(store.load(key).await, StoreErrorKind::Corrupt);
-        assert!(words.contains("the record of another connection"), "{words}");
-        corrupt_and_stays(&store, key, &paths[at], &files[1 - at]).await;
-    }
-    let listed = store.list_by_user(one.user(), &Page::first(9)).await.unwrap();
-    assert_eq!((listed.records.len(), listed.unreadable), (0, 2));
-    assert!(store.walk(one.shard(), &Page::first(9)).await.unwrap().keys.is_empty());
-}
-
-/// What stands before the sealed bytes is whole: the tombstone follows its version and outlives its lease, and the same connect
-/// is still refused.
-#[tokio::test]
-async fn x20_what_can_be_read_of_a_damaged_record_counts() {
-    let directory = support::directory();
-    let store = FileTokenStore::open(directory.path()).await.unwrap();
-    let key = key("planted-account");
-    let version = connect(&store, &key).await;
-    store.lease(&key, lease()).await.unwrap();
-    let path = support::record_path(directory.path(), &key);
-    let mut damaged = fs::read(&path).unwrap();
-    *damaged.last_mut().unwrap() ^= 1;
-    fs::write(&path, &damaged).unwrap();
-    failed(store.put(&key, *version.incarnation(), write(SEALED)).await, StoreErrorKind::Conflict);
-    let removed = store.remove(&key, Remove::new(Duration::ZERO)).await.unwrap();
-    let RemoveOutcome::Removed { record: None, tombstone } = removed else { panic!("{removed:?}") };
-    assert_eq!(tombstone, version.next());
-    assert!(matches!(store.load(&key).await.unwrap(), Loaded::Tombstone(_)), "it outlives the lease");
 }
 
 /// F28: nothing goes by its age. A record whose access token ended long ago is there, until it is removed.

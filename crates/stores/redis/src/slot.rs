@@ -14,21 +14,23 @@ pub(crate) fn slot(key: &[u8]) -> u16 {
 
 /// CRC16-CCITT as XMODEM has it.
 fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0, |crc, byte| (crc << 8) ^ TABLE[usize::from((crc >> 8) as u8 ^ byte)])
+    // The table has an entry for each byte.
+    let entry = |at: u8| TABLE.get(usize::from(at)).copied().unwrap_or_default();
+    bytes.iter().fold(0, |crc, byte| (crc << 8) ^ entry((crc >> 8) as u8 ^ byte))
 }
 
 static TABLE: [u16; 256] = {
     let mut table = [0; 256];
-    let mut at = 0;
-    while at < 256 {
-        let mut crc = (at as u16) << 8;
+    let (mut at, mut rest): (u16, &mut [u16]) = (0, &mut table);
+    while let Some((entry, after)) = rest.split_first_mut() {
+        let mut crc = at << 8;
         let mut bit = 0;
         while bit < 8 {
             crc = if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 };
             bit += 1;
         }
-        table[at] = crc;
-        at += 1;
+        *entry = crc;
+        (at, rest) = (at + 1, after);
     }
     table
 };

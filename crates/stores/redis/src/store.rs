@@ -130,15 +130,16 @@ struct Key {
 impl Key {
     fn new(prefix: &str, key: &[u8; 32]) -> Self {
         let mut bytes = [0; MAX_PREFIX + 32];
+        let mut len = 0;
         // `RedisConfig::check` keeps the prefix short enough.
-        let prefix = prefix.as_bytes();
-        let len = prefix.len().min(MAX_PREFIX);
-        bytes[..len].copy_from_slice(&prefix[..len]);
-        bytes[len..len + 32].copy_from_slice(key);
-        Self { bytes, len: len + 32 }
+        for (to, from) in bytes.iter_mut().zip(prefix.bytes().take(MAX_PREFIX).chain(*key)) {
+            *to = from;
+            len += 1;
+        }
+        Self { bytes, len }
     }
 
     fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        self.bytes.get(..self.len).unwrap_or_default()
     }
 }

@@ -80,7 +80,7 @@ async fn x4_a_master_is_killed_between_begin_and_finish() {
     let store = cluster.connect().await;
     put(&store, "s").await.unwrap();
     let holder = cluster.holder().await;
-    cluster.until_copied().await;
+    cluster.until_copied(1).await;
 
     cluster.0[holder].sigkill();
     // Whatever is asked of another node lets the closed connection be noticed.
@@ -112,7 +112,7 @@ async fn x6_a_master_falls_silent_between_begin_and_finish() {
     let store = RedisStateStore::connect(config).await.unwrap();
     put(&store, "s").await.unwrap();
     let holder = cluster.holder().await;
-    cluster.until_copied().await;
+    cluster.until_copied(1).await;
 
     cluster.0[holder].stop();
     assert_eq!(kind(take(&store, "s").await), StoreErrorKind::OutcomeUnknown, "it was sent");

@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use authflow_core::{PendingFlow, StateContext, StateKey, StateStore, StoreError, async_trait};
@@ -20,18 +20,8 @@ struct Kept {
     _server: Arc<Server>,
 }
 
-/// The server that all tests share while one of them runs.
-static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
-
 async fn kept() -> Kept {
-    let server = {
-        let mut shared = SHARED.lock().unwrap();
-        shared.upgrade().unwrap_or_else(|| {
-            let server = Arc::new(Server::start(&[]));
-            *shared = Arc::downgrade(&server);
-            server
-        })
-    };
+    let server = Server::shared();
     let store = RedisStateStore::connect(RedisConfig::server(&server.url()).unwrap()).await.unwrap();
     Kept { store, _server: server }
 }

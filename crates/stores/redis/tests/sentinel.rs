@@ -29,16 +29,7 @@ async fn the_master_is_found_and_a_failover_followed() {
     assert_eq!(watched.master.calls("set").await, 2, "the probe and the flow");
     until_replicated(&watched).await;
 
-    until("the sentinel agrees to a failover", || async {
-        let failover = redis::cmd("SENTINEL").arg("FAILOVER").arg("mymaster").to_owned();
-        failover.exec_async(&mut watched.sentinel.admin().await).await.is_ok()
-    })
-    .await;
-    until("the old master is a replica", || async {
-        let info: String = watched.master.ask(&["INFO", "replication"]).await;
-        info.contains("role:slave")
-    })
-    .await;
+    watched.fail_over().await;
     until("the new master is used", || async {
         match take(&store, "s").await {
             Ok(found) => {

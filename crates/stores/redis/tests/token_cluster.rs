@@ -12,8 +12,10 @@ use authflow_core::{
 };
 use authflow_redis::{RedisConfig, RedisTokenStore};
 use authflow_testkit::conformance::token_store::{self, TokenStoreFixture};
-use support::tokens::{LONG, all_errors, bytes, connect_as, connection, found, redis_key, set_field};
-use support::{Cluster, Server, until};
+use support::tokens::{
+    LONG, all_work, bytes, connect_as, connection, found, redis_key, set_field, taken_over,
+};
+use support::{Cluster, Server};
 
 async fn open(cluster: &Cluster) -> RedisTokenStore {
     RedisTokenStore::connect(RedisConfig::cluster([cluster.0[0].url()]).unwrap()).await.unwrap()
@@ -181,31 +183,11 @@ async fn x4_a_master_is_killed() {
             holder = Some(at);
         }
     }
-    until("the replica has the connection", || async {
-        let mut copies = 0;
-        for node in &cluster.0 {
-            copies += node.ask::<usize>(&["DBSIZE"]).await;
-        }
-        copies == 6
-    })
-    .await;
+    // The connection and two indexes.
+    cluster.until_copied(3).await;
     cluster.0[holder.unwrap()].sigkill();
-    until("the replica has taken over", || async {
-        match found(&store, &key).await {
-            Ok(record) => {
-                assert_eq!(bytes(&record.unwrap()), "one");
-                true
-            }
-            Err(error) => {
-                assert_eq!(error.kind(), StoreErrorKind::Unavailable);
-                false
-            }
-        }
-    })
-    .await;
-    for (operation, error) in all_errors(&store, &key, version).await {
-        assert!(error.is_none(), "{operation} {error:?}");
-    }
+    assert_eq!(bytes(&taken_over(&store, &key).await), "one");
+    all_work(&store, &key, version).await;
     assert!(
         store
             .list_by_user(&User::new("tenant", "another"), &Page::first(1))

@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::Arc;
 
 use authflow_redis::RedisTokenStore;
 use authflow_testkit::conformance::token_store::TokenStoreFixture;
@@ -12,21 +12,9 @@ use authflow_testkit::token_store_conformance;
 use support::Server;
 use support::tokens::{open, redis_key, set_field};
 
-/// The server that all tests share while one of them runs.
-static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
-
-fn shared() -> Arc<Server> {
-    let mut shared = SHARED.lock().unwrap();
-    shared.upgrade().unwrap_or_else(|| {
-        let server = Arc::new(Server::start(&[]));
-        *shared = Arc::downgrade(&server);
-        server
-    })
-}
-
 /// Two clients of the server, which runs as long as the fixture is there.
 async fn fixture() -> TokenStoreFixture<RedisTokenStore> {
-    let server = shared();
+    let server = Server::shared();
     TokenStoreFixture::new(open(&server).await).also(open(&server).await).damage(move |key| {
         let server = Arc::clone(&server);
         async move {

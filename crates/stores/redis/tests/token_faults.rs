@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use authflow_core::{
-    ConnectionKey, Expected, LeaseOutcome, LeaseRequest, Loaded, Page, Release, Remove, RemoveOutcome, Renew,
-    SaveOutcome, Shard, StoreErrorKind, Tenure, TokenStore as _,
+    ConnectionKey, Expected, Incarnation, LeaseOutcome, LeaseRequest, Loaded, Page, Release, Remove,
+    RemoveOutcome, Renew, SaveOutcome, Shard, StoreError, StoreErrorKind, Tenure, TokenStore as _, Version,
 };
 use authflow_redis::{RedisConfig, RedisTokenStore};
 use support::tokens::{
@@ -154,8 +154,27 @@ async fn x7_f18_a_replica_is_not_read() {
         let error = error.unwrap_or_else(|| panic!("{operation} is answered"));
         assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{operation}");
     }
-    let error = store.load(&key).await.unwrap_err();
-    assert!(error.source().unwrap().to_string().contains("replica"), "{error:?}");
+    // Nor is what an older copy says, where that is the answer and nothing is to be written.
+    let (stranger, other) = (holder(), Version::first(Incarnation::random().unwrap()));
+    let expected = Expected::version(other);
+    let asked = [
+        ("lease", store.lease(&key, LeaseRequest::new(stranger, LONG).if_version(other)).await.map(|_| ())),
+        ("renew", store.renew(&key, &stranger, Renew::new(LONG)).await.map(|_| ())),
+        ("release", store.release(&key, &stranger, Release::new()).await.map(|_| ())),
+        ("save", store.save_if_version(&key, &expected, sealed("two")).await.map(|_| ())),
+        ("remove", store.remove(&key, Remove::new(LONG).if_version(other)).await.map(|_| ())),
+        ("put", store.put(&key, *version.incarnation(), sealed("two")).await.map(|_| ())),
+        ("load", store.load(&key).await.map(|_| ())),
+    ];
+    let told = |result: &Result<(), StoreError>| match result {
+        Err(error) => {
+            error.kind() == StoreErrorKind::Unavailable
+                && error.source().is_some_and(|source| source.to_string().contains("replica"))
+        }
+        Ok(()) => false,
+    };
+    let answered: Vec<_> = asked.iter().filter(|(_, result)| !told(result)).collect();
+    assert!(answered.is_empty(), "{answered:?}");
     let () = server.ask(&["REPLICAOF", "NO", "ONE"]).await;
     connect_as(&store, &key, "two").await.unwrap();
 }
@@ -253,6 +272,30 @@ async fn x7_a_full_server_refuses_new_connections_and_keeps_the_others() {
     assert!(matches!(store.load(&key).await.unwrap(), Loaded::Tombstone(_)));
     let () = server.ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
     connect_as(&store, &new, "new").await.expect("typed, retryable, and over");
+}
+
+/// A master that has too few replicas has the newest copy all the same: it is read, and takes nothing.
+#[tokio::test]
+async fn x7_a_master_that_takes_no_writes_is_read() {
+    let server = Server::start(&[]);
+    let store = open(&server).await;
+    let key = connection("user");
+    let version = connect_as(&store, &key, "one").await.unwrap();
+    let () = server.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await;
+    for (operation, error) in all_errors(&store, &key, version).await {
+        match error {
+            None => assert!(only_reads(operation), "{operation}"),
+            Some(error) => {
+                assert!(!only_reads(operation), "{operation} {error:?}");
+                assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{operation}");
+                let source = error.source().unwrap().to_string();
+                assert!(source.contains("too few replicas"), "{operation} {source}");
+            }
+        }
+    }
+    open(&server).await;
+    let record = found(&store, &key).await.unwrap().unwrap();
+    assert_eq!((bytes(&record), record.version, record.lease), ("one", version, None));
 }
 
 /// The password was changed, and the connection is gone.

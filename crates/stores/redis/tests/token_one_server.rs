@@ -210,12 +210,18 @@ async fn a_page_has_a_bound_of_its_own() {
     let server = Server::start(&[]);
     let store = open(&server).await;
     let key = |n: usize| connection("user").with_account(n.to_string());
-    for n in 0..250 {
+    for n in 0..1100 {
         connect_as(&store, &key(n), "sealed").await.unwrap();
     }
-    let first = store.list_by_user(key(0).user(), &Page::first(usize::MAX)).await.unwrap();
+    let (all, shard) = (Page::first(usize::MAX), key(0).shard());
+    let first = store.list_by_user(key(0).user(), &all).await.unwrap();
     assert_eq!((first.records.len(), first.next.is_some()), (100, true));
-    assert_eq!(all_of_user(&store, key(0).user()).await, (0..250).map(key).collect());
+    for first in
+        [store.walk(shard, &all).await.unwrap(), store.due_before(shard, due(1), &all).await.unwrap()]
+    {
+        assert_eq!((first.keys.len(), first.next.is_some()), (1000, true));
+    }
+    assert_eq!(all_of_user(&store, key(0).user()).await, (0..1100).map(key).collect());
 }
 
 /// Those that are due at the same time come in an order that does not depend on what is there, so that a page goes on behind

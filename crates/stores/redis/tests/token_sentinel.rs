@@ -6,10 +6,12 @@ mod support;
 
 use std::sync::Arc;
 
-use authflow_core::{LeaseOutcome, LeaseRequest, StoreErrorKind, TokenStore};
+use authflow_core::{LeaseOutcome, LeaseRequest, TokenStore};
 use authflow_redis::{RedisConfig, RedisTokenStore};
 use authflow_testkit::conformance::token_store::{self, TokenStoreFixture};
-use support::tokens::{LONG, all_errors, bytes, connect_as, connection, found, holder, redis_key, set_field};
+use support::tokens::{
+    LONG, all_work, bytes, connect_as, connection, holder, redis_key, set_field, taken_over,
+};
 use support::{Watched, until};
 
 async fn open(watched: &Watched) -> RedisTokenStore {
@@ -59,21 +61,8 @@ async fn x4_the_master_is_killed_and_the_lease_lives_on() {
     })
     .await;
     watched.master.sigkill();
-    until("the replica has taken over", || async {
-        match found(&store, &key).await {
-            Ok(record) => {
-                let record = record.unwrap();
-                assert_eq!(bytes(&record), "one");
-                assert_eq!(record.lease.unwrap().holder, owner);
-                true
-            }
-            Err(error) => {
-                assert_eq!(error.kind(), StoreErrorKind::Unavailable, "who reads did nothing");
-                false
-            }
-        }
-    })
-    .await;
+    let record = taken_over(&store, &key).await;
+    assert_eq!((bytes(&record), record.lease.unwrap().holder), ("one", owner));
     let refused = store.lease(&key, LeaseRequest::new(holder(), LONG)).await.unwrap();
     assert!(matches!(refused, LeaseOutcome::Held { lease, .. } if lease.holder == owner), "{refused:?}");
 }
@@ -90,32 +79,9 @@ async fn x7_a_demoted_master_is_left_at_once() {
         watched.replica.ask::<usize>(&["DBSIZE"]).await == 3
     })
     .await;
-    until("the sentinel agrees to a failover", || async {
-        let failover = redis::cmd("SENTINEL").arg("FAILOVER").arg("mymaster").to_owned();
-        failover.exec_async(&mut watched.sentinel.admin().await).await.is_ok()
-    })
-    .await;
-    until("the old master is a replica", || async {
-        let info: String = watched.master.ask(&["INFO", "replication"]).await;
-        info.contains("role:slave")
-    })
-    .await;
-    until("the new master is used", || async {
-        match found(&store, &key).await {
-            Ok(record) => {
-                assert_eq!(bytes(&record.unwrap()), "one");
-                true
-            }
-            Err(error) => {
-                assert_eq!(error.kind(), StoreErrorKind::Unavailable);
-                false
-            }
-        }
-    })
-    .await;
-    for (operation, error) in all_errors(&store, &key, version).await {
-        assert!(error.is_none(), "{operation} {error:?}");
-    }
+    watched.fail_over().await;
+    assert_eq!(bytes(&taken_over(&store, &key).await), "one");
+    all_work(&store, &key, version).await;
     let info: String = watched.replica.ask(&["INFO", "replication"]).await;
     assert!(info.contains("role:master"), "{info}");
 }

@@ -6,7 +6,7 @@ mod support;
 
 use authflow_core::TokenStore as _;
 use authflow_redis::{ConnectError, RedisConfig, RedisTokenStore};
-use support::tokens::{all_errors, connect_as, connection, found, open};
+use support::tokens::{all_work, connect_as, connection, found, open};
 use support::{Parrot, Server, free_port};
 
 /// As in README.md.
@@ -84,9 +84,7 @@ async fn the_rights_are_those_of_the_readme() {
     let store = connect(config.clone()).await.unwrap();
     let key = connection("user");
     let version = connect_as(&store, &key, "one").await.unwrap();
-    for (operation, error) in all_errors(&store, &key, version).await {
-        assert!(error.is_none(), "{operation} {error:?}");
-    }
+    all_work(&store, &key, version).await;
     store.remove(&key, authflow_core::Remove::new(support::TTL)).await.unwrap();
     assert!(found(&store, &key).await.unwrap().is_none());
     let log: Vec<redis::Value> = server.ask(&["ACL", "LOG"]).await;

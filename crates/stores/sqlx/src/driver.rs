@@ -54,6 +54,7 @@ macro_rules! driver {
             use sqlx::{AssertSqlSafe, Database, Error, Row as _};
 
             use super::{Bound, Cell, Row, Value};
+            use crate::schema::Migrations;
             use crate::sql::Column;
 
             pub(crate) type Connection = <$database as Database>::Connection;
@@ -75,8 +76,29 @@ macro_rules! driver {
                 Ok(query(bound)?.execute(connection).await?.rows_affected())
             }
 
+            /// Makes the tables that are missing.
+            pub(crate) async fn migrate(
+                connection: &mut Connection,
+                migrations: &Migrations,
+            ) -> Result<(), Error> {
+                for statement in migrations.first {
+                    run(connection, statement).await?;
+                }
+                let version = Bound { sql: &migrations.version, parameters: &[], named: false };
+                let row = rows(connection, &version).await?.into_iter().next();
+                let found = row.and_then(|mut row| row.integer()).unwrap_or_default();
+                for (version, statements) in migrations.after(found) {
+                    for statement in statements {
+                        run(connection, statement).await?;
+                    }
+                    let parameters = &[("version", Value::Integer(version))];
+                    changed(connection, &Bound { sql: &migrations.insert, parameters, named: false }).await?;
+                }
+                Ok(())
+            }
+
             /// Runs a statement of this crate's own, without parameters.
-            pub(crate) async fn run(connection: &mut Connection, statement: &'static str) -> Result<(), Error> {
+            async fn run(connection: &mut Connection, statement: &'static str) -> Result<(), Error> {
                 sqlx::raw_sql(statement).execute(connection).await.map(|_| ())
             }
 

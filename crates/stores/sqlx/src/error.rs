@@ -233,13 +233,14 @@ fn postgres(code: &str) -> Verdict {
         "57014" => Verdict::Refused(CANCELLED),
         "42501" => Verdict::Refused(RIGHTS),
         "3D000" => Verdict::Refused(NO_DATABASE),
-        "26000" | "42P05" | "08P01" => Verdict::Refused(POOLER),
+        "26000" | "42P05" => Verdict::Refused(POOLER),
         "XX001" | "XX002" => Verdict::Damaged,
         // statement_completion_unknown, and a transaction that the server gave up with its connection.
         "40003" | "25P03" | "25P04" => Verdict::Lost,
         _ if code.starts_with("28") => Verdict::Refused(LOGIN),
-        // A server that shuts down may do so after the commit; 57P01 is what a terminated backend says.
-        _ if code.starts_with("57P") || code.starts_with("08") => Verdict::Lost,
+        // A server that shuts down may do so after the commit; 57P01 is what a terminated backend says. A pooler that lost its
+        // server in the middle speaks of the connection, the protocol (08P01) or its system (58000).
+        _ if ["57P", "08", "58"].iter().any(|class| code.starts_with(class)) => Verdict::Lost,
         _ => Verdict::Refused(""),
     }
 }
@@ -285,5 +286,24 @@ fn sqlite(code: i32, missing: bool) -> Verdict {
         13 => Verdict::Refused(FULL),
         14 => Verdict::Refused("the database file cannot be opened"),
         _ => Verdict::Refused(""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn x8_only_what_says_that_it_was_rolled_back_is_not_done() {
+        // The server ends, or a pooler in between says that it lost it.
+        for code in ["57P01", "57P02", "57P03", "08006", "08P01", "58000", "40003", "25P03"] {
+            assert!(matches!(postgres(code), Verdict::Lost), "{code}");
+        }
+        for code in ["25006", "53100", "55P03", "57014", "26000", "42P05", "22P02"] {
+            assert!(matches!(postgres(code), Verdict::Refused(_)), "{code}");
+        }
+        for code in ["40001", "40P01"] {
+            assert!(matches!(postgres(code), Verdict::InTheWay), "{code}");
+        }
     }
 }

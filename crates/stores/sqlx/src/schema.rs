@@ -1,25 +1,64 @@
 //! The tables, and how they come to be.
 
 use crate::database::{AnyPool, SqlDatabase};
-use crate::driver::{Bound, Parameters, Value};
-use crate::error::{Failure, MigrateError, Stage, failure};
+use crate::error::{Cause, Failure, MigrateError, Stage, failure};
 use crate::sql::{Column, Dialect, Sql};
 
-/// What each version adds to the one before: the first makes version 1. What was released is never edited.
-///
-/// Each statement can be repeated, for MySQL and MariaDB end a transaction with each of them.
-const fn migrations(dialect: Dialect) -> &'static [&'static [&'static str]] {
-    match dialect {
-        #[cfg(feature = "sqlite")]
-        Dialect::Sqlite => &[SQLITE_1],
-        #[cfg(feature = "postgres")]
-        Dialect::Postgres => &[POSTGRES_1],
-        #[cfg(feature = "mysql")]
-        Dialect::MySql => &[MYSQL_1],
+/// How the tables of a database come to be.
+pub(crate) struct Migrations {
+    /// What is said before the version is read.
+    pub(crate) first: &'static [&'static str],
+    /// Reads the version of the tables.
+    pub(crate) version: Sql,
+    /// Writes that the tables have a version.
+    pub(crate) insert: Sql,
+    /// What each version adds to the one before: the first makes version 1. What was released is never edited.
+    ///
+    /// Each statement can be repeated, for MySQL and MariaDB end a transaction with each of them.
+    steps: &'static [&'static [&'static str]],
+}
+
+impl Migrations {
+    fn new(dialect: Dialect) -> Self {
+        let (first, steps): (&[_], &[_]) = match dialect {
+            #[cfg(feature = "sqlite")]
+            Dialect::Sqlite => (&[VERSIONS], &[SQLITE_1]),
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres => (&[VERSIONS, LOCK], &[POSTGRES_1]),
+            #[cfg(feature = "mysql")]
+            Dialect::MySql => (&[VERSIONS], &[MYSQL_1]),
+        };
+        Self {
+            first,
+            version: Sql::new(
+                dialect,
+                "SELECT MAX(version) FROM authflow_schema",
+                &[],
+                &[Column::Integer],
+            ),
+            insert: Sql::new(dialect, "INSERT INTO authflow_schema (version) VALUES (:version)", &[], &[]),
+            steps,
+        }
+    }
+
+    /// The version that this release makes.
+    fn latest(&self) -> i64 {
+        i64::try_from(self.steps.len()).unwrap_or(i64::MAX)
+    }
+
+    /// What tables of the version `found` lack, with the version that it makes of them.
+    pub(crate) fn after(
+        &self,
+        found: i64,
+    ) -> impl Iterator<Item = (i64, &'static [&'static str])> + use<> {
+        (1..).zip(self.steps.iter().copied()).filter(move |(version, _)| *version > found)
     }
 }
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS authflow_schema (version BIGINT NOT NULL PRIMARY KEY)";
+/// It is the transaction's, not the session's: it holds behind a pooler, and ends with the connection.
+#[cfg(feature = "postgres")]
+const LOCK: &str = "LOCK TABLE authflow_schema IN ACCESS EXCLUSIVE MODE";
 
 /// Names and texts are bytes: no collation folds, trims or normalizes them. Shard and id are the whole key, and what a shard
 /// is walked by; lease and mark are in no index, so that most of what is written touches none.
@@ -133,128 +172,62 @@ impl SqlDatabase {
     ///
     /// [`MigrateError`]. Nothing is lost; it can be called again.
     pub async fn migrate(&self) -> Result<(), MigrateError> {
-        let mut attempts = ATTEMPTS;
-        loop {
-            attempts -= 1;
-            match self.migrate_once().await {
-                Ok(found) => return self.check_version(found),
-                // Another process makes the same table in this moment; PostgreSQL says so with an error.
-                Err(Failure::Duplicate(_) | Failure::InTheWay(_)) if attempts > 0 => {
+        let migrations = Migrations::new(self.dialect());
+        let known = migrations.latest();
+        let refused = |cause: Cause| MigrateError::Database(cause.into());
+        let mut in_the_way = Cause::Text("the tables were made, and are not there");
+        for _ in 0..ATTEMPTS {
+            let found = self.version(&migrations).await.map_err(|it| refused(it.into_cause()))?;
+            if found >= known {
+                return if found > known { Err(MigrateError::Newer { found, known }) } else { Ok(()) };
+            }
+            match self.make(&migrations).await {
+                Ok(()) => {}
+                // Another process makes the same in this moment; PostgreSQL and MySQL say so with an error.
+                Err(Failure::Duplicate(cause) | Failure::InTheWay(cause)) => {
+                    in_the_way = cause;
                     tokio::task::yield_now().await;
                 }
-                Err(failure) => return Err(MigrateError::Database(failure.into_cause().into())),
+                Err(failure) => return Err(refused(failure.into_cause())),
             }
+        }
+        Err(refused(in_the_way))
+    }
+
+    /// The version of the tables; zero if there are none.
+    async fn version(&self, migrations: &Migrations) -> Result<i64, Failure> {
+        match self.read(&migrations.version, &[]).await {
+            Ok(rows) => Ok(rows.into_iter().next().and_then(|mut row| row.integer()).unwrap_or_default()),
+            Err(failure) if failure.is_missing_table() => Ok(0),
+            Err(failure) => Err(failure),
         }
     }
 
-    /// The version of the tables afterwards.
-    async fn migrate_once(&self) -> Result<i64, Failure> {
-        let latest = self.latest();
-        let found = match self.version().await {
-            Ok(version) => version,
-            Err(failure) if failure.is_missing_table() => 0,
-            Err(failure) => return Err(failure),
-        };
-        if found >= latest {
-            return Ok(found);
-        }
+    async fn make(&self, migrations: &Migrations) -> Result<(), Failure> {
         match &self.pool {
             #[cfg(feature = "sqlite")]
             AnyPool::Sqlite(pool) => {
-                use crate::driver::sqlite;
                 use sqlx::Connection as _;
                 let mut connection = pool.acquire().await.map_err(not_done)?;
                 // A transaction that only becomes a writer's later fails where it could have waited.
                 let begin = connection.begin_with("BEGIN IMMEDIATE");
                 let mut transaction = self.in_time(Stage::Revocable, begin).await?;
-                sqlite::run(&mut transaction, VERSIONS).await.map_err(not_done)?;
-                let version = self.version_query();
-                let found = read_version(sqlite::rows(&mut transaction, &bound(&version, &[])).await)?;
-                for (version, statements) in self.missing(found) {
-                    for statement in statements {
-                        sqlite::run(&mut transaction, statement).await.map_err(not_done)?;
-                    }
-                    let (sql, values) = (self.insert_query(), [("version", Value::Integer(version))]);
-                    sqlite::changed(&mut transaction, &bound(&sql, &values)).await.map_err(not_done)?;
-                }
-                self.in_time(Stage::Final, transaction.commit()).await?;
+                crate::driver::sqlite::migrate(&mut transaction, migrations).await.map_err(not_done)?;
+                self.in_time(Stage::Final, transaction.commit()).await
             }
             #[cfg(feature = "postgres")]
             AnyPool::Postgres(pool) => {
-                use crate::driver::postgres;
                 let mut transaction = pool.begin().await.map_err(not_done)?;
-                postgres::run(&mut transaction, VERSIONS).await.map_err(not_done)?;
-                // It is the transaction's, not the session's: it holds behind a pooler, and ends with the connection.
-                let lock = "LOCK TABLE authflow_schema IN ACCESS EXCLUSIVE MODE";
-                postgres::run(&mut transaction, lock).await.map_err(not_done)?;
-                let version = self.version_query();
-                let found = read_version(postgres::rows(&mut transaction, &bound(&version, &[])).await)?;
-                for (version, statements) in self.missing(found) {
-                    for statement in statements {
-                        postgres::run(&mut transaction, statement).await.map_err(not_done)?;
-                    }
-                    let (sql, values) = (self.insert_query(), [("version", Value::Integer(version))]);
-                    postgres::changed(&mut transaction, &bound(&sql, &values)).await.map_err(not_done)?;
-                }
-                self.in_time(Stage::Final, transaction.commit()).await?;
+                crate::driver::postgres::migrate(&mut transaction, migrations).await.map_err(not_done)?;
+                self.in_time(Stage::Final, transaction.commit()).await
             }
             #[cfg(feature = "mysql")]
             AnyPool::MySql(pool) => {
-                use crate::driver::mysql;
                 let mut connection = pool.acquire().await.map_err(not_done)?;
-                mysql::run(&mut connection, VERSIONS).await.map_err(not_done)?;
-                for (version, statements) in self.missing(found) {
-                    for statement in statements {
-                        mysql::run(&mut connection, statement).await.map_err(not_done)?;
-                    }
-                    let (sql, values) = (self.insert_query(), [("version", Value::Integer(version))]);
-                    match mysql::changed(&mut connection, &bound(&sql, &values)).await.map_err(not_done) {
-                        // Another process was here, and did the same.
-                        Ok(_) | Err(Failure::Duplicate(_)) => {}
-                        Err(failure) => return Err(failure),
-                    }
-                }
+                crate::driver::mysql::migrate(&mut connection, migrations).await.map_err(not_done)
             }
         }
-        Ok(latest)
     }
-
-    async fn version(&self) -> Result<i64, Failure> {
-        let row = self.read(&self.version_query(), &[]).await?.into_iter().next();
-        Ok(row.and_then(|mut row| row.integer()).unwrap_or_default())
-    }
-
-    fn version_query(&self) -> Sql {
-        Sql::new(self.dialect(), "SELECT MAX(version) FROM authflow_schema", &[], &[Column::Integer])
-    }
-
-    fn insert_query(&self) -> Sql {
-        Sql::new(self.dialect(), "INSERT INTO authflow_schema (version) VALUES (:version)", &[], &[])
-    }
-
-    fn check_version(&self, found: i64) -> Result<(), MigrateError> {
-        let known = self.latest();
-        if found > known { Err(MigrateError::Newer { found, known }) } else { Ok(()) }
-    }
-
-    fn latest(&self) -> i64 {
-        i64::try_from(migrations(self.dialect()).len()).unwrap_or(i64::MAX)
-    }
-
-    fn missing(&self, found: i64) -> impl Iterator<Item = (i64, &'static [&'static str])> + use<> {
-        (1..).zip(migrations(self.dialect()).iter().copied()).filter(move |(version, _)| *version > found)
-    }
-}
-
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-fn read_version(rows: Result<Vec<crate::driver::Row>, sqlx::Error>) -> Result<i64, Failure> {
-    let row = rows.map_err(not_done)?.into_iter().next();
-    Ok(row.and_then(|mut row| row.integer()).unwrap_or_default())
-}
-
-/// Without a name, for what is said once.
-const fn bound<'v>(sql: &'v Sql, parameters: &'v Parameters<'v>) -> Bound<'v> {
-    Bound { sql, parameters, named: false }
 }
 
 /// The tables are made again until they are there: how far it came does not matter.

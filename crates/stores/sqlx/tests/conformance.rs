@@ -4,39 +4,23 @@
 
 mod support;
 
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
-
-use authflow_core::{
-    ConnectionKey, Expected, Incarnation, KeyPage, LeaseHolder, LeaseOutcome, LeaseRequest, Loaded, Page,
-    PendingFlow, RecordPage, Release, Remove, RemoveOutcome, Renew, SaveOutcome, Shard, StateContext,
-    StateKey, StateStore, StoreError, Tenure, TokenStore, User, Version, Write, async_trait,
-};
 use authflow_sqlx::{SqlDatabase, SqlStateStore, SqlTokenStore, sqlx};
 use authflow_testkit::conformance::state_store::StateStoreCapabilities;
 use authflow_testkit::conformance::token_store::TokenStoreFixture;
 use authflow_testkit::{state_store_conformance, token_store_conformance};
-use support::{Kind, Server, database, mysql_pool, postgres_pool, shared};
-use tempfile::TempDir;
+use support::{Kind, Server, database, mysql_pool, postgres_pool};
 
-/// A store that keeps what it needs: its server, or its folder.
-#[derive(Debug)]
-struct Kept<S, K> {
-    store: S,
-    _kept: Arc<K>,
-}
-
-async fn in_a_file() -> TokenStoreFixture<Kept<SqlTokenStore, TempDir>> {
-    let dir = Arc::new(tempfile::tempdir().unwrap());
+async fn in_a_file() -> TokenStoreFixture<SqlTokenStore> {
+    let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("connections.db");
     let one = SqlDatabase::open(&path).await.unwrap();
     one.migrate().await.unwrap();
     // As another process does.
     let other = SqlDatabase::open(&path).await.unwrap();
     let damage = sqlx::SqlitePool::connect_lazy(&format!("sqlite://{}", path.to_str().unwrap())).unwrap();
-    let kept = |database: &SqlDatabase| Kept { store: SqlTokenStore::new(database), _kept: Arc::clone(&dir) };
-    TokenStoreFixture::new(kept(&one)).also(kept(&other)).damage(move |key| {
-        let damage = damage.clone();
+    TokenStoreFixture::new(SqlTokenStore::new(&one)).also(SqlTokenStore::new(&other)).damage(move |key| {
+        // The folder goes with the fixture.
+        let (damage, _kept) = (damage.clone(), &dir);
         async move {
             let sql = "UPDATE authflow_connections SET key_bytes = x'00' WHERE id = ?";
             let id = &key.id().as_bytes()[..];
@@ -52,15 +36,12 @@ async fn in_memory() -> TokenStoreFixture<SqlTokenStore> {
     TokenStoreFixture::new(SqlTokenStore::new(&database))
 }
 
-async fn on_postgres(prepares: bool) -> TokenStoreFixture<Kept<SqlTokenStore, Server>> {
-    let server = shared(Kind::Postgres);
+async fn on_postgres(prepares: bool) -> TokenStoreFixture<SqlTokenStore> {
+    let server = Server::shared(Kind::Postgres);
     let damage = postgres_pool(&server.url());
-    let (one, other) = (database(&server).await, database(&server).await);
-    let kept = |database: SqlDatabase| Kept {
-        store: SqlTokenStore::new(&database.prepared_statements(prepares)),
-        _kept: Arc::clone(&server),
-    };
-    TokenStoreFixture::new(kept(one)).also(kept(other)).damage(move |key| {
+    let [one, other] = [database(&server).await, database(&server).await]
+        .map(|database| SqlTokenStore::new(&database.prepared_statements(prepares)));
+    TokenStoreFixture::new(one).also(other).damage(move |key| {
         let damage = damage.clone();
         async move {
             let sql = "UPDATE authflow_connections SET incarnation = '\\x00' WHERE id = $1";
@@ -71,13 +52,12 @@ async fn on_postgres(prepares: bool) -> TokenStoreFixture<Kept<SqlTokenStore, Se
     })
 }
 
-async fn on_mariadb() -> TokenStoreFixture<Kept<SqlTokenStore, Server>> {
-    let server = shared(Kind::MariaDb);
+async fn on_mariadb() -> TokenStoreFixture<SqlTokenStore> {
+    let server = Server::shared(Kind::MariaDb);
     let damage = mysql_pool(&server.url());
-    let (one, other) = (database(&server).await, database(&server).await);
-    let kept =
-        |database: SqlDatabase| Kept { store: SqlTokenStore::new(&database), _kept: Arc::clone(&server) };
-    TokenStoreFixture::new(kept(one)).also(kept(other)).damage(move |key| {
+    let [one, other] =
+        [database(&server).await, database(&server).await].map(|database| SqlTokenStore::new(&database));
+    TokenStoreFixture::new(one).also(other).damage(move |key| {
         let damage = damage.clone();
         async move {
             let sql = "UPDATE authflow_connections SET counter = -counter - 7 WHERE id = ?";
@@ -110,85 +90,6 @@ state_store_conformance!(
 state_store_conformance!(states_on_postgres, || states_on(Kind::Postgres), capabilities());
 state_store_conformance!(states_on_mariadb, || states_on(Kind::MariaDb), capabilities());
 
-async fn states_on(kind: Kind) -> Kept<SqlStateStore, Server> {
-    let server = shared(kind);
-    Kept { store: SqlStateStore::new(&database(&server).await), _kept: server }
-}
-
-#[async_trait]
-impl<K: std::fmt::Debug + Send + Sync + 'static> StateStore for Kept<SqlStateStore, K> {
-    async fn store_state(
-        &self,
-        cx: &StateContext<'_>,
-        key: &StateKey,
-        flow: PendingFlow,
-        ttl: Duration,
-    ) -> Result<(), StoreError> {
-        self.store.store_state(cx, key, flow, ttl).await
-    }
-
-    async fn check_state(
-        &self,
-        cx: &StateContext<'_>,
-        key: &StateKey,
-    ) -> Result<Option<PendingFlow>, StoreError> {
-        self.store.check_state(cx, key).await
-    }
-}
-
-#[async_trait]
-impl<K: std::fmt::Debug + Send + Sync + 'static> TokenStore for Kept<SqlTokenStore, K> {
-    fn is_durable(&self) -> bool {
-        self.store.is_durable()
-    }
-
-    async fn put(&self, key: &ConnectionKey, it: Incarnation, write: Write) -> Result<Version, StoreError> {
-        self.store.put(key, it, write).await
-    }
-
-    async fn load(&self, key: &ConnectionKey) -> Result<Loaded, StoreError> {
-        self.store.load(key).await
-    }
-
-    async fn lease(&self, key: &ConnectionKey, request: LeaseRequest) -> Result<LeaseOutcome, StoreError> {
-        self.store.lease(key, request).await
-    }
-
-    async fn renew(&self, key: &ConnectionKey, it: &LeaseHolder, renew: Renew) -> Result<Tenure, StoreError> {
-        self.store.renew(key, it, renew).await
-    }
-
-    async fn release(
-        &self,
-        key: &ConnectionKey,
-        holder: &LeaseHolder,
-        release: Release,
-    ) -> Result<Tenure, StoreError> {
-        self.store.release(key, holder, release).await
-    }
-
-    async fn save_if_version(
-        &self,
-        key: &ConnectionKey,
-        expected: &Expected,
-        write: Write,
-    ) -> Result<SaveOutcome, StoreError> {
-        self.store.save_if_version(key, expected, write).await
-    }
-
-    async fn remove(&self, key: &ConnectionKey, remove: Remove) -> Result<RemoveOutcome, StoreError> {
-        self.store.remove(key, remove).await
-    }
-
-    async fn list_by_user(&self, user: &User, page: &Page) -> Result<RecordPage, StoreError> {
-        self.store.list_by_user(user, page).await
-    }
-
-    async fn due_before(&self, shard: Shard, time: SystemTime, page: &Page) -> Result<KeyPage, StoreError> {
-        self.store.due_before(shard, time, page).await
-    }
-
-    async fn walk(&self, shard: Shard, page: &Page) -> Result<KeyPage, StoreError> {
-        self.store.walk(shard, page).await
-    }
+async fn states_on(kind: Kind) -> SqlStateStore {
+    SqlStateStore::new(&database(&Server::shared(kind)).await)
 }

@@ -4,16 +4,18 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use authflow_core::{
-    Expected, LeaseOutcome, LeaseRequest, Remove, Renew, SaveOutcome, StoreErrorKind, Tenure, TokenStore as _,
+    ConnectionKey, Expected, LeaseOutcome, LeaseRequest, Remove, Renew, SaveOutcome, StoreErrorKind, Tenure,
+    TokenStore as _,
 };
 use authflow_sqlx::{ConnectError, MigrateError, SqlDatabase, SqlTokenStore, sqlx};
 use authflow_testkit::conformance::token_store::check_error;
 use support::{
-    Kind, LONG, Proxy, Server, both, database, holder, in_time, incarnation, key, kind, mysql_pool,
-    postgres_pool, record, shared, text, until, write,
+    Kind, LONG, Proxy, Server, both, database, holder, in_time, incarnation, key, kind, one_connection,
+    postgres_pool, record, say, text, until, write,
 };
 
 /// What is in every statement that writes, and in none that reads.
@@ -26,132 +28,136 @@ const WAYS: [(Kind, bool, &str); 3] = [
     (Kind::MariaDb, false, IN_A_WRITE),
 ];
 
-/// One connection, by way of a proxy, to the server.
-fn by_way_of(proxy: &Proxy, server: &Server, prepares: bool) -> SqlDatabase {
-    let url = server.url_by(proxy.port);
-    let timeout = Duration::from_secs(10);
-    let database = match server.kind {
-        Kind::Postgres => {
-            let pool = sqlx::postgres::PgPoolOptions::new().max_connections(1).acquire_timeout(timeout);
-            SqlDatabase::postgres(pool.connect_lazy(&url).unwrap())
+/// A way to speak to a server: over one connection, by way of a proxy.
+struct Way {
+    words: &'static str,
+    _server: Arc<Server>,
+    proxy: Proxy,
+    database: SqlDatabase,
+    store: SqlTokenStore,
+    /// Of nothing that is stored.
+    key: ConnectionKey,
+}
+
+impl Way {
+    async fn new((kind, prepares, words): (Kind, bool, &'static str)) -> Self {
+        let server = Server::shared(kind);
+        database(&server).await;
+        let proxy = Proxy::start(server.port, words).await;
+        let database = one_connection(&server.url_by(proxy.port), Duration::from_secs(10));
+        let database = database.prepared_statements(prepares);
+        let store = SqlTokenStore::new(&database);
+        Self { words, _server: server, proxy, database, store, key: key("user") }
+    }
+
+    async fn all() -> Vec<Self> {
+        let mut all = Vec::new();
+        for way in WAYS {
+            all.push(Self::new(way).await);
         }
-        Kind::MariaDb => {
-            let pool = sqlx::mysql::MySqlPoolOptions::new().max_connections(1).acquire_timeout(timeout);
-            SqlDatabase::mysql(pool.connect_lazy(&url).unwrap())
-        }
-    };
-    database.prepared_statements(prepares)
+        all
+    }
 }
 
 #[tokio::test]
 async fn x8_a_write_whose_answer_is_lost_is_read_back() {
-    let _servers = both();
-    for (kind, prepares, words) in WAYS {
-        let server = shared(kind);
-        database(&server).await;
-        let proxy = Proxy::start(server.port, words).await;
-        let store = SqlTokenStore::new(&by_way_of(&proxy, &server, prepares));
-        let key = key("user");
-        store.load(&key).await.unwrap();
+    for Way { proxy, store, key, .. } in &Way::all().await {
+        store.load(key).await.unwrap();
 
         proxy.lose_an_answer();
-        let put = in_time(store.put(&key, incarnation(), write(b"one"))).await.unwrap();
+        let put = in_time(store.put(key, incarnation(), write(b"one"))).await.unwrap();
         proxy.lose_an_answer();
         let saved =
-            in_time(store.save_if_version(&key, &Expected::version(put), write(b"two"))).await.unwrap();
+            in_time(store.save_if_version(key, &Expected::version(put), write(b"two"))).await.unwrap();
         assert!(matches!(saved, SaveOutcome::Saved(version) if version == put.next()), "{saved:?}");
-        assert_eq!(proxy.lost(), 2, "{server:?}");
-        assert_eq!(record(&store, &key).await.sealed.as_bytes(), b"two");
+        assert_eq!(proxy.lost(), 2, "{store:?}");
+        assert_eq!(record(store, key).await.sealed.as_bytes(), b"two");
     }
 }
 
 #[tokio::test]
 async fn x8_a_lease_whose_answer_is_lost_is_asked_for_again() {
-    let _servers = both();
-    for (server_kind, prepares, words) in WAYS {
-        let server = shared(server_kind);
-        database(&server).await;
-        let proxy = Proxy::start(server.port, words).await;
-        let store = SqlTokenStore::new(&by_way_of(&proxy, &server, prepares));
-        let key = key("user");
-        store.put(&key, incarnation(), write(b"one")).await.unwrap();
+    for Way { words, proxy, store, key, .. } in &Way::all().await {
+        store.put(key, incarnation(), write(b"one")).await.unwrap();
 
         let owner = holder();
         proxy.lose_an_answer();
-        let leased = in_time(store.lease(&key, LeaseRequest::new(owner, LONG))).await;
+        let leased = in_time(store.lease(key, LeaseRequest::new(owner, LONG))).await;
         assert_eq!(kind(leased), StoreErrorKind::OutcomeUnknown);
-        let leased = store.lease(&key, LeaseRequest::new(owner, LONG)).await.unwrap();
+        let leased = store.lease(key, LeaseRequest::new(owner, LONG)).await.unwrap();
         assert!(matches!(leased, LeaseOutcome::Leased { .. }), "{leased:?}");
 
         proxy.lose_an_answer();
-        let renewed = in_time(store.renew(&key, &owner, Renew::new(LONG))).await;
+        let renewed = in_time(store.renew(key, &owner, Renew::new(LONG))).await;
         assert_eq!(kind(renewed), StoreErrorKind::OutcomeUnknown);
-        assert_eq!(store.renew(&key, &owner, Renew::new(LONG)).await.unwrap(), Tenure::Held);
+        assert_eq!(store.renew(key, &owner, Renew::new(LONG)).await.unwrap(), Tenure::Held);
 
         // A removal reads first, which has a commit of its own.
-        proxy.lose_an_answer_after(usize::from(words == "COMMIT"));
-        let removed = in_time(store.remove(&key, Remove::new(LONG))).await;
+        proxy.lose_an_answer_after(usize::from(*words == "COMMIT"));
+        let removed = in_time(store.remove(key, Remove::new(LONG))).await;
         assert_eq!(kind(removed), StoreErrorKind::OutcomeUnknown);
-        assert!(store.load(&key).await.unwrap().into_record().is_none());
+        assert!(store.load(key).await.unwrap().into_record().is_none());
     }
 }
 
 #[tokio::test]
 async fn x8_a_write_that_got_lost_on_its_way_is_not_reported_as_done() {
-    let _servers = both();
-    for (server_kind, prepares, words) in WAYS {
-        let server = shared(server_kind);
-        database(&server).await;
-        let proxy = Proxy::start(server.port, words).await;
-        let store = SqlTokenStore::new(&by_way_of(&proxy, &server, prepares));
-        let key = key("user");
-        let put = store.put(&key, incarnation(), write(b"one")).await.unwrap();
+    for Way { proxy, store, key, .. } in &Way::all().await {
+        let put = store.put(key, incarnation(), write(b"one")).await.unwrap();
 
         proxy.lose_a_question();
-        let saved = in_time(store.save_if_version(&key, &Expected::version(put), write(b"two"))).await;
+        let saved = in_time(store.save_if_version(key, &Expected::version(put), write(b"two"))).await;
         let error = saved.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::OutcomeUnknown);
-        check_error(&error, &key, b"two").unwrap();
-        assert_eq!(record(&store, &key).await.version, put);
-        let saved = store.save_if_version(&key, &Expected::version(put), write(b"two")).await.unwrap();
+        check_error(&error, key, b"two").unwrap();
+        assert_eq!(record(store, key).await.version, put);
+        let saved = store.save_if_version(key, &Expected::version(put), write(b"two")).await.unwrap();
         assert!(matches!(saved, SaveOutcome::Saved(_)), "{saved:?}");
     }
 }
 
 #[tokio::test]
+async fn x8_another_write_under_the_same_version_is_not_taken_for_the_lost_one() {
+    for Way { proxy, store, key, .. } in &Way::all().await {
+        let first = incarnation();
+        let put = store.put(key, first, write(b"one")).await.unwrap();
+        proxy.lose_a_question();
+        let again = in_time(store.put(key, first, write(b"another"))).await;
+        assert_eq!(kind(again), StoreErrorKind::OutcomeUnknown);
+
+        store.save_if_version(key, &Expected::version(put), write(b"two")).await.unwrap();
+        proxy.lose_a_question();
+        let late = in_time(store.save_if_version(key, &Expected::version(put), write(b"late"))).await;
+        assert_eq!(kind(late), StoreErrorKind::OutcomeUnknown);
+        assert_eq!(proxy.lost(), 2, "{store:?}");
+        assert_eq!(record(store, key).await.sealed.as_bytes(), b"two");
+    }
+}
+
+#[tokio::test]
 async fn x8_what_is_lost_before_the_commit_was_not_done() {
-    let [server, _] = both();
-    database(&server).await;
-    let proxy = Proxy::start(server.port, IN_A_WRITE).await;
-    let store = SqlTokenStore::new(&by_way_of(&proxy, &server, false));
-    let key = key("user");
-    let put = store.put(&key, incarnation(), write(b"one")).await.unwrap();
+    let Way { proxy, store, key, .. } = &Way::new((Kind::Postgres, false, IN_A_WRITE)).await;
+    let put = store.put(key, incarnation(), write(b"one")).await.unwrap();
     // The statement is run, and its transaction ends with the connection.
     proxy.lose_an_answer();
-    let saved = in_time(store.save_if_version(&key, &Expected::version(put), write(b"two"))).await;
+    let saved = in_time(store.save_if_version(key, &Expected::version(put), write(b"two"))).await;
     assert_eq!(kind(saved), StoreErrorKind::Unavailable);
     assert_eq!(proxy.lost(), 1);
-    assert_eq!(record(&store, &key).await.version, put);
+    assert_eq!(record(store, key).await.version, put);
 }
 
 #[tokio::test]
 async fn x8_a_server_that_hangs_is_not_waited_for() {
-    let _servers = both();
-    for (server_kind, prepares, words) in WAYS {
-        let server = shared(server_kind);
-        database(&server).await;
-        let proxy = Proxy::start(server.port, words).await;
-        let database = by_way_of(&proxy, &server, prepares);
-        let store = SqlTokenStore::new(&database.clone().answer_timeout(Duration::from_millis(300)));
-        let key = key("user");
-        SqlTokenStore::new(&database).put(&key, incarnation(), write(b"one")).await.unwrap();
+    for Way { proxy, database, store, key, .. } in &Way::all().await {
+        store.put(key, incarnation(), write(b"one")).await.unwrap();
         proxy.hang();
-        let leased = in_time(store.lease(&key, LeaseRequest::new(holder(), LONG))).await;
+        let hurried = SqlTokenStore::new(&database.clone().answer_timeout(Duration::from_millis(300)));
+        let leased = in_time(hurried.lease(key, LeaseRequest::new(holder(), LONG))).await;
         let error = leased.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::OutcomeUnknown);
         assert!(text(&error).contains("in time"), "{}", text(&error));
         // The connection that hangs is not used again.
-        assert!(record(&SqlTokenStore::new(&database), &key).await.lease.is_some());
+        assert!(record(store, key).await.lease.is_some());
     }
 }
 
@@ -192,28 +198,14 @@ async fn x8_a_terminated_backend_did_nothing() {
     }
 }
 
-/// A database that soon gives up to wait for a connection.
-fn impatient(server: &Server) -> SqlDatabase {
-    let timeout = Duration::from_millis(500);
-    match server.kind {
-        Kind::Postgres => {
-            let pool = sqlx::postgres::PgPoolOptions::new().acquire_timeout(timeout);
-            SqlDatabase::postgres(pool.connect_lazy(&server.url()).unwrap())
-        }
-        Kind::MariaDb => {
-            let pool = sqlx::mysql::MySqlPoolOptions::new().acquire_timeout(timeout);
-            SqlDatabase::mysql(pool.connect_lazy(&server.url()).unwrap())
-        }
-    }
-}
-
 #[tokio::test]
 async fn x8_a_killed_server_loses_nothing_that_was_answered() {
     for server_kind in [Kind::Postgres, Kind::MariaDb] {
         let mut server = Server::start(server_kind);
-        let database = impatient(&server);
-        let patient = SqlTokenStore::new(&support::database(&server).await);
-        let store = SqlTokenStore::new(&database);
+        let patient = one_connection(&server.url(), Duration::from_secs(10));
+        patient.migrate().await.unwrap();
+        let patient = SqlTokenStore::new(&patient);
+        let store = SqlTokenStore::new(&one_connection(&server.url(), Duration::from_millis(500)));
         let (key, owner) = (key("user"), holder());
         let put = patient.put(&key, incarnation(), write(b"one")).await.unwrap();
         patient.lease(&key, LeaseRequest::new(owner, LONG)).await.unwrap();
@@ -254,24 +246,21 @@ async fn x8_a_pool_without_a_free_connection_is_unavailable() {
 async fn x8_a_read_only_server_is_read_and_says_so() {
     let _servers = both();
     for server_kind in [Kind::Postgres, Kind::MariaDb] {
-        let server = shared(server_kind);
+        let server = Server::shared(server_kind);
         let writer = SqlTokenStore::new(&database(&server).await);
         let key = key("user");
         let put = writer.put(&key, incarnation(), write(b"one")).await.unwrap();
-        let read_only = match server_kind {
-            Kind::Postgres => {
-                let options: sqlx::postgres::PgConnectOptions = server.url().parse().unwrap();
-                let options = options.options([("default_transaction_read_only", "on")]);
-                SqlDatabase::postgres(sqlx::PgPool::connect_lazy_with(options))
-            }
-            Kind::MariaDb => {
-                let pool = sqlx::mysql::MySqlPoolOptions::new().after_connect(|connection, _| {
-                    Box::pin(async move {
-                        sqlx::query("SET SESSION tx_read_only = 1").execute(connection).await.map(|_| ())
-                    })
-                });
-                SqlDatabase::mysql(pool.connect_lazy(&server.url()).unwrap())
-            }
+        let read_only = if server_kind == Kind::Postgres {
+            let options: sqlx::postgres::PgConnectOptions = server.url().parse().unwrap();
+            let options = options.options([("default_transaction_read_only", "on")]);
+            SqlDatabase::postgres(sqlx::PgPool::connect_lazy_with(options))
+        } else {
+            let pool = sqlx::mysql::MySqlPoolOptions::new().after_connect(|connection, _| {
+                Box::pin(async move {
+                    sqlx::query("SET SESSION tx_read_only = 1").execute(connection).await.map(|_| ())
+                })
+            });
+            SqlDatabase::mysql(pool.connect_lazy(&server.url()).unwrap())
         };
         let store = SqlTokenStore::new(&read_only);
         assert_eq!(record(&store, &key).await.version, put);
@@ -330,25 +319,9 @@ async fn a_pooler_of_transactions_finds_no_named_statement() {
 
 #[tokio::test]
 async fn of_16_migrations_at_once_all_succeed_and_one_makes_the_tables() {
-    let _servers = both();
-    for server_kind in [Kind::Postgres, Kind::MariaDb] {
-        let server = shared(server_kind);
-        let name = format!("fresh_{}", server.port);
-        let url = match server_kind {
-            Kind::Postgres => format!("postgres://authflow@127.0.0.1:{}/{name}", server.port),
-            Kind::MariaDb => format!("mysql://authflow@127.0.0.1:{}/{name}", server.port),
-        };
-        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-        let databases: Vec<_> = match server_kind {
-            Kind::Postgres => {
-                sqlx::raw_sql(create).execute(&postgres_pool(&server.url())).await.unwrap();
-                (0..16).map(|_| SqlDatabase::postgres(postgres_pool(&url))).collect()
-            }
-            Kind::MariaDb => {
-                sqlx::raw_sql(create).execute(&mysql_pool(&server.url())).await.unwrap();
-                (0..16).map(|_| SqlDatabase::mysql(mysql_pool(&url))).collect()
-            }
-        };
+    for server in both() {
+        let url = server.database("fresh");
+        let databases: Vec<_> = (0..16).map(|_| one_connection(&url, Duration::from_secs(60))).collect();
         let error = SqlTokenStore::new(&databases[0]).load(&key("user")).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
         assert!(text(&error).contains("SqlDatabase::migrate"), "{}", text(&error));
@@ -362,15 +335,7 @@ async fn of_16_migrations_at_once_all_succeed_and_one_makes_the_tables() {
         }
         databases[1].migrate().await.unwrap();
         SqlTokenStore::new(&databases[0]).put(&key("user"), incarnation(), write(b"one")).await.unwrap();
-        let newer = "INSERT INTO authflow_schema (version) VALUES (99)";
-        match server_kind {
-            Kind::Postgres => {
-                sqlx::raw_sql(newer).execute(&postgres_pool(&url)).await.unwrap();
-            }
-            Kind::MariaDb => {
-                sqlx::raw_sql(newer).execute(&mysql_pool(&url)).await.unwrap();
-            }
-        }
+        say(&url, "INSERT INTO authflow_schema (version) VALUES (99)").await;
         let refused = databases[0].migrate().await.unwrap_err();
         assert!(matches!(refused, MigrateError::Newer { found: 99, known: 1 }), "{refused:?}");
     }
@@ -399,9 +364,7 @@ async fn h1_an_address_that_does_not_work_is_not_shown() {
 
 #[tokio::test]
 async fn an_address_leads_to_its_server() {
-    let _servers = both();
-    for server_kind in [Kind::Postgres, Kind::MariaDb] {
-        let server = shared(server_kind);
+    for server in both() {
         let database = SqlDatabase::connect(&server.url()).await.unwrap();
         database.migrate().await.unwrap();
         let store = SqlTokenStore::new(&database);
@@ -411,5 +374,18 @@ async fn an_address_leads_to_its_server() {
         assert_eq!(record(&store, &key).await.sealed.as_bytes(), b"one");
         database.close().await;
         assert_eq!(kind(store.load(&key).await), StoreErrorKind::Unavailable);
+    }
+}
+
+/// An address of this machine that does not say so.
+#[tokio::test]
+async fn another_machine_has_to_speak_tls_unless_the_address_says_otherwise() {
+    for server in both() {
+        let elsewhere = server.url().replace("127.0.0.1", "0.0.0.0");
+        let refused = SqlDatabase::connect(&elsewhere).await.unwrap_err();
+        assert!(matches!(refused, ConnectError::Refused(_)), "{refused:?}");
+        assert!(text(&refused).contains("TLS"), "{}", text(&refused));
+        let otherwise = if server.kind == Kind::Postgres { "sslmode=disable" } else { "ssl-mode=disabled" };
+        SqlDatabase::connect(&format!("{elsewhere}?{otherwise}")).await.unwrap().close().await;
     }
 }

@@ -291,6 +291,17 @@ async fn x20_swapped_records_do_not_open() {
 }
 
 #[tokio::test]
+async fn x20_a_row_that_was_moved_to_another_user_is_not_listed_as_theirs() {
+    let (store, pool) = in_memory().await;
+    let (mine, theirs) = (key("mine"), key("theirs"));
+    store.put(&mine, incarnation(), write(b"one")).await.unwrap();
+    let tag = theirs.user_tag().as_bytes().to_vec();
+    sqlx::query("UPDATE authflow_connections SET user_tag = ?").bind(tag).execute(&pool).await.unwrap();
+    let listed = store.list_by_user(theirs.user(), &Page::first(10)).await.unwrap();
+    assert_eq!((listed.records.len(), listed.unreadable), (0, 1));
+}
+
+#[tokio::test]
 async fn a_cursor_of_another_operation_is_refused() {
     let (store, _) = in_memory().await;
     let cursor = || authflow_core::Cursor::new(&b"nonsense"[..]);

@@ -14,6 +14,7 @@ const CORE_MAY_USE: &[&str] = &[
     "base64",
     "bytes",
     "chacha20poly1305",
+    "forkguard",
     "getrandom",
     "hashbrown",
     "http",

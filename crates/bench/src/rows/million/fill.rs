@@ -104,5 +104,7 @@ async fn copy_rows(
     }
     // As the server does by itself, a while after so many new rows.
     sqlx::query("VACUUM ANALYZE authflow_connections").execute(&pool).await.unwrap();
+    // Else the server writes them down while it is measured.
+    sqlx::query("CHECKPOINT").execute(&pool).await.unwrap();
     pool.close().await;
 }

@@ -29,18 +29,25 @@ pub(crate) struct Dir {
 impl Dir {
     /// Makes the directory, and those above it, where they are missing.
     pub(crate) fn make_root(path: &Path) -> Result<(), FileStoreError> {
-        if std::fs::symlink_metadata(path).is_ok() {
+        let is_missing =
+            |path: &&Path| !path.as_os_str().is_empty() && std::fs::symlink_metadata(path).is_err();
+        let missing: Vec<_> = path.ancestors().take_while(is_missing).collect();
+        if missing.is_empty() {
             return Ok(());
         }
         let failed = |error: io::Error| FileStoreError::io(Doing::Make, path, error);
         DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path).map_err(failed)?;
-        let above = path.parent().unwrap_or(path);
-        match File::open(above) {
-            Ok(above) => above.sync_all().or_else(ignore_unsupported).map_err(failed),
-            // It may be entered and not listed: then its owner brings it to the disk.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-            Err(error) => Err(failed(error)),
+        // A name is kept by the directory that it is in.
+        for above in missing.into_iter().filter_map(Path::parent) {
+            let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+            match File::open(above) {
+                Ok(above) => above.sync_all().or_else(ignore_unsupported).map_err(failed)?,
+                // It may be entered and not listed: then its owner brings it to the disk.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                Err(error) => return Err(failed(error)),
+            }
         }
+        Ok(())
     }
 
     /// Opens the directory, if it is safe.
@@ -60,11 +67,10 @@ impl Dir {
             return Ok(child);
         }
         match rustix::fs::mkdirat(&self.fd, name, Mode::RWXU) {
-            Ok(()) => {
+            // Another process may have been faster, and end before its directory is on the disk.
+            Ok(()) | Err(Errno::EXIST) => {
                 self.sync().map_err(|error| FileStoreError::io(Doing::Sync, &*self.path, error))?;
             }
-            // Another process was faster.
-            Err(Errno::EXIST) => {}
             Err(error) => return Err(FileStoreError::io(Doing::Make, self.path(name), error)),
         }
         let missing = || FileStoreError::io(Doing::Open, self.path(name), io::ErrorKind::NotFound);

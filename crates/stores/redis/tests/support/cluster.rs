@@ -69,14 +69,14 @@ impl Cluster {
         panic!("no master holds the key");
     }
 
-    /// The only key is on a master and on its replica.
-    pub async fn until_copied(&self) {
-        until("the replica has the flow", || async {
+    /// Each of the `keys` that there are is on a master and on its replica.
+    pub async fn until_copied(&self, keys: usize) {
+        until("the replica has what its master has", || async {
             let mut copies = 0;
             for node in &self.0 {
                 copies += node.ask::<usize>(&["DBSIZE"]).await;
             }
-            copies == 2
+            copies == 2 * keys
         })
         .await;
     }

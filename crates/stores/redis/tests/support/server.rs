@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, Weak, mpsc};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -24,6 +24,17 @@ impl Server {
     /// Without persistence.
     pub fn start(args: &[&str]) -> Self {
         Self::with("redis-server", args, |port| vec!["--port".to_owned(), port.to_string()])
+    }
+
+    /// The one that all tests of a file share while one of them runs.
+    pub fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap();
+        shared.upgrade().unwrap_or_else(|| {
+            let server = Arc::new(Self::start(&[]));
+            *shared = Arc::downgrade(&server);
+            server
+        })
     }
 
     /// One that speaks TLS only.

@@ -1,15 +1,16 @@
 //! Connections in few words.
 
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use authflow_core::{
     ConnectionKey, Expected, Incarnation, LeaseHolder, LeaseOutcome, LeaseRequest, Loaded, Page, Record,
     RecordPage, RefreshMark, Release, Remove, RemoveOutcome, Renew, SaveOutcome, SealedBytes, Shard,
-    StoreError, Tenure, TokenStore, User, Version, Write,
+    StoreError, StoreErrorKind, Tenure, TokenStore, User, Version, Write,
 };
 use authflow_redis::{RedisConfig, RedisTokenStore};
 
-use super::{Server, in_time};
+use super::{Server, in_time, until};
 
 /// For leases that last as long as a test.
 pub const LONG: Duration = Duration::from_secs(600);
@@ -79,6 +80,32 @@ pub async fn all_errors(
         ("due", in_time(store.due_before(key.shard(), due(1), &page)).await.err()),
         ("walk", in_time(store.walk(key.shard(), &page)).await.err()),
     ]
+}
+
+/// That all operations work.
+pub async fn all_work(store: &RedisTokenStore, key: &ConnectionKey, version: Version) {
+    for (operation, error) in all_errors(store, key, version).await {
+        assert!(error.is_none(), "{operation} {error:?}");
+    }
+}
+
+/// The record as another server has it that takes over. Until it has, who asks is told that nobody answers.
+pub async fn taken_over(store: &RedisTokenStore, key: &ConnectionKey) -> Record {
+    let answered = Mutex::new(None);
+    until("another server has taken over", || async {
+        match found(store, key).await {
+            Ok(record) => {
+                *answered.lock().unwrap() = record;
+                true
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), StoreErrorKind::Unavailable, "who reads did nothing");
+                false
+            }
+        }
+    })
+    .await;
+    answered.into_inner().unwrap().expect("what was there is there")
 }
 
 /// Which of [`all_errors`] change nothing.

@@ -28,4 +28,18 @@ impl Watched {
         .await;
         Self { master, replica, sentinel }
     }
+
+    /// The replica becomes the master, and the master its replica.
+    pub async fn fail_over(&self) {
+        until("the sentinel agrees to a failover", || async {
+            let failover = redis::cmd("SENTINEL").arg("FAILOVER").arg("mymaster").to_owned();
+            failover.exec_async(&mut self.sentinel.admin().await).await.is_ok()
+        })
+        .await;
+        until("the old master is a replica", || async {
+            let info: String = self.master.ask(&["INFO", "replication"]).await;
+            info.contains("role:slave")
+        })
+        .await;
+    }
 }

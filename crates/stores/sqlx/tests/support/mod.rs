@@ -10,65 +10,84 @@
 )]
 
 mod proxy;
-mod server;
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use authflow_core::{ConnectionKey, Incarnation, LeaseHolder, Loaded, Record, StoreError, StoreErrorKind};
 use authflow_core::{SealedBytes, TokenStore, User, Write};
 use authflow_sqlx::SqlDatabase;
-use authflow_sqlx::sqlx;
+use authflow_sqlx::sqlx::{self, PgPool, pool::PoolOptions};
+pub use authflow_test_servers::{Kind, PgBouncer, Server, free_port};
 
 pub use self::proxy::Proxy;
-pub use self::server::{Kind, Server, free_port};
 
-/// The servers that the tests of one program share while one of them runs.
-static POSTGRES: Mutex<Weak<Server>> = Mutex::new(Weak::new());
-static MARIADB: Mutex<Weak<Server>> = Mutex::new(Weak::new());
-
-pub fn shared(kind: Kind) -> Arc<Server> {
-    let mut shared = match kind {
-        Kind::Postgres => POSTGRES.lock().unwrap(),
-        Kind::MariaDb => MARIADB.lock().unwrap(),
-    };
-    shared.upgrade().unwrap_or_else(|| {
-        let server = Arc::new(Server::start(kind));
-        *shared = Arc::downgrade(&server);
-        server
-    })
-}
-
-/// Both, for tests that take one after the other: so that neither is started anew in between.
+/// The servers of this store: held by tests that take one after the other, so that neither is started anew in between.
 pub fn both() -> [Arc<Server>; 2] {
-    [shared(Kind::Postgres), shared(Kind::MariaDb)]
+    [Kind::Postgres, Kind::MariaDb].map(Server::shared)
 }
 
-pub fn postgres_pool(url: &str) -> sqlx::PgPool {
-    sqlx::postgres::PgPoolOptions::new()
-        .max_connections(8)
-        .acquire_timeout(Duration::from_secs(10))
-        .connect_lazy(url)
-        .unwrap()
+fn options<D: sqlx::Database>() -> PoolOptions<D> {
+    PoolOptions::new().max_connections(8).acquire_timeout(Duration::from_secs(10))
+}
+
+pub fn postgres_pool(url: &str) -> PgPool {
+    options().connect_lazy(url).unwrap()
 }
 
 pub fn mysql_pool(url: &str) -> sqlx::MySqlPool {
-    sqlx::mysql::MySqlPoolOptions::new()
-        .max_connections(8)
-        .acquire_timeout(Duration::from_secs(10))
-        .connect_lazy(url)
-        .unwrap()
+    options().connect_lazy(url).unwrap()
 }
 
-/// A database of the server, with its tables.
-pub async fn database(server: &Server) -> SqlDatabase {
-    let database = match server.kind {
-        Kind::Postgres => SqlDatabase::postgres(postgres_pool(&server.url())),
-        Kind::MariaDb => SqlDatabase::mysql(mysql_pool(&server.url())),
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres:")
+}
+
+/// A database with its tables, that keeps what it needs: its server.
+pub async fn database_at(url: &str, kept: impl Send + Sync + 'static) -> SqlDatabase {
+    fn keeping<D: sqlx::Database>(kept: impl Send + Sync + 'static) -> PoolOptions<D> {
+        // What the pool runs goes with the pool, and so does what that holds.
+        options().after_connect(move |_, _| {
+            let _kept = &kept;
+            Box::pin(async { Ok(()) })
+        })
+    }
+    let database = if is_postgres(url) {
+        SqlDatabase::postgres(keeping(kept).connect_lazy(url).unwrap())
+    } else {
+        SqlDatabase::mysql(keeping(kept).connect_lazy(url).unwrap())
     };
     database.migrate().await.unwrap();
     database
+}
+
+/// The first database of a server, which it keeps.
+pub async fn database(server: &Arc<Server>) -> SqlDatabase {
+    database_at(&server.url(), Arc::clone(server)).await
+}
+
+/// A database over one connection that is waited for so long.
+pub fn one_connection(url: &str, patience: Duration) -> SqlDatabase {
+    if is_postgres(url) {
+        SqlDatabase::postgres(
+            options().max_connections(1).acquire_timeout(patience).connect_lazy(url).unwrap(),
+        )
+    } else {
+        SqlDatabase::mysql(options().max_connections(1).acquire_timeout(patience).connect_lazy(url).unwrap())
+    }
+}
+
+/// Says something to a database past any store, and returns how many rows it changed.
+pub async fn say(url: &str, statement: &'static str) -> u64 {
+    if is_postgres(url) {
+        sqlx::raw_sql(statement).execute(&postgres_pool(url)).await.unwrap().rows_affected()
+    } else if url.starts_with("sqlite:") {
+        let pool = sqlx::SqlitePool::connect(url).await.unwrap();
+        sqlx::raw_sql(statement).execute(&pool).await.unwrap().rows_affected()
+    } else {
+        sqlx::raw_sql(statement).execute(&mysql_pool(url)).await.unwrap().rows_affected()
+    }
 }
 
 /// Waits until something is so, asking for it again and again.

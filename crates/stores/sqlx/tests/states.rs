@@ -1,0 +1,78 @@
+//! Pending flows that ended, by the clock of the database.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use std::time::{Duration, SystemTime};
+
+use authflow_core::{Binding, PendingFlow, StateContext, StateKey, StateStore as _, StoreErrorKind};
+use authflow_sqlx::{SqlDatabase, SqlStateStore};
+use support::{LONG, both, database_at, key, say};
+use tempfile::TempDir;
+
+/// Stores in databases called `name`, and where these are.
+async fn stores(name: &str, dir: &TempDir) -> Vec<(SqlStateStore, String)> {
+    let address = format!("sqlite:{}", dir.path().join("flows.db").to_str().unwrap());
+    let in_a_file = SqlDatabase::connect(&address).await.unwrap();
+    in_a_file.migrate().await.unwrap();
+    let mut stores = vec![(SqlStateStore::new(&in_a_file), address)];
+    for server in both() {
+        let url = server.database(name);
+        stores.push((SqlStateStore::new(&database_at(&url, server).await), url));
+    }
+    stores
+}
+
+fn state() -> StateKey {
+    let user = key("user").user().clone();
+    StateKey::new("provider", &user.tenant, &Binding::user("tenant", "user")).unwrap()
+}
+
+async fn put(store: &SqlStateStore, state: &StateKey, ttl: Duration) -> Result<(), StoreErrorKind> {
+    let (extensions, epoch) = (http::Extensions::new(), SystemTime::UNIX_EPOCH);
+    let flow = PendingFlow::new("provider", "https://app.example/callback", epoch, ttl);
+    let cx = StateContext::new(&extensions, epoch);
+    store.store_state(&cx, state, flow, ttl).await.map_err(|error| error.kind())
+}
+
+async fn take(store: &SqlStateStore, state: &StateKey) -> Option<PendingFlow> {
+    let extensions = http::Extensions::new();
+    store.check_state(&StateContext::new(&extensions, SystemTime::UNIX_EPOCH), state).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_flow_that_has_ended_is_not_found_and_its_key_is_free() {
+    let dir = tempfile::tempdir().unwrap();
+    for (store, address) in stores("ended", &dir).await {
+        let (ended, taken_over, kept) = (state(), state(), state());
+        for state in [&ended, &taken_over] {
+            put(&store, state, LONG).await.unwrap();
+        }
+        say(&address, "UPDATE authflow_pending_flows SET expires_at = 1").await;
+        put(&store, &kept, LONG).await.unwrap();
+        assert!(take(&store, &ended).await.is_none(), "{address}");
+
+        put(&store, &taken_over, LONG).await.unwrap();
+        assert_eq!(put(&store, &kept, LONG).await, Err(StoreErrorKind::Conflict), "{address}");
+        for state in [&taken_over, &kept] {
+            assert!(take(&store, state).await.is_some(), "{address}");
+            assert!(take(&store, state).await.is_none(), "{address}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_64_new_flows_one_lets_go_of_those_that_have_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    for (store, address) in stores("let_go_of", &dir).await {
+        put(&store, &state(), LONG).await.unwrap();
+        say(&address, "UPDATE authflow_pending_flows SET expires_at = 1").await;
+        for _ in 1..64 {
+            put(&store, &state(), LONG).await.unwrap();
+        }
+        let ended = say(&address, "DELETE FROM authflow_pending_flows WHERE expires_at = 1").await;
+        let going_on = say(&address, "DELETE FROM authflow_pending_flows").await;
+        assert_eq!((ended, going_on), (0, 63), "{address}");
+    }
+}

@@ -1,0 +1,71 @@
+//! A process that ends with its value.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// How long a server may take until it is ready.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub(crate) struct Process(Child);
+
+impl Process {
+    /// Returns once a line of the output has `ready` in it. The error is what the process said instead.
+    pub(crate) fn start(mut command: Command, missing: &str, ready: &'static str) -> Result<Self, String> {
+        let (output, input) = std::io::pipe().unwrap();
+        command.stdin(Stdio::null()).stdout(input.try_clone().unwrap()).stderr(input);
+        let process = Self(command.spawn().unwrap_or_else(|error| panic!("{missing}: {error}")));
+        // It holds the pipe's other end, which would never be closed.
+        drop(command);
+        let (line_read, lines) = mpsc::channel();
+        // It goes on reading, so that the server never waits for a full pipe.
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                let _nobody_listens_once_it_is_ready = line_read.send(line);
+            }
+        });
+        let mut said = String::new();
+        while let Ok(line) = lines.recv_timeout(PATIENCE) {
+            if line.contains(ready) {
+                return Ok(process);
+            }
+            said.push_str(&line);
+            said.push('\n');
+        }
+        Err(said)
+    }
+
+    /// As `kill -9` does.
+    pub(crate) fn kill(&mut self) {
+        let _it_has_ended = self.0.kill();
+        let _status = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Another process may take the port before the server does: then it is tried with another one.
+pub(crate) fn on_a_free_port(start: impl Fn(u16) -> Result<Process, String>) -> (u16, Process) {
+    let mut said = String::new();
+    for _ in 0..20 {
+        let port = free_port();
+        match start(port) {
+            Ok(process) => return (port, process),
+            Err(output) => said = output,
+        }
+    }
+    panic!("the server does not start:\n{said}");
+}
+
+/// A port on which nothing listens now.
+#[must_use]
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

@@ -1,0 +1,234 @@
+//! The databases.
+
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tempfile::TempDir;
+
+use crate::process::{Process, on_a_free_port};
+use crate::program::{Program, text};
+
+/// What a [`Server`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It writes each command to its disk before it answers, unless it is started with other arguments.
+    Redis,
+    /// It keeps what it answered when it is killed, though not when the machine is: it waits for no disk.
+    Postgres,
+    /// The same.
+    MariaDb,
+}
+
+const REDIS: Program = Program { name: "redis-server", package: "redis-server", user: None };
+const POSTGRES: Program = Program { name: "postgres", package: "postgresql", user: Some("postgres") };
+const MARIADB: Program = Program { name: "mariadbd", package: "mariadb-server", user: Some("mysql") };
+
+impl Kind {
+    const fn program(self) -> Program {
+        match self {
+            Self::Redis => REDIS,
+            Self::Postgres => POSTGRES,
+            Self::MariaDb => MARIADB,
+        }
+    }
+
+    /// Whether the machine has it.
+    #[must_use]
+    pub fn is_installed(self) -> bool {
+        self.program().is_installed()
+    }
+
+    /// How to install it.
+    #[must_use]
+    pub fn missing(self) -> String {
+        self.program().missing()
+    }
+
+    const fn ready(self) -> &'static str {
+        match self {
+            Self::Redis => "Ready to accept connections",
+            Self::Postgres => "database system is ready to accept connections",
+            Self::MariaDb => "ready for connections",
+        }
+    }
+
+    /// Fills an empty directory.
+    fn init(self, dir: &TempDir) {
+        let data = dir.path().join("data");
+        match self {
+            Self::Redis => {}
+            Self::Postgres => POSTGRES.beside("initdb").run(
+                &[
+                    &["-U", "authflow", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"][..],
+                    &[text(&data)],
+                ]
+                .concat(),
+            ),
+            Self::MariaDb => {
+                MARIADB.beside("mariadb-install-db").run(&[
+                    "--no-defaults",
+                    &format!("--datadir={}", text(&data)),
+                    "--auth-root-authentication-method=normal",
+                    "--skip-test-db",
+                    "--skip-name-resolve",
+                ]);
+                // One statement a line.
+                let init = "CREATE DATABASE IF NOT EXISTS test;\nCREATE USER IF NOT EXISTS authflow@'%';\n\
+                     GRANT ALL ON *.* TO authflow@'%';\n";
+                std::fs::write(dir.path().join("init.sql"), init).unwrap();
+            }
+        }
+    }
+
+    fn command(self, dir: &TempDir, port: u16) -> Command {
+        let (dir, data) = (dir.path(), dir.path().join("data"));
+        let mut command = self.program().command();
+        let port = port.to_string();
+        match self {
+            Self::Redis => command.current_dir(dir).args(
+                [
+                    &["--bind", "127.0.0.1", "--port", &port, "--save", ""][..],
+                    &["--appendonly", "yes", "--appendfsync", "always"],
+                ]
+                .concat(),
+            ),
+            Self::Postgres => command.args(["-D", text(&data), "-p", &port]).args(
+                [
+                    "listen_addresses=127.0.0.1",
+                    "unix_socket_directories=",
+                    "fsync=off",
+                    "max_connections=200",
+                ]
+                .iter()
+                .flat_map(|setting| ["-c", setting]),
+            ),
+            Self::MariaDb => command
+                .args(["--no-defaults", "--bind-address=127.0.0.1", "--port", &port])
+                .args(["--skip-name-resolve", "--innodb-flush-log-at-trx-commit=2", "--max-connections=300"])
+                .arg("--datadir")
+                .arg(&data)
+                .arg("--socket")
+                .arg(dir.join("socket"))
+                .arg("--pid-file")
+                .arg(dir.join("pid"))
+                .arg("--init-file")
+                .arg(dir.join("init.sql")),
+        };
+        command
+    }
+}
+
+/// A database server on a loopback port, without any password.
+#[derive(Debug)]
+pub struct Server {
+    /// What it is.
+    pub kind: Kind,
+    /// Where it listens.
+    pub port: u16,
+    more: Vec<String>,
+    process: Process,
+    dir: TempDir,
+}
+
+/// Of each kind one.
+static SHARED: [Mutex<Weak<Server>>; 3] = [const { Mutex::new(Weak::new()) }; 3];
+
+impl Server {
+    /// The one that the tests of this program share while one of them holds it.
+    #[must_use]
+    pub fn shared(kind: Kind) -> Arc<Self> {
+        let [redis, postgres, mariadb] = &SHARED;
+        let place = match kind {
+            Kind::Redis => redis,
+            Kind::Postgres => postgres,
+            Kind::MariaDb => mariadb,
+        };
+        let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+        place.upgrade().unwrap_or_else(|| {
+            let server = Arc::new(Self::start(kind));
+            *place = Arc::downgrade(&server);
+            server
+        })
+    }
+
+    /// An empty one.
+    #[must_use]
+    pub fn start(kind: Kind) -> Self {
+        Self::start_with(kind, &[])
+    }
+
+    /// An empty one, with more arguments.
+    #[must_use]
+    pub fn start_with(kind: Kind, more: &[&str]) -> Self {
+        let dir = kind.program().directory();
+        kind.init(&dir);
+        let more: Vec<_> = more.iter().map(|&arg| arg.to_owned()).collect();
+        let (port, process) = on_a_free_port(|port| spawn(kind, &dir, port, &more));
+        Self { kind, port, more, process, dir }
+    }
+
+    /// The address of its first database.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url_by(self.port)
+    }
+
+    /// The same by way of another port: a proxy's.
+    #[must_use]
+    pub fn url_by(&self, port: u16) -> String {
+        match self.kind {
+            Kind::Redis => format!("redis://127.0.0.1:{port}"),
+            Kind::Postgres => format!("postgres://authflow@127.0.0.1:{port}/postgres"),
+            Kind::MariaDb => format!("mysql://authflow@127.0.0.1:{port}/test"),
+        }
+    }
+
+    /// The address of the database `name` of PostgreSQL or MariaDB, which is made if there is none.
+    #[must_use]
+    pub fn database(&self, name: &str) -> String {
+        let port = self.port.to_string();
+        let (made, scheme) = match self.kind {
+            Kind::Redis => panic!("Redis has no names for databases"),
+            Kind::Postgres => {
+                let to = ["-h", "127.0.0.1", "-p", &port, "-U", "authflow", name];
+                (POSTGRES.beside("createdb").output(&to), "postgres")
+            }
+            Kind::MariaDb => {
+                let create = format!("CREATE DATABASE {name}");
+                let to = ["--no-defaults", "-h", "127.0.0.1", "-P", &port, "-u", "authflow", "-e", &create];
+                (MARIADB.beside("mariadb").output(&to), "mysql")
+            }
+        };
+        let said = String::from_utf8_lossy(&made.stderr);
+        assert!(made.status.success() || said.contains("exists"), "{said}");
+        format!("{scheme}://authflow@127.0.0.1:{port}/{name}")
+    }
+
+    /// Dies without a word, as by `kill -9`.
+    pub fn kill(&mut self) {
+        if self.kind == Kind::Postgres {
+            // Its children would keep the directory busy; `immediate` ends them without any care.
+            let data = self.dir.path().join("data");
+            POSTGRES.beside("pg_ctl").output(&["stop", "-m", "immediate", "-D", text(&data)]);
+        }
+        self.process.kill();
+    }
+
+    /// Starts again after [`kill`](Self::kill), on the same port and with what is on its disk.
+    pub fn restart(&mut self) {
+        let process = spawn(self.kind, &self.dir, self.port, &self.more);
+        self.process = process.unwrap_or_else(|said| panic!("it started before:\n{said}"));
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn spawn(kind: Kind, dir: &TempDir, port: u16, more: &[String]) -> Result<Process, String> {
+    let mut command = kind.command(dir, port);
+    command.args(more);
+    Process::start(command, &kind.missing(), kind.ready())
+}
