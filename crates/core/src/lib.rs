@@ -1,9 +1,23 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// No input makes a library panic. Tests may, so that this is not with the lints of the workspace.
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::panic, clippy::string_slice, clippy::unreachable)
+)]
+#![cfg_attr(
+    not(feature = "connections"),
+    allow(
+        rustdoc::broken_intra_doc_links,
+        reason = "the guide names what the feature adds, and what it is called"
+    )
+)]
 
 mod binding;
 mod call;
 mod callback;
+#[cfg(feature = "connections")]
+mod cause;
 mod clock;
 mod configured;
 #[cfg(feature = "connections")]
@@ -19,6 +33,7 @@ mod http_client;
 mod manager;
 mod memory;
 mod observe;
+mod parts;
 mod pkce;
 mod provider;
 pub mod quirks;
@@ -37,6 +52,8 @@ mod token;
 mod token_bytes;
 #[cfg(feature = "connections")]
 mod token_store;
+#[cfg(feature = "connections")]
+mod wait;
 
 pub use self::binding::{Binding, User};
 pub use self::call::{AuthorizationRequest, Call};

@@ -6,7 +6,9 @@ mod connections_support;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use authflow_core::quirks::IssPolicy;
 use authflow_core::{
     AuthorizationResponse, Binding, ConnectionKey, Connections, ErrorKind, EventKind, Health, HttpRequest,
     KeyRing, MemoryTokenStore, Next, Recovery, Removal, Revocation, Scopes, User,
@@ -49,6 +51,8 @@ async fn what_cannot_work_is_found_when_it_is_built() {
             .token_store(store())
             .build(),
         Connections::builder().flow(flow()).token_store(store()).lease(SECOND / 2).build(),
+        Connections::builder().flow(flow()).token_store(store()).lease(301 * SECOND).build(),
+        Connections::builder().flow(flow()).token_store(store()).store_timeout(Duration::ZERO).build(),
         Connections::builder().flow(flow()).token_store(store()).max_refreshes(0).build(),
     ];
     for error in errors {
@@ -76,6 +80,23 @@ async fn two_providers_at_one_redirect_uri_are_refused_without_iss() {
     };
     assert_eq!(build(shared, shared).unwrap_err().kind(), ErrorKind::Configuration);
     build(shared, "https://app.example/other").unwrap();
+    // Each of the two has an issuer, and says which it is.
+    let flow = |id, issuer: &str, iss| {
+        let mut quirks = world.quirks.clone();
+        quirks.authorization_response.iss = iss;
+        world.flow_of(world.provider(id).issuer(issuer).quirks(quirks), shared)
+    };
+    let build = |one, other| {
+        let flows = flow("p", "https://one.example", one);
+        let builder = Connections::builder().flow(flows).flow(flow("q", "https://other.example", other));
+        builder.token_store(MemoryTokenStore::new()).build()
+    };
+    build(IssPolicy::Required, IssPolicy::Required).unwrap();
+    for (one, other) in
+        [(IssPolicy::Required, IssPolicy::IfPresent), (IssPolicy::IfPresent, IssPolicy::Required)]
+    {
+        assert_eq!(build(one, other).unwrap_err().kind(), ErrorKind::Configuration);
+    }
 }
 
 #[tokio::test]
@@ -344,6 +365,16 @@ async fn a_disconnect_while_the_store_is_down_says_so_and_revokes_what_is_at_han
 }
 
 #[tokio::test]
+async fn i6_a_disconnect_comes_to_an_end_although_the_provider_never_answers() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.server.hold();
+    let asked = async move { connections.disconnect(&key).await.unwrap() };
+    let disconnected = world.clock.drive(asked).await;
+    assert_eq!(disconnected.removal.unwrap(), Removal::Removed);
+    assert_eq!(disconnected.revocation.unwrap().unwrap_err().kind(), ErrorKind::Network);
+}
+
+#[tokio::test]
 async fn h1_no_debug_shows_a_token() {
     let (world, connections, key) = World::connected(Rotates::Strictly).await;
     let token = connections.token(&key).await.unwrap();
@@ -404,6 +435,7 @@ async fn i6_what_is_not_there_is_not_asked_for_again_at_once() {
     let response = AuthorizationResponse::from_query(&query).unwrap();
     assert_eq!(connections.complete("p", &response, &binding).await.unwrap().key, other);
     assert_eq!(connections.token(&other).await.unwrap().expose(), "AT-2", "a connect is seen at once");
+    assert_eq!(connections.refresh_now(&other).await.unwrap().expose(), "AT-3");
 }
 
 /// All who have no id would be one user.

@@ -5,6 +5,7 @@
 mod connections_support;
 
 use authflow_core::http::Method;
+use authflow_core::quirks::RefreshInput;
 use authflow_core::url::Url;
 use authflow_core::{BearerChallenge, ErrorKind, HttpRequest};
 use connections_support::{Rotates, SECOND, World};
@@ -158,4 +159,27 @@ async fn a_refused_token_whose_refresh_is_refused_is_not_served_again() {
         assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::NeedsReconnect);
     }
     assert_eq!(world.server.refreshes(), 1);
+}
+
+/// A provider that gives nothing to refresh with: the 401 is the API's answer.
+#[tokio::test]
+async fn f22_a_401_is_an_answer_where_no_other_token_is_to_be_had() {
+    let mut world = World::new(Rotates::Strictly);
+    world.quirks.refresh_policy.input = RefreshInput::None;
+    let connections = world.process();
+    let key = world.connect(&connections).await;
+    world.server.api_answers(401, INVALID_TOKEN);
+    assert_eq!(connections.send(&key, get()).await.unwrap().status, 401);
+}
+
+/// Only the token that replaced a refused one is not replaced again at once.
+#[tokio::test]
+async fn f22_a_later_token_that_is_refused_is_replaced_too() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.server.api_answers(401, INVALID_TOKEN);
+    assert_eq!(connections.send(&key, get()).await.unwrap().status, 200);
+    assert_eq!(connections.refresh_now(&key).await.unwrap().expose(), "AT-3");
+    world.server.api_answers(401, INVALID_TOKEN);
+    assert_eq!(connections.send(&key, get()).await.unwrap().status, 200);
+    assert_eq!(world.server.api(), ["AT-1", "AT-2", "AT-3", "AT-4"]);
 }

@@ -4,8 +4,12 @@
 
 mod connections_support;
 
-use authflow_core::{Key, Shard};
-use connections_support::{Rotates, SECOND, World};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use authflow_core::{Connections, Key, LeaseHolder, LeaseRequest, Release, Shard, TokenStore as _};
+use connections_support::{Fault, Rotates, SECOND, World};
 
 const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
@@ -93,6 +97,25 @@ async fn f15_after_a_reseal_the_old_key_can_go() {
         process.token(key).await.unwrap();
     }
     assert_eq!(world.server.refreshes(), 0);
+    world.clock.advance(8 * DAY);
+    assert_eq!(process.sweep().await.unwrap().done, 20, "when they are due has stayed");
+}
+
+/// The index of what is due may lag behind.
+#[tokio::test]
+async fn a_sweep_that_finds_nothing_due_makes_no_token_live_longer() {
+    let world = World::new(Rotates::Strictly);
+    world.server.expires_in(Some(20));
+    let connections = world.process();
+    let key = world.connect(&connections).await;
+    let holder = LeaseHolder::random().unwrap();
+    world.store.inner.lease(&key, LeaseRequest::new(holder, SECOND)).await.unwrap();
+    let early = Release::new().due_at(SystemTime::UNIX_EPOCH);
+    world.store.inner.release(&key, &holder, early).await.unwrap();
+    let swept = connections.sweep().await.unwrap();
+    assert_eq!((swept.seen, swept.done, world.server.refreshes()), (1, 1, 0));
+    world.clock.advance(25 * SECOND);
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
 }
 
 #[tokio::test]
@@ -105,4 +128,74 @@ async fn a_sweep_tells_who_needs_to_connect_again() {
     assert_eq!(connections.sweep().await.unwrap().seen, 0, "it is not due any more");
     connections.token(&key).await.unwrap_err();
     assert_eq!(world.server.refreshes(), 1);
+}
+
+/// What failed is not due again at once.
+#[tokio::test]
+async fn f20_a_sweep_does_not_try_again_at_once() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.clock.advance(8 * DAY);
+    world.server.fault(Fault::Answer(503, &[], "{}"));
+    let swept = connections.sweep().await.unwrap();
+    assert_eq!((swept.seen, swept.failed), (1, 1));
+    assert_eq!(world.process().sweep().await.unwrap().seen, 0);
+    world.clock.advance(2 * SECOND);
+    assert_eq!(world.process().sweep().await.unwrap().done, 1);
+    assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-2");
+}
+
+#[tokio::test]
+async fn a_sweep_waits_for_no_other_and_works_on_as_many_as_it_was_told() {
+    let world = World::new(Rotates::Strictly);
+    let connections = world.process();
+    for user in 0..9 {
+        world.connect_as(&connections, &user.to_string()).await;
+    }
+    world.clock.advance(8 * DAY);
+    world.server.hold();
+    let first = tokio::spawn(async move { connections.sweep().at_once(3).await.unwrap() });
+    world.until(|| world.server.refreshes() == 3).await;
+    world.clock.settle().await;
+    assert_eq!(world.server.refreshes(), 3);
+    let other = world.process();
+    let second = tokio::spawn(async move { other.sweep().await.unwrap() });
+    world.until(|| world.server.refreshes() == 9).await;
+    world.server.let_go();
+    // No time passes in here: whoever waited for another's lease would wait for ever.
+    assert_eq!((first.await.unwrap().failed, second.await.unwrap().done), (0, 9));
+    assert_eq!((world.server.refreshes(), world.server.most_uses()), (9, 1));
+}
+
+/// A mark would be lost with the save.
+#[tokio::test]
+async fn r6_a_reseal_leaves_what_is_in_doubt_alone() {
+    let (mut world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.expire();
+    world.server.fault(Fault::LoseAnswer);
+    connections.token(&key).await.unwrap_err();
+    world.ring = world.ring.rotate("new", Key::generate().unwrap()).unwrap();
+    let leases = world.store.count("lease");
+    assert_eq!(world.process().reseal().await.unwrap().done, 1);
+    assert_eq!((world.store.count("lease"), world.store.count("save")), (leases, 0));
+    assert!(world.store.inner.load(&key).await.unwrap().into_record().unwrap().mark.is_some());
+}
+
+#[tokio::test]
+async fn a_reseal_that_fails_gives_its_lease_back() {
+    let (mut world, _, key) = World::connected(Rotates::Strictly).await;
+    world.ring = world.ring.rotate("new", Key::generate().unwrap()).unwrap();
+    world.store.failing_saves.store(1, Ordering::SeqCst);
+    assert_eq!(world.process().reseal().await.unwrap().failed, 1);
+    assert!(world.store.inner.load(&key).await.unwrap().into_record().unwrap().lease.is_none());
+    assert_eq!(world.process().reseal().await.unwrap().done, 1);
+}
+
+#[tokio::test]
+async fn a_sweep_leaves_providers_alone_that_it_does_not_know() {
+    let (world, _, _) = World::connected(Rotates::Strictly).await;
+    world.clock.advance(8 * DAY);
+    let builder = Connections::builder().flow(world.flow("q", "https://app.example/callback"));
+    let builder = builder.token_store(Arc::clone(&world.store)).keys(world.ring.clone());
+    let other = builder.clock(Arc::new(world.clock.clone())).build().unwrap();
+    assert_eq!(other.sweep().await.unwrap().seen, 0);
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use authflow_core::{ConnectionKey, Connections, ErrorKind, Result};
-use connections_support::{ManualClock, Rotates, SECOND, World};
+use connections_support::{Fault, ManualClock, Rotates, SECOND, World};
 use tokio::task::JoinHandle;
 
 fn ask(connections: &Connections, key: &ConnectionKey) -> JoinHandle<Result<String>> {
@@ -123,22 +123,98 @@ async fn x3_a_process_that_stood_still_while_it_waited_for_its_turn_sends_nothin
 }
 
 #[tokio::test]
-async fn x3_a_process_that_stood_still_while_it_got_its_lease_sends_nothing() {
+async fn x3_x17_a_process_that_stood_still_while_it_got_its_lease_sends_nothing() {
+    for stands_still in [ManualClock::advance, ManualClock::sleep_through] {
+        let (world, _, key) = World::connected(Rotates::Strictly).await;
+        let (clock, stopped) = with_own_clock(&world, None);
+        world.expire();
+        clock.advance(3600 * SECOND);
+        world.store.hold_lease();
+        let asked = ask(&stopped, &key);
+        world.clock.settle().await;
+        assert_eq!((world.store.count("lease"), world.server.refreshes()), (1, 0));
+        world.clock.advance(LEASE + SECOND);
+        let taken_over = world.process().token(&key).await.unwrap();
+        world.store.leases_open.send_replace(true);
+        stands_still(&clock, LEASE + SECOND);
+        assert_eq!(asked.await.unwrap().unwrap(), taken_over.expose());
+        let uses = (world.server.refreshes(), world.server.most_uses());
+        assert_eq!(uses, (1, 1), "the stale token is not sent");
+        assert!(world.server.takes(taken_over.expose()), "so the provider ended nothing");
+    }
+}
+
+/// The mark of a lease that was lost, or could not be renewed, before anything was sent stays in the record, and says nothing.
+#[tokio::test]
+async fn x3_r6_a_lease_under_which_nothing_was_sent_leaves_no_doubt() {
+    for is_down in [false, true] {
+        let (world, _, key) = World::connected(Rotates::Strictly).await;
+        let connections = world.builder().store_timeout(LEASE).build().unwrap();
+        world.expire();
+        world.server.end_all();
+        world.store.hold_lease();
+        let asked = ask(&connections, &key);
+        world.clock.settle().await;
+        world.store.loses_leases.store(!is_down, Ordering::SeqCst);
+        world.store.down(is_down);
+        world.store.leases_open.send_replace(true);
+        world.clock.advance(LEASE / 2);
+        world.clock.settle().await;
+        world.store.loses_leases.store(false, Ordering::SeqCst);
+        world.store.down(false);
+        assert_eq!(world.server.refreshes(), 0, "down: {is_down}");
+        let mut error = world.clock.drive(async move { asked.await.unwrap() }).await.unwrap_err();
+        if is_down {
+            assert_eq!(error.kind(), ErrorKind::StoreUnavailable);
+            world.clock.advance(LEASE);
+            let asked = ask(&connections, &key);
+            error = world.clock.drive(async move { asked.await.unwrap() }).await.unwrap_err();
+        }
+        assert_eq!(
+            (error.kind(), world.server.refreshes()),
+            (ErrorKind::NeedsReconnect, 1),
+            "down: {is_down}"
+        );
+    }
+}
+
+/// Nor is a good token's refresh held back because of it.
+#[tokio::test]
+async fn r6_a_lease_under_which_nothing_was_sent_holds_no_refresh_back() {
     let (world, _, key) = World::connected(Rotates::Strictly).await;
-    let (clock, stopped) = with_own_clock(&world, None);
-    world.expire();
-    clock.advance(3600 * SECOND);
+    let connections = world.builder().store_timeout(LEASE).build().unwrap();
+    world.clock.advance(3541 * SECOND);
     world.store.hold_lease();
-    let asked = ask(&stopped, &key);
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
     world.clock.settle().await;
-    assert_eq!((world.store.count("lease"), world.server.refreshes()), (1, 0));
-    world.clock.advance(LEASE + SECOND);
-    let taken_over = world.process().token(&key).await.unwrap();
+    world.store.loses_leases.store(true, Ordering::SeqCst);
+    world.clock.advance(LEASE / 2);
     world.store.leases_open.send_replace(true);
-    clock.advance(LEASE + SECOND);
-    assert_eq!(asked.await.unwrap().unwrap(), taken_over.expose());
-    assert_eq!((world.server.refreshes(), world.server.most_uses()), (1, 1), "the stale token is not sent");
-    assert!(world.server.takes(taken_over.expose()), "so the provider ended nothing");
+    world.clock.settle().await;
+    assert_eq!(world.server.refreshes(), 0);
+    world.store.loses_leases.store(false, Ordering::SeqCst);
+    world.clock.advance(LEASE);
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
+    world.clock.settle().await;
+    assert_eq!(world.server.refreshes(), 1);
+}
+
+/// The same where the provider said that it did nothing, and the mark could not be taken away.
+#[tokio::test]
+async fn r6_a_refresh_token_that_was_not_used_is_not_in_doubt_although_its_mark_stays() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.expire();
+    world.server.fault(Fault::Answer(503, &[], "{}"));
+    world.server.hold();
+    let asked = ask(&connections, &key);
+    world.until(|| world.server.refreshes() == 1).await;
+    world.store.down(true);
+    world.server.let_go();
+    assert_eq!(asked.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
+    world.store.down(false);
+    world.server.end_all();
+    world.clock.advance(LEASE);
+    assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::NeedsReconnect);
 }
 
 /// Before half of the lease the lease is taken on trust; from then on it is renewed, and what was lost is not used.

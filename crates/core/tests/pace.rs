@@ -87,3 +87,18 @@ async fn x24_a_bound_of_nothing_is_refused() {
     let error = world.builder().max_refreshes_per_second(0).build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
 }
+
+/// Who waits for a turn has a lease already: no more have one than get their turn within a second.
+#[tokio::test]
+async fn x24_what_waits_for_a_turn_holds_few_leases() {
+    let world = World::new(Rotates::Strictly);
+    let connections = world.builder().max_refreshes_per_second(2).build().unwrap();
+    connected(&world, &connections, 9).await;
+    world.clock.advance(8 * DAY);
+    world.server.hold();
+    let sweep = tokio::spawn(async move { connections.sweep().await.unwrap().done });
+    world.clock.settle().await;
+    assert_eq!((world.store.count("lease"), world.server.refreshes()), (2, 1));
+    world.server.let_go();
+    assert_eq!(world.clock.drive(async move { sweep.await.unwrap() }).await, 9);
+}

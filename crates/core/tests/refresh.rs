@@ -47,7 +47,21 @@ async fn f1_a_token_near_its_end_is_served_while_one_refresh_runs() {
     world.until(|| world.store.count("save") == 1).await;
     world.clock.settle().await;
     assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
-    assert_eq!(world.server.refreshes(), 1);
+    assert_eq!((world.server.refreshes(), world.store.count("lease")), (1, 1));
+}
+
+#[tokio::test]
+async fn f1_a_token_near_its_end_begins_one_refresh_however_often_it_is_served_from_memory() {
+    let (world, _, key) = World::connected(Rotates::Strictly).await;
+    let connections = world.builder().cache_for(3600 * SECOND).build().unwrap();
+    connections.token(&key).await.unwrap();
+    world.clock.advance(3593 * SECOND);
+    world.server.hold();
+    for _ in 0..100 {
+        assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
+        world.clock.settle().await;
+    }
+    assert_eq!((world.server.refreshes(), world.store.count("load"), world.store.count("lease")), (1, 3, 1));
 }
 
 #[tokio::test]
@@ -169,7 +183,9 @@ async fn f8_nothing_is_sent_while_the_store_is_down_and_a_good_token_is_served()
     let (world, connections, key) = World::connected(Rotates::Strictly).await;
     world.store.down(true);
     world.clock.advance(1000 * SECOND);
-    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
+    for _ in 0..3 {
+        assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
+    }
     world.clock.advance(2600 * SECOND);
     let error = connections.token(&key).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StoreUnavailable);
@@ -212,7 +228,6 @@ async fn f9_t_b6_what_the_store_does_not_take_is_served_from_memory_and_saved_la
     assert_eq!(world.server.refreshes(), 1);
 }
 
-/// T-B8: the provider takes three times as long as the lease.
 /// Who asked for another token than the one at hand gets it as well, and does not wait for the store.
 #[tokio::test]
 async fn f9_i6_a_new_token_is_given_out_while_the_store_does_not_take_it() {
@@ -220,9 +235,12 @@ async fn f9_i6_a_new_token_is_given_out_while_the_store_does_not_take_it() {
     world.store.failing_saves.store(1000, std::sync::atomic::Ordering::SeqCst);
     let token = connections.refresh_now(&key).await.unwrap();
     assert_eq!((token.expose(), token.is_saved()), ("AT-2", false));
+    let error = connections.refresh_now(&key).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StoreUnavailable, "first that one has to be saved");
     assert_eq!(world.server.refreshes(), 1);
 }
 
+/// T-B8: the provider takes three times as long as the lease.
 #[tokio::test]
 async fn f11_t_b8_a_slow_refresh_keeps_its_lease() {
     let (world, one, key) = World::connected(Rotates::Strictly).await;
@@ -375,6 +393,26 @@ async fn refresh_now_replaces_a_good_token_once_for_all_who_ask() {
     }
     assert_eq!(world.server.refreshes(), 1);
     assert_eq!(connections.refresh_now(&key).await.unwrap().expose(), "AT-3");
+}
+
+/// Another process's refresh is one as well.
+#[tokio::test]
+async fn refresh_now_in_two_processes_is_one_refresh() {
+    let (world, one, key) = World::connected(Rotates::Strictly).await;
+    let other = world.process();
+    world.server.hold();
+    let ask = |connections: &authflow_core::Connections| {
+        let (connections, key) = (connections.clone(), key.clone());
+        tokio::spawn(async move { connections.refresh_now(&key).await.unwrap().expose().to_owned() })
+    };
+    let first = ask(&one);
+    world.until(|| world.server.refreshes() == 1).await;
+    let second = ask(&other);
+    world.clock.settle().await;
+    world.server.let_go();
+    assert_eq!(first.await.unwrap(), "AT-2");
+    assert_eq!(world.clock.drive(async move { second.await.unwrap() }).await, "AT-2");
+    assert_eq!(world.server.refreshes(), 1);
 }
 
 /// The same on two threads, where steps really interleave.

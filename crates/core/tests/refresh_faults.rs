@@ -5,8 +5,9 @@
 mod connections_support;
 
 use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 
-use authflow_core::{ErrorKind, Recovery};
+use authflow_core::{ErrorKind, LeaseHolder, LeaseRequest, Recovery, RefreshMark, TokenStore as _};
 use connections_support::{Fault, Rotates, SECOND, World};
 
 #[tokio::test]
@@ -47,6 +48,24 @@ async fn x12_with_grace_or_without_rotation_it_is_sent_again_at_once() {
         assert_eq!((world.server.refreshes(), world.server.most_uses()), (2, 2));
         assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-3");
     }
+}
+
+/// The provider counts its grace from the first use, and so it is counted here, however often it is tried.
+#[tokio::test]
+async fn r6_a_grace_is_counted_from_the_first_attempt() {
+    let (world, connections, key) = World::connected(Rotates::WithGrace).await;
+    for _ in 0..4 {
+        world.server.fault(Fault::LoseAnswer);
+    }
+    world.clock.advance(3541 * SECOND);
+    for (later, refreshes) in [(0, 2), (20, 4), (15, 4), (10, 4)] {
+        world.clock.advance(later * SECOND);
+        assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
+        world.clock.settle().await;
+        assert_eq!(world.server.refreshes(), refreshes, "{later}");
+    }
+    world.clock.advance(20 * SECOND);
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-6", "now there is nothing to lose");
 }
 
 /// A strict provider may end the whole family at the second use: while the access token is good, that is not risked.
@@ -239,4 +258,107 @@ async fn f12_what_the_provider_gave_beats_the_verdict_that_it_is_lost() {
     let token = first.await.unwrap();
     assert_eq!((token.expose(), token.is_saved(), token.version().counter()), ("AT-2", true, 3));
     assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-2");
+}
+
+/// What was asked for between says nothing of whether a refresh would work now.
+#[tokio::test]
+async fn x13_retry_after_is_kept_to_although_a_good_token_was_found_meanwhile() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.server.fault(Fault::Answer(503, &[("retry-after", "120")], "{}"));
+    let error = connections.refresh_now(&key).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "who wants another token is not told the one at hand");
+    world.clock.advance(40 * SECOND);
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
+    assert_eq!(connections.refresh_now(&key).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(world.server.refreshes(), 1);
+}
+
+/// It is sent again only under a lease that is held still.
+#[tokio::test]
+async fn r7_a_refresh_is_not_repeated_without_its_lease() {
+    let (world, connections, key) = World::connected(Rotates::WithGrace).await;
+    world.expire();
+    world.server.fault(Fault::LoseAnswer);
+    world.store.loses_leases.store(true, Ordering::SeqCst);
+    assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::Network);
+    assert_eq!(world.server.refreshes(), 1);
+}
+
+/// The lease's own mark comes back: what it was written over is not known, so it counts, and its time is none.
+#[tokio::test]
+async fn x6_r6_a_lease_whose_answer_was_lost_is_asked_for_again_and_marked_anew() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.expire();
+    world.store.lost_leases.store(1, Ordering::SeqCst);
+    world.server.hold();
+    let asked = tokio::spawn({
+        let (connections, key) = (connections.clone(), key.clone());
+        async move { connections.token(&key).await.unwrap().expose().to_owned() }
+    });
+    world.until(|| world.server.refreshes() == 1).await;
+    let mark = world.store.inner.load(&key).await.unwrap().into_record().unwrap().mark.unwrap();
+    assert_eq!((mark.attempt, mark.started_at), (2, SystemTime::UNIX_EPOCH));
+    world.server.let_go();
+    assert_eq!(asked.await.unwrap(), "AT-2");
+    assert_eq!(world.store.count("lease"), 2);
+}
+
+#[tokio::test]
+async fn x6_nothing_is_sent_under_a_lease_that_cannot_be_marked_anew() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.expire();
+    world.store.lost_leases.store(1, Ordering::SeqCst);
+    world.store.loses_leases.store(true, Ordering::SeqCst);
+    let asked = tokio::spawn(async move { connections.token(&key).await.unwrap().expose().to_owned() });
+    world.until(|| world.store.count("renew") == 1).await;
+    world.clock.settle().await;
+    assert_eq!(world.server.refreshes(), 0);
+    world.store.loses_leases.store(false, Ordering::SeqCst);
+    assert_eq!(world.clock.drive(async move { asked.await.unwrap() }).await, "AT-2");
+}
+
+#[tokio::test]
+async fn x6_i6_a_store_that_gives_no_lease_is_not_asked_again_at_once() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.expire();
+    world.store.lost_leases.store(2, Ordering::SeqCst);
+    assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::StoreUnavailable);
+    let loads = world.store.count("load");
+    assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::StoreUnavailable);
+    assert_eq!((world.store.count("load"), world.server.refreshes()), (loads, 0));
+}
+
+/// F5: it is known in this process, and asked for again only when the store is asked again.
+#[tokio::test]
+async fn f5_x14_a_refusal_that_the_store_does_not_take_is_not_asked_for_again_at_once() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.expire();
+    world.server.end_all();
+    world.store.failing_saves.store(1000, Ordering::SeqCst);
+    for _ in 0..100 {
+        assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::NeedsReconnect);
+    }
+    assert_eq!(world.server.refreshes(), 1);
+}
+
+/// The lease was lost while the request was under way, and somebody else has marked the record since: it may be that one's
+/// request that used the refresh token up.
+#[tokio::test]
+async fn r6_a_refusal_after_anothers_mark_is_a_lost_rotation() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.expire();
+    world.server.end_all();
+    world.server.hold();
+    let asked = tokio::spawn({
+        let (connections, key) = (connections.clone(), key.clone());
+        async move { connections.token(&key).await.unwrap_err().kind() }
+    });
+    world.until(|| world.server.refreshes() == 1).await;
+    let own = world.store.inner.load(&key).await.unwrap().into_record().unwrap().mark.unwrap();
+    world.store.end_lease(&key).await;
+    let holder = LeaseHolder::random().unwrap();
+    let mark = RefreshMark::new(holder, own.refresh_token_hash, own.started_at).attempt(2);
+    world.store.inner.lease(&key, LeaseRequest::new(holder, SECOND).mark(mark)).await.unwrap();
+    world.server.let_go();
+    assert_eq!(asked.await.unwrap(), ErrorKind::RotationLost);
 }

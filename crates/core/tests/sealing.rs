@@ -93,6 +93,18 @@ fn x20_a_part_of_a_record_is_refused_and_so_is_more_than_it() {
     refused(ring.open(&context(), b"{\"access_token\":\"planted\"}"));
 }
 
+/// An error names the key id: what stands in its place is no id unless it is made of what an id is made of.
+#[test]
+fn x20_no_error_repeats_what_a_record_has_for_a_key_id() {
+    let ring = ring(&["k1"]);
+    for id in ["", "planted id", "\x1b[2J", "a\nb", "\u{e9}", &"x".repeat(33)] {
+        let length = u8::try_from(id.len()).unwrap();
+        let record = [&[1, length], id.as_bytes(), &[0; 8 + 24 + 16]].concat();
+        assert_eq!(refused(ring.open(&context(), &record)).kind(), ErrorKind::StoreCorrupt, "{id:?}");
+        assert_eq!(ring.needs_reseal(&record).unwrap_err().kind(), ErrorKind::StoreCorrupt, "{id:?}");
+    }
+}
+
 #[test]
 fn f14_a_record_opens_only_where_it_was_sealed() {
     let ring = ring(&["k1"]);

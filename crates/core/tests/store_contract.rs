@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use authflow_core::{
-    AuthorizationResponse, Binding, ConnectionKey, Connections, ErrorKind, EventKind, Next, Recovery,
-    TokenStore as _, User,
+    AuthorizationResponse, Binding, ConnectionKey, Connections, ErrorKind, EventKind, Key, Lease,
+    LeaseHolder, Next, Record, Recovery, TokenStore as _, User,
 };
 use connections_support::{Lie, LyingStore, Rotates, SECOND, World};
 
@@ -205,4 +205,40 @@ async fn x34_a_disconnect_that_removed_something_else_says_so() {
         assert_eq!(disconnected.removal.unwrap_err().kind(), ErrorKind::StoreContractViolated);
         assert_eq!(world.server.revoked(), ["RT-1"], "the tokens of this user, and no other's");
     }
+}
+
+#[tokio::test]
+async fn x34_what_comes_with_a_lease_is_looked_at() {
+    let changes: [fn(&mut Record); 4] = [
+        |record| record.key = record.key.with_account("another"),
+        |record| record.version = record.version.next(),
+        |record| record.sealed = vec![1].into(),
+        |record| record.lease = Some(Lease::new(LeaseHolder::from_bytes([1; 16]), SECOND)),
+    ];
+    for (at, change) in changes.into_iter().enumerate() {
+        let (world, store, connections, key, _) = world().await;
+        world.expire();
+        store.tell(Lie::LeasesAs(change));
+        assert_eq!(kind(&connections, &key).await, ErrorKind::StoreContractViolated, "{at}");
+        assert_eq!(world.server.refreshes(), 0, "{at}");
+    }
+}
+
+#[tokio::test]
+async fn x34_a_reseal_looks_at_what_comes_with_its_lease() {
+    let (mut world, store, _, _, _) = world().await;
+    world.ring = world.ring.rotate("new", Key::generate().unwrap()).unwrap();
+    store.tell(Lie::LeasesAs(|record| record.key = record.key.with_account("another")));
+    let swept = process(&world, &store).reseal().await.unwrap();
+    assert_eq!((swept.failed, world.store.count("save")), (2, 0));
+}
+
+/// F14: what cannot be read is replaced by a new connect.
+#[tokio::test]
+async fn f14_a_record_that_cannot_be_read_keeps_nobody_from_connecting() {
+    let (world, store, connections, key, _) = world().await;
+    store.tell(Lie::Corrupt);
+    assert_eq!(world.connect(&connections).await, key);
+    store.be_honest();
+    assert_eq!(process(&world, &store).token(&key).await.unwrap().expose(), "AT-3");
 }

@@ -25,7 +25,6 @@ use super::failure;
 use super::inner::{Inner, Registered, jitter};
 use super::plan;
 use super::slots::Cached;
-use super::wait::within;
 
 /// How often a new connection is offered to the store before its tokens are given back to the provider.
 const ATTEMPTS: u32 = 6;
@@ -124,6 +123,7 @@ impl Complete {
         // While neither can be had, the code stays unsent and the state unused: the same callback works later.
         inner.sealer.check().await?;
         inner.probe_store(self.binding.as_user(), &self.provider_id).await?;
+        let incarnation = Incarnation::random()?;
         let finish = provider.flow.finish(&self.response, &self.binding).extensions(self.extensions);
         let completed = finish.await?;
         let owner = match (&completed.owner, self.sign_in) {
@@ -160,7 +160,7 @@ impl Complete {
                 ));
             }
         };
-        inner.connect(provider, &owner, completed).await
+        inner.connect(provider, &owner, incarnation, completed).await
     }
 }
 
@@ -203,6 +203,7 @@ impl Inner {
         self: &Arc<Self>,
         provider: &Registered,
         owner: &User,
+        incarnation: Incarnation,
         completed: Completed,
     ) -> Result<Connected> {
         let tokens = completed.tokens;
@@ -211,20 +212,17 @@ impl Inner {
         let scopes = tokens.scopes.clone();
         let missing_scopes = completed.requested_scopes.missing_from(&scopes);
         let contents = Contents::connected(tokens, completed.requested_scopes, self.clock.now());
-        let incarnation = Incarnation::random()?;
         let saved = match self.sealer.seal(&key, &incarnation, &contents).await {
             Ok(sealed) => self.put(provider, &key, incarnation, &contents, &sealed).await,
             Err(error) => Err(error),
         };
-        let version = match saved {
-            Ok(version) => version,
-            Err(error) => {
-                self.give_back(provider, &contents.tokens).await;
-                let message = "the provider gave tokens and they could not be saved; they were given back, connect again";
-                return Err(Error::new(ErrorKind::NotDurable, message).with_source(error));
-            }
-        };
-        self.remember(&key, contents, version);
+        if let Err(error) = saved {
+            self.give_back(provider, &contents.tokens).await;
+            let message =
+                "the provider gave tokens and they could not be saved; they were given back, connect again";
+            return Err(Error::new(ErrorKind::NotDurable, message).with_source(error));
+        }
+        self.remember(&key, contents, Version::first(incarnation));
         self.tell(&key, EventKind::Connected);
         Ok(Connected {
             key,
@@ -243,7 +241,7 @@ impl Inner {
         incarnation: Incarnation,
         contents: &Contents,
         sealed: &SealedBytes,
-    ) -> Result<Version> {
+    ) -> Result<()> {
         let due_at = plan::due_at(contents, &provider.policy);
         let mut pause = FIRST_PAUSE;
         let mut attempt = 0;
@@ -251,7 +249,7 @@ impl Inner {
             attempt += 1;
             let write = Write::new(sealed.clone()).due_at(due_at);
             let error = match self.ask(self.store.put(key, incarnation, write)).await {
-                Ok(version) if version == Version::first(incarnation) => return Ok(version),
+                Ok(version) if version == Version::first(incarnation) => return Ok(()),
                 Ok(_) => {
                     return Err(failure::contract("the token store gave a new connection another version"));
                 }
@@ -263,7 +261,7 @@ impl Inner {
                     Ok(Loaded::Found(record))
                         if record.key == *key && *record.version.incarnation() == incarnation =>
                     {
-                        return Ok(record.version);
+                        return Ok(());
                     }
                     // It was, and is not any more: another login or a disconnect came after it.
                     Ok(_) if error.kind() == StoreErrorKind::Conflict => {
@@ -288,11 +286,5 @@ impl Inner {
         let token = AccessToken::new(Arc::new(view));
         slot.lock().cached = Some(Cached { token, loaded_at: now, fast_until: Duration::ZERO });
         slot.changed();
-    }
-
-    /// Tokens that nobody will hold are not left in force, if it can be helped.
-    pub(super) async fn give_back(&self, provider: &Registered, tokens: &TokenSet) {
-        let limit = self.clock.sleep(provider.flow.limits().total.saturating_mul(2));
-        let _ = within(provider.flow.revoke(tokens), limit).await;
     }
 }

@@ -71,7 +71,8 @@ impl Inner {
         };
         let revocation = match (stored, cached) {
             (Some(Ok(tokens)), _) | (Some(Err(_)) | None, Some(tokens)) => {
-                Some(provider.flow.revoke(&tokens).await)
+                let revoked = provider.flow.revoke(&tokens);
+                Some(self.bounded(&provider.flow, Operation::Revoke, revoked).await)
             }
             (Some(Err(error)), None) => Some(Err::<Revocation, Error>(error)),
             (None, None) => None,

@@ -1,6 +1,5 @@
 //! Errors that many wait for, and errors of connections.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,32 +16,7 @@ pub(super) fn share(error: &Arc<Error>, left: Option<Duration>) -> Error {
         Some(left) => copy.with_retry_after(Some(left)),
         None => copy,
     };
-    match std::error::Error::source(&**error) {
-        Some(_) => copy.with_source(CauseOf(Arc::clone(error))),
-        None => copy,
-    }
-}
-
-/// The cause of a shared error, as if it were one's own.
-#[derive(Debug)]
-struct CauseOf(Arc<Error>);
-
-impl CauseOf {
-    fn cause(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        std::error::Error::source(&*self.0)
-    }
-}
-
-impl fmt::Display for CauseOf {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.cause().map_or(Ok(()), |cause| fmt::Display::fmt(cause, f))
-    }
-}
-
-impl std::error::Error for CauseOf {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.cause().and_then(std::error::Error::source)
-    }
+    copy.with_cause_of(error)
 }
 
 /// What a token store's failure means. Unlike a state, nothing in it is used up by a lost answer.

@@ -1,7 +1,7 @@
 //! One flight: from the look into the store to a token, or to the reason why there is none. It runs in a task of its own.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
@@ -17,8 +17,8 @@ use crate::token_store::{
 
 use super::access::{AccessToken, View};
 use super::failure;
-use super::inner::{Inner, Registered, jitter};
-use super::plan::{self, Demand, Step};
+use super::inner::{Inner, Instant, Registered, jitter};
+use super::plan::{self, Demand, Step, Unsent};
 use super::point::Point;
 use super::refresh::Refreshed;
 use super::slots::{Cached, Failure, Progress, Slot};
@@ -60,11 +60,11 @@ pub(super) struct Leased {
     pub(super) view: View,
     pub(super) mark: RefreshMark,
     pub(super) holder: LeaseHolder,
-    /// When the lease was asked for, on the monotonic clock.
-    pub(super) leased_at: Duration,
+    /// When the lease was asked for.
+    pub(super) leased_at: Instant,
 }
 
-/// A token, and whether a refresh of this flight brought it.
+/// A token, and whether it is newer than the one that the flight found first.
 pub(super) type Landing = Result<(AccessToken, bool)>;
 
 impl Flight {
@@ -105,12 +105,17 @@ impl Flight {
         let provider = inner.provider(self.slot.key.provider_id())?;
         let began = inner.clock.monotonic();
         let mut known: Option<Record> = None;
+        let mut first: Option<AccessToken> = None;
+        let mut looked_at = inner.clock.now();
         let mut poll = POLL.0;
         let (mut changes, mut refreshes) = (0, 0);
         loop {
             let record = match known.take() {
                 Some(record) => record,
-                None => self.load().await?,
+                None => {
+                    looked_at = inner.clock.now();
+                    self.load().await?
+                }
             };
             let view = self.seen(inner.open(self.key(), &record).await?);
             self.check_history(&view)?;
@@ -122,8 +127,12 @@ impl Flight {
             let step = inner.assess(&view, &provider.policy, self.demand);
             let ended = view.contents.header.ended.clone();
             let token = self.keep(view);
+            let first = first.get_or_insert_with(|| token.clone());
             let is_served = match step {
-                Step::Serve { .. } => return Ok((token, false)),
+                Step::Serve { .. } => {
+                    let is_new = !plan::is_same(&first.view().contents.tokens, &token.view().contents.tokens);
+                    return Ok((token, is_new));
+                }
                 Step::Reconnect(reason) => return Err(failure::reconnect(reason, ended.as_ref())),
                 Step::ServeAndRefresh => {
                     self.progress.send_replace(Progress::Served);
@@ -147,8 +156,7 @@ impl Flight {
                 Ok(permit) => permit,
                 Err(_) => provider.permits.acquire().await.map_err(|_| failure::shutting_down())?,
             };
-            inner.sealer.check().await?;
-            match self.lease(provider, &token, &record).await? {
+            match self.lease(provider, &token, &record, looked_at).await? {
                 Try::NotNeeded => return Ok((token, false)),
                 Try::Changed(record) => {
                     changes += 1;
@@ -210,17 +218,24 @@ impl Flight {
     }
 
     /// P2 to P4. The mark is written with the lease: one round trip less, and no moment with a lease and no mark.
-    async fn lease(&self, provider: &Registered, token: &AccessToken, loaded: &Record) -> Result<Try> {
+    /// Its time is `looked_at`, when the record was looked at: what it is written over is no older than that.
+    async fn lease(
+        &self,
+        provider: &Registered,
+        token: &AccessToken,
+        loaded: &Record,
+        looked_at: SystemTime,
+    ) -> Result<Try> {
         let inner = &self.inner;
         let view = token.view();
         let holder = LeaseHolder::random()?;
         let hash = hash_of(provider.policy.input, &view.contents.tokens);
-        let attempt = plan::attempt_after(view.mark.as_ref(), &hash);
-        let mark = RefreshMark::new(holder, hash, inner.clock.now()).attempt(attempt);
+        let mark_after = |found| plan::mark_after(found, holder, hash, looked_at);
+        let written = mark_after(view.mark.as_ref());
         inner.point(Point::P2Lease).await;
-        let leased_at = inner.clock.monotonic();
+        let leased_at = inner.instant();
         let duration = inner.settings.lease;
-        let request = LeaseRequest::new(holder, duration).if_version(view.version).mark(mark.clone());
+        let request = LeaseRequest::new(holder, duration).if_version(view.version).mark(written.clone());
         let mut outcome = inner.ask(inner.store.lease(self.key(), request.clone())).await;
         let is_lost = |error: &crate::state::StoreError| error.kind() == StoreErrorKind::OutcomeUnknown;
         if outcome.as_ref().is_err_and(is_lost) {
@@ -257,12 +272,13 @@ impl Flight {
                 "the token store did not write the mark of a refresh with its lease, so that no refresh can be begun safely",
             ));
         }
-        // One's own mark comes back where the answer to a first call was lost. What it was written over nobody can tell any more:
-        // it counts as an attempt like every other.
-        let attempt = match &found {
-            Some(found) => plan::attempt_after(Some(found), &hash),
-            None => mark.attempt,
+        let found = {
+            let mut state = self.slot.lock();
+            let found = plan::mark_that_counts(plan::mark_found(found, holder), state.unsent.as_ref());
+            state.unsent = Some(Unsent { holder, before: found.clone() });
+            found
         };
+        let mark = mark_after(found.as_ref());
         let again = View {
             key: view.key.clone(),
             contents: view.contents.clone(),
@@ -272,11 +288,10 @@ impl Flight {
             first_seen: view.first_seen,
         };
         if matches!(inner.assess(&again, &provider.policy, self.demand), Step::Serve { .. }) {
-            self.release(&holder, Release::new().keep_mark()).await;
+            self.put_back(&holder, again.mark).await;
             return Ok(Try::NotNeeded);
         }
-        let mark = mark.attempt(attempt);
-        if Some(attempt) != record.mark.as_ref().map(|mark| mark.attempt) {
+        if mark != written {
             inner.point(Point::P4Mark).await;
             let renew = Renew::new(duration).mark(mark.clone());
             let renewed = inner.ask(inner.store.renew(self.key(), &holder, renew)).await;
@@ -287,15 +302,29 @@ impl Flight {
         Ok(Try::Leased(Box::new(Leased { view: again, mark, holder, leased_at })))
     }
 
+    /// P11 where nothing was sent: the mark that was found is what is true, and stands there again.
+    async fn put_back(&self, holder: &LeaseHolder, found: Option<RefreshMark>) {
+        let release = match found {
+            Some(found) => {
+                let renew = Renew::new(self.inner.settings.lease).mark(found);
+                let _ = self.inner.ask(self.inner.store.renew(self.key(), holder, renew)).await;
+                Release::new().keep_mark()
+            }
+            None => Release::new(),
+        };
+        self.release(holder, release).await;
+    }
+
     /// P11. The lease ends by itself where this fails.
     pub(super) async fn release(&self, holder: &LeaseHolder, release: Release) {
         self.inner.point(Point::P11Release).await;
         let _ = self.inner.ask(self.inner.store.release(self.key(), holder, release)).await;
     }
 
-    /// A version that is known already is as old as that.
+    /// A version that is known already is as old as that, and a mark under which this process sent nothing is none.
     fn seen(&self, mut view: View) -> View {
         let state = self.slot.lock();
+        view.mark = plan::mark_that_counts(view.mark, state.unsent.as_ref());
         let before = state.cached.as_ref().map(|cached| cached.token.view());
         if let Some(before) = before.filter(|before| before.version == view.version) {
             view.first_seen = before.first_seen;

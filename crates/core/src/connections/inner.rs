@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Semaphore, broadcast, watch};
@@ -14,13 +14,15 @@ use tokio::task::JoinHandle;
 use crate::binding::User;
 use crate::clock::Clock;
 use crate::connection_key::ConnectionKey;
-use crate::error::{Error, Operation, Result};
+use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::flow::Flow;
 use crate::observe;
 use crate::random;
 use crate::state::{StoreError, StoreErrorKind};
 use crate::text;
+use crate::token::TokenSet;
 use crate::token_store::{Record, TokenStore, Version};
+use crate::wait::within;
 
 use super::access::View;
 use super::event::{Event, EventKind};
@@ -30,7 +32,6 @@ use super::plan::{self, CoolDown, Demand, Moment, Policy, Step};
 use super::point::{Point, Probe};
 use super::sealer::Sealer;
 use super::slots::{Slot, Slots};
-use super::wait::within;
 
 /// How much of a provider id that is not known is shown, in characters.
 const MAX_SHOWN: usize = 64;
@@ -71,7 +72,25 @@ pub(super) struct Inner {
     pub(super) probe: Option<Arc<dyn Probe>>,
 }
 
+/// When it was, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Instant {
+    monotonic: Duration,
+    wall: SystemTime,
+}
+
 impl Inner {
+    pub(super) fn instant(&self) -> Instant {
+        Instant { monotonic: self.clock.monotonic(), wall: self.clock.now() }
+    }
+
+    /// How long ago `then` was: the monotonic clock may have stood still with the machine, and the wall clock may be set.
+    pub(super) fn since(&self, then: Instant) -> Duration {
+        let now = self.instant();
+        let by_wall = now.wall.duration_since(then.wall).unwrap_or_default();
+        now.monotonic.saturating_sub(then.monotonic).max(by_wall)
+    }
+
     pub(super) fn provider(&self, id: &str) -> Result<&Registered> {
         self.providers.get(id).ok_or_else(|| {
             // It may come from a URL.
@@ -127,6 +146,26 @@ impl Inner {
             Err(StoreError::new(StoreErrorKind::OutcomeUnknown)
                 .with_source("the store did not answer in time"))
         })
+    }
+
+    /// What a flow does, within a time that no HTTP client should need.
+    pub(super) async fn bounded<T>(
+        &self,
+        flow: &Flow,
+        operation: Operation,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let limit = flow.limits().total.saturating_mul(2).saturating_add(Duration::from_secs(10));
+        within(work, self.clock.sleep(limit)).await.unwrap_or_else(|| {
+            let error = Error::new(ErrorKind::Network, "the HTTP client did not keep to its deadline");
+            Err(error.at(flow.provider().id(), operation))
+        })
+    }
+
+    /// Tokens that nobody will hold are not left in force, if it can be helped.
+    pub(super) async fn give_back(&self, provider: &Registered, tokens: &TokenSet) {
+        let revoked = provider.flow.revoke(tokens);
+        let _ = self.bounded(&provider.flow, Operation::Revoke, revoked).await;
     }
 
     /// Opens a record that was asked for by `key`.

@@ -26,7 +26,6 @@ mod sealer;
 mod send;
 mod slots;
 mod sweep;
-mod wait;
 
 use std::fmt;
 use std::sync::Arc;
@@ -53,12 +52,12 @@ use crate::flow::{Begin, Flow};
 use crate::http_client::HttpRequest;
 use crate::observe::observed;
 use crate::scopes::Scopes;
+use crate::wait::within;
 
 use self::inner::{Inner, check_user};
 use self::plan::Demand;
 #[cfg(test)]
 use self::point::{Point, Probe};
-use self::wait::within;
 
 /// The connections of an application's users: flows by provider, and the token store. Concrete, cheap to clone, without type
 /// parameters.
@@ -302,7 +301,7 @@ impl Connections {
         Events::new(self.0.events.subscribe())
     }
 
-    /// For the end of a program: begins nothing new, and waits until every refresh, completion and disconnect has ended, or
+    /// For the end of a program: begins no refresh and no completion any more, and waits until every refresh, completion and disconnect has ended, or
     /// `limit` is over. Tokens at hand are served still.
     pub async fn drain(&self, limit: Duration) -> Drained {
         self.0.is_closing.store(true, Ordering::Release);

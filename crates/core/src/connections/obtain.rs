@@ -151,8 +151,9 @@ impl Inner {
                 match self.assess(view, policy, demand) {
                     Step::Serve { for_ } => {
                         let until = self.fast_until(&cached, for_, now);
-                        if let Some(cached) = &mut state.cached {
-                            cached.fast_until = if view.is_saved { until } else { Duration::ZERO };
+                        // Who asked whether it is due was told nothing of how long the token is good.
+                        if let Some(cached) = state.cached.as_mut().filter(|_| demand != Demand::Due) {
+                            cached.fast_until = until;
                         }
                         return Look::Serve(cached.token, until);
                     }

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind};
 use crate::http_client::{Delivery, HttpError};
 use crate::quirks::{RefreshInput, RefreshPolicy, Rotation};
 use crate::token::{Expiry, TokenSet};
-use crate::token_store::{RefreshMark, Version};
+use crate::token_store::{LeaseHolder, RefreshMark, Version};
 
 use super::contents::{Contents, ReconnectReason};
 
@@ -97,7 +97,7 @@ pub(super) fn assess(
     let is_good = remaining.is_none_or(|remaining| remaining > slack);
     if let Some(ended) = &contents.header.ended {
         // What is over at the provider may still be good at its API for a while, if the end of it is known.
-        let serves = is_good && remaining.is_some() && !ended.rejected && !demand.refuses(version);
+        let serves = is_good && !ended.rejected && !demand.refuses(version);
         return match remaining.map(|remaining| remaining - slack.min(remaining)) {
             Some(left) if serves => Step::Serve { for_: Some(left) },
             _ => Step::Reconnect(ended.reason),
@@ -154,10 +154,45 @@ pub(super) const fn reason_of_refusal(rotation: Rotation, attempts: u32) -> Reco
     }
 }
 
-/// Which attempt with a refresh token comes after the mark that was found, by the SHA-256 of the refresh token.
-pub(super) fn attempt_after(found: Option<&RefreshMark>, hash: &[u8; 32]) -> u32 {
-    let same = found.filter(|mark| mark.refresh_token_hash == *hash);
-    same.map_or(1, |mark| mark.attempt.saturating_add(1))
+/// The mark of the attempt that comes after the mark that was found, by the SHA-256 of the refresh token. Where that is the
+/// same the attempts are counted on, and the time stays the first one's: the refresh token may have been used up then.
+pub(super) fn mark_after(
+    found: Option<&RefreshMark>,
+    holder: LeaseHolder,
+    hash: [u8; 32],
+    now: SystemTime,
+) -> RefreshMark {
+    match found.filter(|mark| mark.refresh_token_hash == hash) {
+        Some(mark) => {
+            RefreshMark::new(holder, hash, mark.started_at.min(now)).attempt(mark.attempt.saturating_add(1))
+        }
+        None => RefreshMark::new(holder, hash, now),
+    }
+}
+
+/// The mark that came with a lease. It is the lease's own where the answer to a first call was lost: what that was written over
+/// nobody can tell any more, so it counts as an attempt like every other, which may be as old as any.
+pub(super) fn mark_found(found: Option<RefreshMark>, holder: LeaseHolder) -> Option<RefreshMark> {
+    found.map(|mark| match mark.holder == holder {
+        true => RefreshMark { started_at: SystemTime::UNIX_EPOCH, ..mark },
+        false => mark,
+    })
+}
+
+/// A mark of this process's own under which nothing was sent.
+#[derive(Clone, Debug)]
+pub(super) struct Unsent {
+    pub(super) holder: LeaseHolder,
+    /// What it was written over.
+    pub(super) before: Option<RefreshMark>,
+}
+
+/// What a mark tells that was found in the record: under one's own that is unsent, what stood there before is still true.
+pub(super) fn mark_that_counts(found: Option<RefreshMark>, unsent: Option<&Unsent>) -> Option<RefreshMark> {
+    match (found, unsent) {
+        (Some(found), Some(unsent)) if found.holder == unsent.holder => unsent.before.clone(),
+        (found, _) => found,
+    }
 }
 
 /// How often a refresh token was sent, as far as is known: by whom it was refused, and by whoever has marked the record since
@@ -210,7 +245,8 @@ pub(super) fn can_follow(before: (&Version, &TokenSet), after: (&Version, &Token
     }
 }
 
-fn is_same(one: &TokenSet, other: &TokenSet) -> bool {
+/// Whether two token sets have the same tokens.
+pub(super) fn is_same(one: &TokenSet, other: &TokenSet) -> bool {
     let refresh = match (&one.refresh_token, &other.refresh_token) {
         (Some(one), Some(other)) => one.ct_eq(other.expose()),
         (None, None) => true,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::connections::contents::Ended;
 use crate::scopes::Scopes;
 use crate::token_store::{Incarnation, LeaseHolder};
 
@@ -92,6 +93,24 @@ fn what_cannot_be_refreshed_is_served_to_its_end() {
     contents.tokens.refresh_token = Some("RT".into());
     contents.tokens.refresh_expiry = Expiry::At(START + seconds(3599));
     assert_eq!(step(&contents, Demand::Valid, 3600), Step::Reconnect(ReconnectReason::Expired));
+}
+
+#[test]
+fn what_has_ended_is_served_while_its_end_is_known_and_nobody_refuses_it() {
+    let ended = |lifetime| contents(lifetime).ended(Ended::new(ReconnectReason::Refused, START));
+    let over = Step::Reconnect(ReconnectReason::Refused);
+    assert!(served(step(&ended(Some(3600)), Demand::Valid, 1)));
+    assert_eq!(step(&ended(Some(3600)), Demand::Valid, 3600), over);
+    assert_eq!(step(&ended(None), Demand::Valid, 1), over, "nobody knows how long it is good");
+    assert_eq!(step(&ended(Some(3600)), Demand::Newer { than: Some(VERSION), rejected: false }, 1), over);
+}
+
+#[test]
+fn an_access_token_that_refreshes_itself_does_so_before_its_end_only() {
+    let policy = Policy { input: RefreshInput::AccessToken, ..policy(Rotation::None) };
+    let tokens = contents(Some(3600)).tokens;
+    assert!(policy.can_refresh(&tokens, START + seconds(3599)));
+    assert!(!policy.can_refresh(&tokens, START + seconds(3600)));
 }
 
 #[test]
@@ -225,9 +244,27 @@ fn r6_the_mark_stays_while_a_refresh_token_is_in_doubt() {
     assert!(!stays_in_doubt(Fate::NotUsed, 1));
     let hash = [7; 32];
     let mark = RefreshMark::new(LeaseHolder::from_bytes([1; 16]), hash, START).attempt(3);
-    assert_eq!((attempt_after(None, &hash), attempt_after(Some(&mark), &hash)), (1, 4));
-    assert_eq!(attempt_after(Some(&mark), &[8; 32]), 1, "the mark is of another refresh token");
-    let own = RefreshMark::new(LeaseHolder::from_bytes([2; 16]), hash, START);
+    let after = |found, hash| mark_after(found, LeaseHolder::from_bytes([2; 16]), hash, START + seconds(9));
+    assert_eq!((after(None, hash).attempt, after(Some(&mark), hash).attempt), (1, 4));
+    assert_eq!(after(Some(&mark), [8; 32]).attempt, 1, "the mark is of another refresh token");
+    assert_eq!(after(Some(&mark), hash).started_at, START, "it may have been used up then");
+    assert_eq!(after(Some(&mark), [8; 32]).started_at, START + seconds(9));
+    let ahead = RefreshMark::new(mark.holder, hash, START + seconds(100));
+    assert_eq!(after(Some(&ahead), hash).started_at, START + seconds(9), "another's clock was ahead");
+    let own = RefreshMark::new(LeaseHolder::from_bytes([2; 16]), hash, START + seconds(5));
+    let found = |holder| mark_found(Some(own.clone()), LeaseHolder::from_bytes([holder; 16])).unwrap();
+    assert_eq!(found(1), own);
+    assert_eq!(found(2), RefreshMark { started_at: START, ..own.clone() }, "a first call's answer was lost");
+    let unsent = |before| Unsent { holder: own.holder, before };
+    let counts = |found: &RefreshMark, unsent| mark_that_counts(Some(found.clone()), Some(&unsent));
+    assert_eq!(
+        (counts(&own, unsent(None)), counts(&own, unsent(Some(mark.clone())))),
+        (None, Some(mark.clone()))
+    );
+    assert_eq!(
+        (counts(&mark, unsent(None)), mark_that_counts(None, Some(&unsent(None)))),
+        (Some(mark.clone()), None)
+    );
     assert_eq!((attempts(&own, None), attempts(&own, Some(&own)), attempts(&own, Some(&mark))), (1, 1, 3));
     let elsewhere = RefreshMark::new(LeaseHolder::from_bytes([1; 16]), [8; 32], START);
     assert_eq!(attempts(&own, Some(&elsewhere)), 1);

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use sha2::Digest as _;
 
 use super::{Connections, Point, Probe};
 use crate::error::ErrorKind;
 use crate::http_client::{HttpClient, HttpError, HttpRequest, HttpResponse, Limits};
 use crate::quirks::{Quirks, Rotation};
+use crate::token_store::{LeaseHolder, LeaseRequest, RefreshMark, Release, TokenStore as _};
 use crate::{
     AuthorizationResponse, Binding, ClientCredentials, Clock, ConfiguredProvider, ConnectionKey, Flow,
     KeyRing, MemoryStateStore, MemoryTokenStore, Provider,
@@ -113,6 +115,10 @@ impl World {
     }
 
     fn process(&self, dies_at: Option<Point>) -> Connections {
+        self.process_with(DiesAt(Mutex::new(dies_at)))
+    }
+
+    fn process_with(&self, probe: impl Probe) -> Connections {
         let mut quirks = Quirks::default();
         quirks.refresh_policy.rotation = Rotation::Strict;
         let provider = Provider::builder("p")
@@ -132,7 +138,7 @@ impl World {
             .token_store(Arc::clone(&self.store))
             .keys(self.ring.clone())
             .clock(clock)
-            .probe(Arc::new(DiesAt(Mutex::new(dies_at))))
+            .probe(Arc::new(probe))
             .build()
             .unwrap()
     }
@@ -187,4 +193,76 @@ async fn x1_a_flight_that_dies_at_any_point_is_taken_over() {
             assert_eq!(ledger.refreshes, 1, "{point:?}");
         }
     }
+}
+
+/// Before the lease is asked for, another process refreshes and does not learn how it ended, or the wall clock is put back.
+#[derive(Debug)]
+struct Meanwhile {
+    clock: Impatient,
+    store: Arc<MemoryTokenStore>,
+    key: ConnectionKey,
+    mark: Option<RefreshMark>,
+}
+
+#[async_trait]
+impl Probe for Meanwhile {
+    async fn at(&self, point: Point) {
+        if point != Point::P2Lease {
+            return;
+        }
+        match &self.mark {
+            Some(mark) => {
+                let request = LeaseRequest::new(mark.holder, Duration::from_secs(1)).mark(mark.clone());
+                self.store.lease(&self.key, request).await.unwrap();
+                self.store.release(&self.key, &mark.holder, Release::new().keep_mark()).await.unwrap();
+            }
+            None => *self.clock.0.lock().unwrap() -= Duration::from_secs(100),
+        }
+    }
+}
+
+/// P11 where nothing is to be sent after all.
+#[tokio::test]
+async fn r6_the_mark_that_is_found_with_a_lease_is_put_back_where_nothing_is_sent() {
+    for is_marked in [true, false] {
+        let world = World::new();
+        let key = world.connect().await;
+        world.clock.advance(Duration::from_secs(3550));
+        let hash = sha2::Sha256::digest("RT-1").into();
+        let mark = RefreshMark::new(LeaseHolder::from_bytes([7; 16]), hash, world.clock.now());
+        let mark = Some(mark).filter(|_| is_marked);
+        let (clock, store) = (world.clock.clone(), Arc::clone(&world.store));
+        let process = world.process_with(Meanwhile { clock, store, key: key.clone(), mark: mark.clone() });
+        assert_eq!(process.token(&key).await.unwrap().expose(), "AT-1");
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let record = world.store.load(&key).await.unwrap().into_record().unwrap();
+        assert_eq!((record.mark, record.lease), (mark, None));
+        assert_eq!(world.server.0.lock().unwrap().refreshes, 0);
+    }
+}
+
+/// Another process refreshes before the lease is asked for.
+#[derive(Debug)]
+struct Refreshes(Mutex<Option<Connections>>, ConnectionKey);
+
+#[async_trait]
+impl Probe for Refreshes {
+    async fn at(&self, point: Point) {
+        let other = if point == Point::P2Lease { self.0.lock().unwrap().take() } else { None };
+        if let Some(other) = other {
+            other.token(&self.1).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn f2_what_changed_before_the_lease_is_adopted() {
+    let world = World::new();
+    let key = world.connect().await;
+    world.clock.advance(Duration::from_secs(3600));
+    let process = world.process_with(Refreshes(Mutex::new(Some(world.process(None))), key.clone()));
+    assert_eq!(process.token(&key).await.unwrap().expose(), "AT-2");
+    assert_eq!(world.server.0.lock().unwrap().refreshes, 1);
 }

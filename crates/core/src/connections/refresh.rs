@@ -1,14 +1,13 @@
 //! P5 to P8: the request, what its answer means, and what becomes of the connection.
 
-use std::time::Duration;
-
 use tokio::sync::SemaphorePermit;
 
 use crate::clock::saturating_add;
-use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::error::{Error, Operation, Result};
 use crate::quirks::Rotation;
 use crate::token::TokenSet;
 use crate::token_store::{LeaseHolder, Loaded, Record, RefreshMark, Release, Renew, Tenure};
+use crate::wait::beside;
 
 use super::access::{AccessToken, View};
 use super::contents::{Contents, Ended, ReconnectReason};
@@ -19,7 +18,6 @@ use super::inner::{Registered, jitter};
 use super::plan::{self, Demand, Fate};
 use super::point::Point;
 use super::save::Saved;
-use super::wait::{beside, within};
 
 /// What came of a refresh.
 pub(super) enum Refreshed {
@@ -61,18 +59,21 @@ impl Flight {
     ) -> Result<Refreshed> {
         let inner = &self.inner;
         let Leased { view, mut mark, ref holder, leased_at } = leased;
+        let lease = inner.settings.lease;
+        provider.pace.turn(&*inner.clock).await;
+        // This process may have been stopped, or the machine asleep, for longer than the lease.
+        if inner.since(leased_at) >= lease / 2 {
+            let renewed = inner.ask(inner.store.renew(self.key(), holder, Renew::new(lease))).await;
+            if renewed.map_err(failure::of_store)? == Tenure::Lost {
+                return Ok(Refreshed::Again(Box::new(self.load().await?)));
+            }
+        }
         let mut may_repeat = true;
         let (error, fate) = loop {
-            provider.pace.turn(&*inner.clock).await;
-            // This process may have been stopped, or the machine asleep, for longer than the lease.
-            if may_repeat && inner.clock.monotonic().saturating_sub(leased_at) >= inner.settings.lease / 2 {
-                let renewed = inner.store.renew(self.key(), holder, Renew::new(inner.settings.lease));
-                if inner.ask(renewed).await.map_err(failure::of_store)? == Tenure::Lost {
-                    return Ok(Refreshed::Again(Box::new(self.load().await?)));
-                }
-            }
             inner.point(Point::P5Send).await;
-            let sent = self.send(provider, &view.contents.tokens).await;
+            let unsent = self.slot.lock().unsent.take();
+            let sent = provider.flow.refresh(&view.contents.tokens);
+            let sent = inner.bounded(&provider.flow, Operation::Refresh, sent).await;
             inner.point(Point::P8Check).await;
             let error = match sent {
                 Ok(tokens) => {
@@ -82,6 +83,9 @@ impl Flight {
                 Err(error) => error,
             };
             let fate = plan::fate(&error);
+            if fate == Fate::NotUsed {
+                self.slot.lock().unsent = unsent;
+            }
             let repeats = fate == Fate::Unknown
                 && may_repeat
                 && plan::may_repeat(provider.policy.rotation, &mark, inner.clock.now());
@@ -89,8 +93,10 @@ impl Flight {
                 break (error, fate);
             }
             may_repeat = false;
+            // First the turn, so that nothing is waited for between the renewal and the request.
+            provider.pace.turn(&*inner.clock).await;
             let next = mark.clone().attempt(mark.attempt.saturating_add(1));
-            let renew = Renew::new(inner.settings.lease).mark(next.clone());
+            let renew = Renew::new(lease).mark(next.clone());
             match inner.ask(inner.store.renew(self.key(), holder, renew)).await {
                 Ok(Tenure::Held) => mark = next,
                 // Whoever has the lease now sends it.
@@ -110,17 +116,6 @@ impl Flight {
         };
         self.release(holder, if in_doubt { release.keep_mark() } else { release }).await;
         Err(error)
-    }
-
-    /// The refresh, within a time that no HTTP client should need.
-    async fn send(&self, provider: &Registered, tokens: &TokenSet) -> Result<TokenSet> {
-        let flow = &provider.flow;
-        let limit = flow.limits().total.saturating_mul(2).saturating_add(Duration::from_secs(10));
-        let sent = within(flow.refresh(tokens), self.inner.clock.sleep(limit)).await;
-        sent.unwrap_or_else(|| {
-            let error = Error::new(ErrorKind::Network, "the HTTP client did not keep to its deadline");
-            Err(error.at(flow.provider().id(), Operation::Refresh))
-        })
     }
 
     async fn accept(
@@ -220,12 +215,6 @@ impl Flight {
             None => shown,
         }
         .at(self.key().provider_id(), Operation::Refresh)
-    }
-
-    /// Tokens that nobody will hold are not left in force, if it can be helped.
-    pub(super) async fn revoke(&self, provider: &Registered, tokens: &TokenSet) {
-        let limit = self.inner.clock.sleep(provider.flow.limits().total.saturating_mul(2));
-        let _ = within(provider.flow.revoke(tokens), limit).await;
     }
 
     pub(super) fn keep_as(

@@ -27,7 +27,8 @@ enum Attempt {
     Saved(Version),
     Changed(Box<Record>),
     Gone,
-    Failed(Error),
+    /// It is not known to be saved, or was not sealed.
+    Failed,
     /// The store did what its contract rules out. What it holds now is not known.
     Violated(Error),
 }
@@ -59,7 +60,7 @@ impl Flight {
                 }
                 Attempt::Gone => {
                     self.forget_unsaved(is_served);
-                    self.revoke(provider, &contents.tokens).await;
+                    inner.give_back(provider, &contents.tokens).await;
                     return Err(failure::not_connected());
                 }
                 Attempt::Changed(record) => {
@@ -85,14 +86,13 @@ impl Flight {
                     inner.tell(self.key(), EventKind::RefreshFailed(error.kind()));
                     return Err(error);
                 }
-                Attempt::Failed(error) => {
+                Attempt::Failed => {
                     if !is_served {
                         is_served = true;
                         self.keep_as(view, contents.clone(), expected.next(), false);
                         self.serve_unsaved();
                         inner.tell(self.key(), EventKind::NotDurable);
                     }
-                    drop(error);
                     inner.clock.sleep(pause.mul_f64(0.5 + jitter() / 2.0)).await;
                     pause = (pause * 2).min(PAUSE.1);
                 }
@@ -112,7 +112,7 @@ impl Flight {
             Attempt::Changed(record) => return Some(record),
             Attempt::Saved(version) => drop(self.keep_as(view, contents, version, true)),
             Attempt::Gone => {}
-            Attempt::Failed(_) | Attempt::Violated(_) => {
+            Attempt::Failed | Attempt::Violated(_) => {
                 drop(self.keep_as(view, contents, view.version, true));
             }
         }
@@ -131,10 +131,8 @@ impl Flight {
 
     async fn save_once(&self, provider: &Registered, contents: &Contents, expected: Version) -> Attempt {
         let inner = &self.inner;
-        let sealed = match inner.sealer.seal(self.key(), expected.incarnation(), contents).await {
-            Ok(sealed) => sealed,
-            Err(error) => return Attempt::Failed(error),
-        };
+        let sealed = inner.sealer.seal(self.key(), expected.incarnation(), contents).await;
+        let Ok(sealed) = sealed else { return Attempt::Failed };
         let due_at = plan::due_at(contents, &provider.policy);
         let write = Write::new(sealed.clone()).due_at(due_at);
         let saved =
@@ -153,14 +151,14 @@ impl Flight {
             Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
                 match inner.ask(inner.store.load(self.key())).await {
                     Ok(Loaded::Found(record)) if record.version == expected && record.key == *self.key() => {
-                        Attempt::Failed(failure::of_store(error))
+                        Attempt::Failed
                     }
                     Ok(Loaded::Found(record)) => self.changed(record, expected, &sealed),
                     Ok(Loaded::Absent | Loaded::Tombstone(_)) => Attempt::Gone,
-                    Err(_) => Attempt::Failed(failure::of_store(error)),
+                    Err(_) => Attempt::Failed,
                 }
             }
-            Err(error) => Attempt::Failed(failure::of_store(error)),
+            Err(_) => Attempt::Failed,
         }
     }
 

@@ -20,7 +20,7 @@ pub(super) enum Sealer {
 }
 
 impl Sealer {
-    /// Finds out whether something could be sealed now: before a refresh token is used up.
+    /// Finds out whether something could be sealed now: before a code is used up. What was opened before can be sealed again.
     pub(super) async fn check(&self) -> Result<()> {
         match self {
             Self::Keys(keys) => keys.ring().await.map(drop),

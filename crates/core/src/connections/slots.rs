@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::token_store::Version;
 
 use super::access::AccessToken;
+use super::plan::Unsent;
 
 /// What is known of one connection.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(super) struct State {
     pub(super) failure: Option<Failure>,
     /// The version that replaced a token which an API refused, and when, by the monotonic clock.
     pub(super) forced: Option<(Version, Duration)>,
+    /// The mark of the last lease, as long as nothing is sent under it. Where the lease is lost, the mark stays in the record.
+    pub(super) unsent: Option<Unsent>,
     /// Counts what was forgotten, so that a flight that began before does not put it back.
     pub(super) forgotten: u64,
     next_flight: u64,
@@ -66,7 +69,7 @@ pub(super) enum Progress {
     /// It has landed.
     Done {
         result: Result<AccessToken, Arc<Error>>,
-        /// Whether the token is the outcome of a refresh.
+        /// Whether the token is the outcome of a refresh since the flight began, here or elsewhere.
         is_new: bool,
     },
 }
@@ -128,7 +131,7 @@ impl State {
 
 /// The slots, in shards. A slot that is in use, by a caller, a handle or a flight, stays.
 pub(super) struct Slots {
-    shards: Box<[RwLock<Shard>]>,
+    shards: [RwLock<Shard>; SHARDS],
     capacity: usize,
 }
 
@@ -143,7 +146,7 @@ const SHARDS: usize = 64;
 
 impl Slots {
     pub(super) fn new(capacity: usize) -> Self {
-        let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
+        let shards = std::array::from_fn(|_| RwLock::default());
         Self { shards, capacity: capacity.div_ceil(SHARDS).max(1) }
     }
 
@@ -168,6 +171,7 @@ impl Slots {
         slot
     }
 
+    #[allow(clippy::indexing_slicing, reason = "there are SHARDS of them, and the remainder is less")]
     fn shard(&self, key: &ConnectionKey) -> &RwLock<Shard> {
         // The bytes are those of a hash; the first eight place the key within a shard.
         let at = usize::from(key.id().as_bytes()[31]) % SHARDS;

@@ -67,7 +67,7 @@ impl Key {
                 "a sealing key is 32 random bytes in base64 or hexadecimal; `openssl rand -base64 32` prints one",
             )
         })?;
-        if bytes.iter().all(|byte| *byte == bytes[0]) {
+        if bytes.iter().all(|byte| bytes.first() == Some(byte)) {
             return Err(Error::configuration(
                 "a sealing key of 32 equal bytes is a placeholder; `openssl rand -base64 32` prints a random one",
             ));

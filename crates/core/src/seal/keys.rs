@@ -1,10 +1,7 @@
 //! The key ring at hand.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::task::Poll;
 use std::time::Duration;
 
 use super::key_ring::KeyRing;
@@ -12,6 +9,7 @@ use super::sources::KeySource;
 use super::{Opened, SealContext};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind, Result};
+use crate::wait::within;
 
 /// A key ring from a [`KeySource`], kept at hand. Cheap to clone.
 ///
@@ -276,42 +274,5 @@ fn share(failure: &Arc<Error>, after: Duration) -> Error {
         ErrorKind::Configuration => ErrorKind::Configuration,
         _ => ErrorKind::KeysUnavailable,
     };
-    let error = Error::new(kind, failure.to_string()).with_retry_after(Some(after));
-    match std::error::Error::source(&**failure) {
-        Some(_) => error.with_source(CauseOf(Arc::clone(failure))),
-        None => error,
-    }
-}
-
-/// The cause of a shared error, as if it were one's own.
-#[derive(Debug)]
-struct CauseOf(Arc<Error>);
-
-impl CauseOf {
-    fn cause(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        std::error::Error::source(&*self.0)
-    }
-}
-
-impl fmt::Display for CauseOf {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.cause().map_or(Ok(()), |cause| fmt::Display::fmt(cause, f))
-    }
-}
-
-impl std::error::Error for CauseOf {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.cause().and_then(std::error::Error::source)
-    }
-}
-
-/// What `work` gives, if it does so before `limit` ends.
-async fn within<T>(work: impl Future<Output = T>, limit: impl Future<Output = ()>) -> Option<T> {
-    let mut work = pin!(work);
-    let mut limit = pin!(limit);
-    poll_fn(|cx| match work.as_mut().poll(cx) {
-        Poll::Ready(value) => Poll::Ready(Some(value)),
-        Poll::Pending => limit.as_mut().poll(cx).map(|()| None),
-    })
-    .await
+    Error::new(kind, failure.to_string()).with_retry_after(Some(after)).with_cause_of(failure)
 }

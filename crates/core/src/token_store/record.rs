@@ -206,7 +206,8 @@ pub struct RefreshMark {
     pub holder: LeaseHolder,
     /// SHA-256 of the refresh token that is sent.
     pub refresh_token_hash: [u8; 32],
-    /// When it was begun, by the holder's wall clock.
+    /// When the first attempt with this refresh token was begun, by the wall clock of whoever made it: the Unix epoch if nobody
+    /// knows.
     pub started_at: SystemTime,
     /// Which attempt with this refresh token it is: 1 for the first, 2 for the one that follows a mark with the same hash.
     pub attempt: u32,

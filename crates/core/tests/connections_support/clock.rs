@@ -42,6 +42,11 @@ impl ManualClock {
         self.0.lock().unwrap().wall -= by;
     }
 
+    /// The machine sleeps, and the monotonic clock with it.
+    pub fn sleep_through(&self, by: Duration) {
+        self.0.lock().unwrap().wall += by;
+    }
+
     pub fn sleepers(&self) -> usize {
         self.0.lock().unwrap().sleepers.len()
     }

@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use authflow_core::{
     ConnectionKey, Cursor, Expected, Incarnation, KeyPage, LeaseHolder, LeaseOutcome, LeaseRequest, Loaded,
-    Page, Record, RecordPage, Release, Remove, RemoveOutcome, Renew, SaveOutcome, Shard, StoreError, Tenure,
-    TokenStore, User, Version, Write, async_trait,
+    Page, Record, RecordPage, Release, Remove, RemoveOutcome, Renew, SaveOutcome, Shard, StoreError,
+    StoreErrorKind, Tenure, TokenStore, User, Version, Write, async_trait,
 };
 
 use super::FaultyStore;
@@ -23,6 +23,10 @@ pub enum Lie {
     ChangedToTheSame,
     /// A lease is given, and its mark is not written.
     ForgetsMarks,
+    /// The record that comes with a lease is changed so.
+    LeasesAs(fn(&mut Record)),
+    /// No load can be read.
+    Corrupt,
     /// A lease is refused because the caller holds it.
     HeldByTheCaller,
     /// A save goes over whatever is there, and says which version it made.
@@ -108,6 +112,7 @@ impl TokenStore for LyingStore {
                 record.key = key.clone();
                 Ok(Loaded::Found(record))
             }
+            Some(Lie::Corrupt) => Err(StoreError::new(StoreErrorKind::Corrupt)),
             Some(Lie::OlderRecord(record)) => Ok(Loaded::Found(*record)),
             _ => self.inner.load(key).await,
         }
@@ -119,6 +124,13 @@ impl TokenStore for LyingStore {
             Some(Lie::ForgetsMarks) => {
                 let without = LeaseRequest::new(request.holder, request.duration);
                 self.inner.lease(key, without).await
+            }
+            Some(Lie::LeasesAs(change)) => {
+                let mut leased = self.inner.lease(key, request).await?;
+                if let LeaseOutcome::Leased { record, .. } = &mut leased {
+                    change(record);
+                }
+                Ok(leased)
             }
             Some(Lie::HeldByTheCaller) => {
                 let leased = self.inner.lease(key, request).await?;

@@ -21,7 +21,8 @@ use std::time::Duration;
 use authflow_core::quirks::Rotation;
 use authflow_core::{
     AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, ConnectionKey, Connections,
-    ConnectionsBuilder, Flow, KeyRing, MemoryStateStore, MemoryTokenStore, Provider, Quirks, User,
+    ConnectionsBuilder, Flow, KeyRing, MemoryStateStore, MemoryTokenStore, Provider, ProviderBuilder, Quirks,
+    User,
 };
 
 pub use self::clock::ManualClock;
@@ -62,7 +63,11 @@ impl World {
     }
 
     pub fn flow(&self, id: &str, redirect_uri: &str) -> Flow {
-        let provider = Provider::builder(id)
+        self.flow_of(self.provider(id), redirect_uri)
+    }
+
+    pub fn provider(&self, id: &str) -> ProviderBuilder {
+        Provider::builder(id)
             .base_uri("https://as.example")
             .authorization_endpoint("/authorize")
             .token_endpoint("/token")
@@ -70,8 +75,10 @@ impl World {
             .api_origin("https://api.example")
             .default_scopes(["read", "write"])
             .quirks(self.quirks.clone())
-            .build()
-            .unwrap();
+    }
+
+    pub fn flow_of(&self, provider: ProviderBuilder, redirect_uri: &str) -> Flow {
+        let provider = provider.build().unwrap();
         let credentials =
             ClientCredentials::confidential("client-1", "planted-secret").redirect_uri(redirect_uri);
         let manager =

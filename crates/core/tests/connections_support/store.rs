@@ -18,8 +18,12 @@ pub struct FaultyStore {
     /// Answers nothing and does nothing.
     pub is_down: AtomicBool,
     pub is_durable: AtomicBool,
-    /// So many saves or puts are done, and their answers lost.
+    /// So many saves, puts or removals are done, and their answers lost.
     pub lost_writes: AtomicUsize,
+    /// So many leases are given, and their answers lost.
+    pub lost_leases: AtomicUsize,
+    /// So many puts are not done, and nobody knows.
+    pub lost_puts: AtomicUsize,
     /// So many saves are not done.
     pub failing_saves: AtomicUsize,
     calls: Mutex<HashMap<&'static str, usize>>,
@@ -42,6 +46,8 @@ impl FaultyStore {
             is_down: AtomicBool::new(false),
             is_durable: AtomicBool::new(false),
             lost_writes: AtomicUsize::new(0),
+            lost_leases: AtomicUsize::new(0),
+            lost_puts: AtomicUsize::new(0),
             failing_saves: AtomicUsize::new(0),
             calls: Mutex::default(),
             saves_open: watch::Sender::new(true),
@@ -84,10 +90,14 @@ impl FaultyStore {
     }
 
     fn leave<T>(&self, done: T) -> Result<T, StoreError> {
-        match take_one(&self.lost_writes) {
-            true => Err(StoreError::new(StoreErrorKind::OutcomeUnknown)),
-            false => Ok(done),
-        }
+        lose(&self.lost_writes, done)
+    }
+}
+
+fn lose<T>(count: &AtomicUsize, done: T) -> Result<T, StoreError> {
+    match take_one(count) {
+        true => Err(StoreError::new(StoreErrorKind::OutcomeUnknown)),
+        false => Ok(done),
     }
 }
 
@@ -108,6 +118,7 @@ impl TokenStore for FaultyStore {
         write: Write,
     ) -> Result<Version, StoreError> {
         self.enter("put")?;
+        lose(&self.lost_puts, ())?;
         let done = self.inner.put(key, incarnation, write).await?;
         self.leave(done)
     }
@@ -124,7 +135,7 @@ impl TokenStore for FaultyStore {
         if take_one(&self.held_leases) {
             let _ = self.leases_open.subscribe().wait_for(|open| *open).await;
         }
-        done
+        lose(&self.lost_leases, done?)
     }
 
     async fn renew(
@@ -170,7 +181,8 @@ impl TokenStore for FaultyStore {
 
     async fn remove(&self, key: &ConnectionKey, remove: Remove) -> Result<RemoveOutcome, StoreError> {
         self.enter("remove")?;
-        self.inner.remove(key, remove).await
+        let done = self.inner.remove(key, remove).await?;
+        self.leave(done)
     }
 
     async fn list_by_user(&self, user: &User, page: &Page) -> Result<RecordPage, StoreError> {

@@ -3,6 +3,8 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
+use crate::quirks::Rotation;
+
 use super::process::{At, Next, Outcome};
 use super::server::Why;
 use super::{Record, State, Stored, TIMES, World};
@@ -124,7 +126,9 @@ impl World {
             });
         }
         if state.time + 1 < TIMES {
-            go("time passes", &|after| after.time += 1);
+            // Where there is no grace, the time that is for its end is like the one before.
+            let has_grace = matches!(self.rotation, Rotation::Grace(_));
+            go("time passes", &|after| after.time += if after.time == 0 && !has_grace { 2 } else { 1 });
         }
     }
 
@@ -198,6 +202,8 @@ fn second(name: &'static str) -> &'static str {
         ("P9 saves", "                    | P9 saves"),
         ("P9 saves, and the answer is lost", "                    | P9 saves, and the answer is lost"),
         ("P9 looks what was saved", "                    | P9 looks what was saved"),
+        ("P5 finds its lease lost", "                    | P5 finds its lease lost"),
+        ("P11 puts the mark back", "                    | P11 puts the mark back"),
         ("P11 releases", "                    | P11 releases"),
         ("looks before it ends", "                    | looks before it ends"),
         ("ends", "                    | ends"),

@@ -5,7 +5,7 @@ use crate::quirks::Rotation;
 use super::super::contents::ReconnectReason;
 use super::process::{At, Outcome, Process};
 use super::server::Why;
-use super::{Owner, State, Stored, Token, World, is_due, is_over};
+use super::{Owner, State, Stored, Token, World, is_due, is_first_over, is_over};
 
 impl World {
     pub(super) fn check_state(&self, state: &State) -> Result<(), String> {
@@ -22,6 +22,12 @@ impl World {
                 }
                 Some(_) if state.server.takes(record.token, self.rotation) => {
                     return Err("I5: a connection that works is told to be over".to_owned());
+                }
+                // A process that is alone, and neither dies nor loses an answer, knows what it sent.
+                Some(ReconnectReason::RotationLost)
+                    if self.mix.is_one_that_knows() && state.sent[usize::from(record.token.n - 1)] < 2 =>
+                {
+                    return Err("I5: a refusal is told as a lost rotation".to_owned());
                 }
                 Some(ReconnectReason::RotationLost) if state.excuses == 0 => {
                     return Err("I2: a rotation is lost, and nothing went wrong".to_owned());
@@ -44,7 +50,7 @@ impl World {
             return Err("I2: the provider saw a refresh token twice, and nothing went wrong".to_owned());
         }
         let has_idle = state.processes.iter().any(|process| matches!(process.at, At::Idle | At::Done(_)));
-        if has_idle && (state.time == 1 || state.processes.iter().all(Process::is_over)) {
+        if has_idle && (is_first_over(state.time) || state.processes.iter().all(Process::is_over)) {
             self.comes_to_an_end(state)?;
         }
         Ok(())
@@ -79,13 +85,32 @@ impl World {
         for p in 0..2 {
             let (was, is) = (before.processes[usize::from(p)].at, after.processes[usize::from(p)].at);
             if let (At::Send(held), At::Check(..)) = (was, is) {
-                self.check_send(before, p, held.view.token, held.attempt)?;
+                self.check_send(before, p, held.view.token, held.mark.attempt)?;
+            }
+            if let (
+                At::Lease { .. } | At::LeaseAgain { .. } | At::Check(..),
+                At::Remark(held) | At::Send(held),
+            ) = (was, is)
+            {
+                self.check_risk(before, held.view.token, held.mark.attempt)?;
             }
             if let (At::Lease { .. } | At::Load, At::Done(Outcome::Served(token))) = (was, is) {
                 if is_over(token, before.time) && before.time == after.time {
                     return Err("I3: a token that is over is served".to_owned());
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Time may pass until it is sent: what counts is when it was decided.
+    fn check_risk(&self, state: &State, token: Token, attempt: u32) -> Result<(), String> {
+        let is_beyond =
+            matches!(self.rotation, Rotation::Grace(_)) && state.server.is_beyond_grace(token, state.time);
+        if is_beyond && attempt > 1 && !is_over(token, state.time) {
+            return Err(
+                "I2: a refresh token is sent beyond its grace while there is something to lose".to_owned()
+            );
         }
         Ok(())
     }

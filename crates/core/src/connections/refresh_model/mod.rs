@@ -14,7 +14,7 @@ mod tests;
 use std::time::{Duration, SystemTime};
 
 use super::contents::{Contents, Ended, ReconnectReason};
-use super::plan::{self, Conflict, Demand, Fate, Moment, Policy, Step};
+use super::plan::{self, Conflict, Demand, Fate, Moment, Policy, Step, Unsent};
 use crate::quirks::{RefreshPolicy, Rotation};
 use crate::scopes::Scopes;
 use crate::token::{Expiry, TokenSet};
@@ -24,7 +24,9 @@ use crate::token_store::{Incarnation, LeaseHolder, RefreshMark, Version};
 #[derive(Clone, Copy)]
 struct Rules {
     assess: fn(&Contents, &Version, Option<&RefreshMark>, &Policy, f64, Demand, Moment) -> Step,
-    attempt_after: fn(Option<&RefreshMark>, &[u8; 32]) -> u32,
+    mark_after: fn(Option<&RefreshMark>, LeaseHolder, [u8; 32], SystemTime) -> RefreshMark,
+    mark_found: fn(Option<RefreshMark>, LeaseHolder) -> Option<RefreshMark>,
+    mark_that_counts: fn(Option<RefreshMark>, Option<&Unsent>) -> Option<RefreshMark>,
     may_repeat: fn(Rotation, &RefreshMark, SystemTime) -> bool,
     attempts: fn(&RefreshMark, Option<&RefreshMark>) -> u32,
     reason_of_refusal: fn(Rotation, u32) -> ReconnectReason,
@@ -35,7 +37,9 @@ struct Rules {
 impl Rules {
     const OURS: Self = Self {
         assess: plan::assess,
-        attempt_after: plan::attempt_after,
+        mark_after: plan::mark_after,
+        mark_found: plan::mark_found,
+        mark_that_counts: plan::mark_that_counts,
         may_repeat: plan::may_repeat,
         attempts: plan::attempts,
         reason_of_refusal: plan::reason_of_refusal,
@@ -55,6 +59,8 @@ struct Token {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Owner {
     Process(u8),
+    /// A process whose lease was lost, and that knows that it sent nothing under it.
+    Unsent(u8),
     Nobody,
 }
 
@@ -124,10 +130,13 @@ struct State {
     is_excused: [bool; 2],
 }
 
-/// Time goes on in steps: the first token near its end, the first over, the second over.
-const TIMES: u8 = 3;
+/// Time goes on in steps: the first token near its end, then nearer by more than the grace, the first over, the second over.
+const TIMES: u8 = 4;
+/// The time of a mark of which nobody knows it.
+const NO_TIME: u8 = u8::MAX;
 const MAX_TOKENS: usize = 8;
 const LIFETIME: u64 = 1000;
+const GRACE: u64 = 30;
 
 struct World {
     rules: Rules,
@@ -151,6 +160,14 @@ struct Provider {
 struct Mix {
     calls: [u8; 2],
     faults: Faults,
+}
+
+impl Mix {
+    /// Whether one process is alone, and learns of all that it did.
+    fn is_one_that_knows(&self) -> bool {
+        let Faults { crashes, losses, lost_writes, .. } = self.faults;
+        self.calls[1] == 0 && (crashes, losses, lost_writes) == (0, 0, 0)
+    }
 }
 
 impl World {
@@ -199,12 +216,7 @@ impl World {
     }
 
     fn mark(&self, mark: &Mark) -> RefreshMark {
-        let holder = match mark.owner {
-            Owner::Process(number) => number,
-            Owner::Nobody => u8::MAX,
-        };
-        RefreshMark::new(LeaseHolder::from_bytes([holder; 16]), self.hash(mark.token), now(mark.at))
-            .attempt(mark.attempt)
+        RefreshMark::new(holder(mark.owner), self.hash(mark.token), now(mark.at)).attempt(mark.attempt)
     }
 
     /// Of the refresh token: one that is not rotated stays the same.
@@ -215,11 +227,41 @@ impl World {
         hash
     }
 
-    fn attempt_after(&self, found: Option<Mark>, token: Token) -> u32 {
-        // Three say as much as more: it is the second that makes the difference.
+    /// The mark that process `p` writes after the one that it found.
+    fn mark_after(&self, found: Option<Mark>, p: u8, token: Token, time: u8) -> Mark {
+        let owner = Owner::Process(p);
         let found = found.map(|mark| self.mark(&mark));
-        (self.rules.attempt_after)(found.as_ref(), &self.hash(token)).min(3)
+        let mark = (self.rules.mark_after)(found.as_ref(), holder(owner), self.hash(token), now(time));
+        // Three say as much as more: it is the second that makes the difference.
+        Mark { owner, token, attempt: mark.attempt.min(3), at: time_of(&mark) }
     }
+
+    /// The mark that came with the lease of process `p`.
+    fn mark_found(&self, found: Option<Mark>, p: u8) -> Option<Mark> {
+        let marked = found.map(|mark| self.mark(&mark));
+        let counts = (self.rules.mark_found)(marked, holder(Owner::Process(p)));
+        found.zip(counts).map(|(found, counts)| Mark { at: time_of(&counts), ..found })
+    }
+
+    /// What a mark tells to process `p`, which may know better.
+    fn mark_that_counts(&self, found: Option<Mark>, p: u8, unsent: Option<process::Unsent>) -> Option<Mark> {
+        let before = unsent.and_then(|unsent| unsent.before);
+        let known = unsent.map(|unsent| Unsent {
+            holder: holder(if unsent.is_lost { Owner::Unsent(p) } else { Owner::Process(p) }),
+            before: before.map(|mark| self.mark(&mark)),
+        });
+        let marked = found.map(|mark| self.mark(&mark));
+        let counts = (self.rules.mark_that_counts)(marked.clone(), known.as_ref());
+        if counts == marked { found } else { before }
+    }
+}
+
+fn holder(owner: Owner) -> LeaseHolder {
+    LeaseHolder::from_bytes(match owner {
+        Owner::Process(number) => [number; 16],
+        Owner::Unsent(number) => [100 + number; 16],
+        Owner::Nobody => [u8::MAX; 16],
+    })
 }
 
 const REASONS: [Option<ReconnectReason>; 3] =
@@ -231,21 +273,32 @@ fn place(token: Token, ended: Option<ReconnectReason>) -> usize {
     (usize::from(token.family) * MAX_TOKENS + usize::from(token.n) - 1) * REASONS.len() + ended
 }
 
+fn time_of(mark: &RefreshMark) -> u8 {
+    let mut times = (0..TIMES).chain([NO_TIME]);
+    times.find(|time| now(*time) == mark.started_at).expect("a time of the model")
+}
+
 fn now(time: u8) -> SystemTime {
     let at = match time {
-        0 => LIFETIME - 20,
-        time => LIFETIME * u64::from(time) + 1,
+        NO_TIME => 0,
+        0 => LIFETIME - 55,
+        1 => LIFETIME - 55 + GRACE + 1,
+        time => LIFETIME * u64::from(time - 1) + GRACE,
     };
     SystemTime::UNIX_EPOCH + Duration::from_secs(at)
 }
 
 /// Whether a token is over, or near its end, as the world is and not as anybody decides.
 fn is_due(token: Token, time: u8) -> bool {
-    token.n == 1 || (token.n == 2 && time == 2)
+    token.n == 1 || (token.n == 2 && time == TIMES - 1)
+}
+
+fn is_first_over(time: u8) -> bool {
+    time == 2
 }
 
 fn is_over(token: Token, time: u8) -> bool {
-    is_due(token, time) && time > 0
+    is_due(token, time) && time > 1
 }
 
 fn contents_of(token: Token, ended: Option<ReconnectReason>) -> Contents {

@@ -11,6 +11,15 @@ pub(super) struct Process {
     pub(super) at: At,
     /// How many calls it will make still.
     pub(super) calls: u8,
+    pub(super) unsent: Option<Unsent>,
+}
+
+/// What a process knows of the last mark that it wrote, as long as it sent nothing under it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Unsent {
+    pub(super) before: Option<Mark>,
+    /// Whether the process has given up the lease.
+    pub(super) is_lost: bool,
 }
 
 /// Where a call is.
@@ -24,14 +33,18 @@ pub(super) enum At {
     Lease {
         view: Record,
         is_served: bool,
+        looked_at: u8,
     },
     /// P2 again, after its answer was lost.
     LeaseAgain {
         view: Record,
         is_served: bool,
+        looked_at: u8,
     },
     /// P4.
     Remark(Held),
+    /// P11 where nothing is to be sent after all: the mark that was found is put back.
+    PutBack(Held),
     /// P5.
     Send(Held),
     /// P8.
@@ -52,18 +65,12 @@ pub(super) enum At {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Held {
     pub(super) view: Record,
-    pub(super) attempt: u32,
+    pub(super) mark: Mark,
+    /// The mark that was found, as far as it counts.
+    pub(super) found: Option<Mark>,
     pub(super) is_served: bool,
     /// Whether a second request may follow the first.
     pub(super) may_repeat: bool,
-    /// When the mark was written.
-    pub(super) marked_at: u8,
-}
-
-impl Held {
-    const fn mark(&self, p: u8) -> Mark {
-        Mark { owner: Owner::Process(p), token: self.view.token, attempt: self.attempt, at: self.marked_at }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,7 +97,7 @@ pub(super) enum Outcome {
 
 impl Process {
     pub(super) const fn new(calls: u8) -> Self {
-        Self { at: At::Idle, calls }
+        Self { at: At::Idle, calls, unsent: None }
     }
 
     pub(super) const fn is_over(&self) -> bool {
@@ -122,32 +129,46 @@ impl World {
                 after.processes[usize::from(p)].calls -= 1;
                 At::Load
             }),
-            At::Load => go("P0 loads", &|after| self.look(after)),
-            At::Lease { view, is_served } => {
-                go("P2 leases", &|after| self.lease(after, p, view, is_served));
+            At::Load => go("P0 loads", &|after| self.look(after, p)),
+            At::Lease { view, is_served, looked_at } => {
+                go("P2 leases", &|after| self.lease(after, p, (view, looked_at), is_served));
                 if can_lose {
                     go("P2 leases, and the answer is lost", &|after| {
                         lose(after);
-                        let _ = self.lease(after, p, view, is_served);
-                        At::LeaseAgain { view, is_served }
+                        let known = after.processes[usize::from(p)].unsent;
+                        let _ = self.lease(after, p, (view, looked_at), is_served);
+                        after.processes[usize::from(p)].unsent = known;
+                        At::LeaseAgain { view, is_served, looked_at }
                     });
                 }
             }
-            At::LeaseAgain { view, is_served } => {
-                go("P2 leases again", &|after| self.lease(after, p, view, is_served));
+            At::LeaseAgain { view, is_served, looked_at } => {
+                go("P2 leases again", &|after| self.lease(after, p, (view, looked_at), is_served));
             }
-            At::Remark(held) => go("P4 marks", &|after| match renew(after, p, held) {
+            At::Remark(held) => go("P4 marks", &|after| match renew(after, p, held.mark) {
                 true => At::Send(held),
                 false => At::Load,
             }),
+            At::PutBack(held) => go("P11 puts the mark back", &|after| {
+                if let Some(found) = held.found {
+                    let _ = renew(after, p, found);
+                }
+                At::Release(held, held.found.is_some(), Outcome::Served(held.view.token))
+            }),
             At::Send(held) => {
+                if held.may_repeat && leased(&mut state.clone(), p).is_none() {
+                    go("P5 finds its lease lost", &|_| At::Load);
+                }
+                let sends = |after: &mut State| after.processes[usize::from(p)].unsent = None;
                 go("P5 sends", &|after| {
+                    sends(after);
                     let answer = self.send(after, held);
                     At::Check(held, answer.map_or(Answer::InvalidGrant, Answer::Tokens))
                 });
                 if can_lose {
                     go("P5 sends, and the answer is lost", &|after| {
                         lose(after);
+                        sends(after);
                         if let Some(token) = self.send(after, held) {
                             after.is_excused[usize::from(token.family)] = true;
                         }
@@ -155,6 +176,7 @@ impl World {
                     });
                     go("P5 sends, and the request is lost", &|after| {
                         lose(after);
+                        sends(after);
                         At::Check(held, Answer::Failed(FateOf::Unknown))
                     });
                     go("P5 does not get there", &|after| {
@@ -165,11 +187,11 @@ impl World {
             }
             At::Check(held, answer) => go("P8 checks", &|after| self.check(after, p, held, answer)),
             At::Save(held, token, over) => {
-                go("P9 saves", &|after| self.save(after, held, token, over));
+                go("P9 saves", &|after| self.save(after, p, held, token, over));
                 if can_lose {
                     go("P9 saves, and the answer is lost", &|after| {
                         lose(after);
-                        let _ = self.save(after, held, token, over);
+                        let _ = self.save(after, p, held, token, over);
                         At::SaveCheck(held, token, over)
                     });
                 }
@@ -181,7 +203,7 @@ impl World {
                 Stored::Record(record) if record.token == token && record.ended.is_none() => {
                     At::Done(Outcome::Served(token))
                 }
-                _ => self.save(after, held, token, over),
+                _ => self.save(after, p, held, token, over),
             }),
             At::EndLoad(held) => go("looks before it ends", &|after| match after.stored {
                 Stored::Record(record)
@@ -190,12 +212,12 @@ impl World {
                     At::Done(Outcome::Failed)
                 }
                 Stored::Record(record) if record.is_version_of(&held.view) => {
-                    let own = self.mark(&held.mark(p));
+                    let own = self.mark(&held.mark);
                     let stored = record.mark.map(|mark| self.mark(&mark));
                     let attempts = (self.rules.attempts)(&own, stored.as_ref());
                     At::EndSave(held, (self.rules.reason_of_refusal)(self.rotation, attempts))
                 }
-                Stored::Record(_) => self.look(after),
+                Stored::Record(_) => self.look(after, p),
                 Stored::Tombstone => At::Done(Outcome::NotConnected),
             }),
             At::EndSave(held, reason) => go("ends", &|after| match after.stored {
@@ -204,7 +226,7 @@ impl World {
                     write(after, ended);
                     At::Done(Outcome::Reconnect(reason))
                 }
-                Stored::Record(_) => self.look(after),
+                Stored::Record(_) => self.look(after, p),
                 Stored::Tombstone => At::Done(Outcome::Reconnect(reason)),
             }),
             At::Release(_, keeps_mark, outcome) => go("P11 releases", &|after| {
@@ -227,22 +249,23 @@ impl World {
     }
 
     /// P0, P3 and whenever the record has changed: what is to be done with it.
-    fn look(&self, state: &State) -> At {
-        let Stored::Record(view) = state.stored else { return At::Done(Outcome::NotConnected) };
+    fn look(&self, state: &State, p: u8) -> At {
+        let Stored::Record(mut view) = state.stored else { return At::Done(Outcome::NotConnected) };
+        view.mark = self.mark_that_counts(view.mark, p, state.processes[usize::from(p)].unsent);
         match self.assess(&view, view.mark, state.time) {
             Step::Serve { .. } => At::Done(Outcome::Served(view.token)),
-            Step::ServeAndRefresh => At::Lease { view, is_served: true },
-            Step::Refresh => At::Lease { view, is_served: false },
+            Step::ServeAndRefresh => At::Lease { view, is_served: true, looked_at: state.time },
+            Step::Refresh => At::Lease { view, is_served: false, looked_at: state.time },
             Step::Reconnect(reason) => At::Done(Outcome::Reconnect(reason)),
         }
     }
 
-    fn lease(&self, state: &mut State, p: u8, view: Record, is_served: bool) -> At {
+    fn lease(&self, state: &mut State, p: u8, (view, looked_at): (Record, u8), is_served: bool) -> At {
         let time = state.time;
         let me = Owner::Process(p);
         let Stored::Record(record) = &mut state.stored else { return At::Done(Outcome::NotConnected) };
         if !record.is_version_of(&view) {
-            return self.look(state);
+            return self.look(state, p);
         }
         if record.lease.is_some_and(|lease| lease != me) {
             return if is_served { serve(view.token, time) } else { At::Load };
@@ -251,16 +274,21 @@ impl World {
             // A store that lost a write gives a version a second time: X34.
             return At::Done(Outcome::Failed);
         }
-        let attempt = self.attempt_after(view.mark, view.token);
+        let written = self.mark_after(view.mark, p, view.token, looked_at);
         let found = record.mark;
         record.lease = Some(me);
-        record.mark = Some(Mark { owner: me, token: view.token, attempt, at: time });
-        let mut held = Held { view, attempt, is_served, may_repeat: true, marked_at: time };
+        record.mark = Some(written);
+        let found =
+            self.mark_that_counts(self.mark_found(found, p), p, state.processes[usize::from(p)].unsent);
+        let mark = self.mark_after(found, p, view.token, looked_at);
+        let held = Held { view, mark, found, is_served, may_repeat: true };
+        state.processes[usize::from(p)].unsent = Some(Unsent { before: found, is_lost: false });
+        // Of an earlier mark of its own it knows nothing any more.
+        state.relabel(Owner::Unsent(p), Owner::Nobody);
         if matches!(self.assess(&view, found, time), Step::Serve { .. }) {
-            return At::Release(held, true, Outcome::Served(view.token));
+            return At::PutBack(held);
         }
-        held.attempt = found.map_or(attempt, |found| self.attempt_after(Some(found), view.token));
-        if held.attempt == attempt { At::Send(held) } else { At::Remark(held) }
+        if mark == written { At::Send(held) } else { At::Remark(held) }
     }
 
     fn send(&self, state: &mut State, held: Held) -> Option<Token> {
@@ -278,21 +306,21 @@ impl World {
             Answer::Failed(FateOf::NotUsed) => Fate::NotUsed,
             Answer::Failed(FateOf::Unknown) => Fate::Unknown,
         };
-        let mark = self.mark(&held.mark(p));
+        let mark = self.mark(&held.mark);
         let may_repeat = (self.rules.may_repeat)(self.rotation, &mark, now(state.time));
         if fate == Fate::Unknown && held.may_repeat && may_repeat {
-            let again = Held { attempt: (held.attempt + 1).min(3), may_repeat: false, ..held };
-            if renew(state, p, again) {
-                return At::Send(again);
+            let mark = Mark { attempt: (held.mark.attempt + 1).min(3), ..held.mark };
+            if renew(state, p, mark) {
+                return At::Send(Held { mark, may_repeat: false, ..held });
             }
         }
-        let keeps_mark = (self.rules.stays_in_doubt)(fate, held.attempt);
+        let keeps_mark = (self.rules.stays_in_doubt)(fate, held.mark.attempt);
         let is_good = held.is_served && !is_over(held.view.token, state.time);
         let outcome = if is_good { Outcome::Served(held.view.token) } else { Outcome::Failed };
         At::Release(held, keeps_mark, outcome)
     }
 
-    fn save(&self, state: &mut State, held: Held, token: Token, over: u8) -> At {
+    fn save(&self, state: &mut State, p: u8, held: Held, token: Token, over: u8) -> At {
         let record = match state.stored {
             Stored::Record(record) => record,
             Stored::Tombstone => {
@@ -307,7 +335,7 @@ impl World {
         let is_same_grant = self.rotation != Rotation::None && record.token == held.view.token;
         match (self.rules.conflict)(&held.view.version(), &record.version(), is_same_grant) {
             Conflict::SaveOver => At::Save(held, token, record.counter),
-            Conflict::Superseded => self.look(state),
+            Conflict::Superseded => self.look(state, p),
         }
     }
 }
@@ -334,30 +362,47 @@ fn leased(state: &mut State, p: u8) -> Option<&mut Record> {
 }
 
 /// Writes the mark, if the lease is held still.
-fn renew(state: &mut State, p: u8, held: Held) -> bool {
-    leased(state, p).map(|record| record.mark = Some(held.mark(p))).is_some()
+fn renew(state: &mut State, p: u8, mark: Mark) -> bool {
+    leased(state, p).map(|record| record.mark = Some(mark)).is_some()
 }
 
 impl State {
-    /// Each attempt has a holder of its own: what an earlier one left is nobody's.
+    /// Each attempt has a holder of its own: what an earlier one left is nobody's, or known to be unsent.
     fn forget_owner_if_idle(&mut self, p: u8) {
-        let at = self.processes[usize::from(p)].at;
-        if matches!(at, At::Idle | At::Done(_) | At::Load | At::Lease { .. }) {
-            self.forget_owner(p);
+        let process = &mut self.processes[usize::from(p)];
+        if !matches!(process.at, At::Idle | At::Done(_) | At::Load | At::Lease { .. }) {
+            return;
+        }
+        let is_unsent = process.unsent.is_some_and(|unsent| !unsent.is_lost);
+        process.unsent = process.unsent.map(|unsent| Unsent { is_lost: true, ..unsent });
+        self.relabel(Owner::Process(p), if is_unsent { Owner::Unsent(p) } else { Owner::Nobody });
+        let is_marked = |record: &Record| record.mark.is_some_and(|mark| mark.owner == Owner::Unsent(p));
+        let stored = matches!(&self.stored, Stored::Record(record) if is_marked(record));
+        if !stored && !self.before.as_ref().is_some_and(is_marked) {
+            self.processes[usize::from(p)].unsent = None;
         }
     }
 
+    /// What a process knew is gone with it.
     pub(super) fn forget_owner(&mut self, p: u8) {
-        let gone = |owner: Owner| if owner == Owner::Process(p) { Owner::Nobody } else { owner };
-        let forget = |record: &mut Record| {
-            record.lease = record.lease.map(gone);
-            record.mark = record.mark.map(|mark| Mark { owner: gone(mark.owner), ..mark });
+        self.processes[usize::from(p)].unsent = None;
+        self.relabel(Owner::Process(p), Owner::Nobody);
+        self.relabel(Owner::Unsent(p), Owner::Nobody);
+    }
+
+    fn relabel(&mut self, from: Owner, to: Owner) {
+        let change = |record: &mut Record| {
+            // Whoever holds a lease and has gone is nobody, whatever is known of the mark.
+            record.lease = record.lease.map(|owner| if owner == from { Owner::Nobody } else { owner });
+            record.mark = record
+                .mark
+                .map(|mark| Mark { owner: if mark.owner == from { to } else { mark.owner }, ..mark });
         };
         if let Stored::Record(record) = &mut self.stored {
-            forget(record);
+            change(record);
         }
         if let Some(record) = &mut self.before {
-            forget(record);
+            change(record);
         }
     }
 }

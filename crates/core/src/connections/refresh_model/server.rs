@@ -84,6 +84,11 @@ impl Server {
         self.families[usize::from(token.family)].used & (1 << (token.n - 1)) != 0
     }
 
+    /// Whether a second use of this token would be one too many.
+    pub(super) fn is_beyond_grace(&self, token: Token, time: u8) -> bool {
+        self.was_used(token) && self.families[usize::from(token.family)].used_at != time
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.families.iter().any(|family| usize::from(family.newest) >= super::MAX_TOKENS)
     }

@@ -16,6 +16,7 @@ const NO_FAULTS: Faults = Faults {
 /// goes through more of them.
 const MIXES: &[Mix] = &[
     Mix { calls: [2, 2], faults: NO_FAULTS },
+    Mix { calls: [1, 0], faults: Faults { lease_ends: 1, revocations: 1, ..NO_FAULTS } },
     Mix { calls: [1, 1], faults: Faults { crashes: 1, lease_ends: 1, ..NO_FAULTS } },
     Mix { calls: [1, 1], faults: Faults { losses: 1, lease_ends: 1, ..NO_FAULTS } },
     Mix { calls: [1, 1], faults: Faults { losses: 2, ..NO_FAULTS } },
@@ -26,6 +27,7 @@ const MIXES: &[Mix] = &[
 ];
 
 const MORE: &[Mix] = &[
+    Mix { calls: [2, 1], faults: Faults { lease_ends: 1, revocations: 1, ..NO_FAULTS } },
     Mix { calls: [1, 1], faults: Faults { crashes: 1, lease_ends: 2, ..NO_FAULTS } },
     Mix { calls: [1, 1], faults: Faults { lease_ends: 1, disconnects: 1, connects: 1, ..NO_FAULTS } },
     Mix { calls: [2, 1], faults: Faults { crashes: 2, lease_ends: 2, ..NO_FAULTS } },
@@ -84,7 +86,16 @@ fn x1_x3_x22_every_state_without_rotation() {
 #[test]
 fn each_decision_that_is_broken_is_found() {
     let broken: &[(&str, Rules)] = &[
-        ("marks are not counted", Rules { attempt_after: |_, _| 1, ..Rules::OURS }),
+        (
+            "marks are not counted",
+            Rules { mark_after: |_, holder, hash, now| RefreshMark::new(holder, hash, now), ..Rules::OURS },
+        ),
+        ("one's own mark has a time", Rules { mark_found: |found, _| found, ..Rules::OURS }),
+        ("a mark counts that was not sent", Rules { mark_that_counts: |found, _| found, ..Rules::OURS }),
+        (
+            "no mark of one's own counts",
+            Rules { mark_that_counts: |found, unsent| found.filter(|_| unsent.is_none()), ..Rules::OURS },
+        ),
         ("a strict provider is asked again", Rules { may_repeat: |_, _, _| true, ..Rules::OURS }),
         (
             "every refusal is a revocation",
@@ -119,8 +130,8 @@ fn each_decision_that_is_broken_is_found() {
         ),
     ];
     for (what, rules) in broken {
-        let worlds =
-            [STRICT, STRICT_BUT_MILD].into_iter().flat_map(|of| MIXES.iter().map(move |mix| (of, mix)));
+        let providers = [STRICT, STRICT_BUT_MILD, GRACE];
+        let worlds = MIXES.iter().flat_map(|mix| providers.map(|of| (of, mix)));
         let found =
             worlds.map(|(of, mix)| World::new(*rules, of, *mix)).find_map(|world| world.explore().broken);
         let (found, way) = found.unwrap_or_else(|| panic!("{what}: nobody notices"));

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 /// What `work` gives, if it does so before `limit` ends.
-pub(super) async fn within<T>(work: impl Future<Output = T>, limit: impl Future<Output = ()>) -> Option<T> {
+pub(crate) async fn within<T>(work: impl Future<Output = T>, limit: impl Future<Output = ()>) -> Option<T> {
     let mut work = pin!(work);
     let mut limit = pin!(limit);
     poll_fn(|cx| match work.as_mut().poll(cx) {
@@ -16,7 +16,7 @@ pub(super) async fn within<T>(work: impl Future<Output = T>, limit: impl Future<
 }
 
 /// What `work` gives, while `companion` runs beside it. One that ends first is not missed.
-pub(super) async fn beside<T>(work: impl Future<Output = T>, companion: impl Future<Output = ()>) -> T {
+pub(crate) async fn beside<T>(work: impl Future<Output = T>, companion: impl Future<Output = ()>) -> T {
     let mut work = pin!(work);
     let mut companion = pin!(companion);
     let mut is_over = false;
