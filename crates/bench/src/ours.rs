@@ -36,7 +36,12 @@ pub(crate) fn flow_by(
 
 /// A flow that never gets as far as to send something.
 pub(crate) fn offline_flow() -> Flow {
-    flow("https://provider.example/oauth2/token", MemoryStateStore::new(), Offline)
+    offline_flow_over(MemoryStateStore::new())
+}
+
+/// The same over `store`.
+pub(crate) fn offline_flow_over(store: impl StateStore) -> Flow {
+    flow("https://provider.example/oauth2/token", store, Offline)
 }
 
 #[derive(Debug)]

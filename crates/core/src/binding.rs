@@ -3,9 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use sha2::{Digest as _, Sha256};
-
 use crate::error::{Error, Result};
+use crate::parts::Parts;
 use crate::random;
 use crate::secret::Secret;
 
@@ -17,7 +16,8 @@ use crate::secret::Secret;
 #[derive(Clone)]
 pub struct Binding {
     user: Option<User>,
-    browser: Option<Secret>,
+    /// Shared: a binding is cloned with each flow.
+    browser: Option<Arc<Secret>>,
     process: bool,
 }
 
@@ -49,8 +49,8 @@ impl Binding {
 
     /// A secret that only this browser holds, such as the value of a `__Host-` cookie.
     #[must_use]
-    pub const fn browser(secret: Secret) -> Self {
-        Self { user: None, browser: Some(secret), process: false }
+    pub fn browser(secret: Secret) -> Self {
+        Self { user: None, browser: Some(Arc::new(secret)), process: false }
     }
 
     /// A new secret of 256 bits for this browser. Read it with [`browser_secret`](Self::browser_secret) and set the cookie.
@@ -86,8 +86,8 @@ impl Binding {
 
     /// The browser's secret, if there is one.
     #[must_use]
-    pub const fn browser_secret(&self) -> Option<&Secret> {
-        self.browser.as_ref()
+    pub fn browser_secret(&self) -> Option<&Secret> {
+        self.browser.as_deref()
     }
 
     /// Refuses what ties to nothing.
@@ -104,35 +104,20 @@ impl Binding {
     }
 
     /// Adds every part, with its kind and its length, so that no two bindings look alike.
-    pub(crate) fn hash_into(&self, hash: &mut Sha256) -> Result<()> {
+    pub(crate) fn add_to(&self, parts: &mut Parts) -> Result<()> {
         if let Some(user) = &self.user {
-            hash_part(hash, b'u', user.tenant.as_bytes());
-            hash_part(hash, b'i', user.id.as_bytes());
+            parts.add(b'u', user.tenant.as_bytes());
+            parts.add(b'i', user.id.as_bytes());
         }
         if let Some(secret) = &self.browser {
-            hash_part(hash, b'b', secret.expose().as_bytes());
+            parts.add(b'b', secret.expose().as_bytes());
         }
         if self.process {
-            hash_part(hash, b'p', process_secret()?);
+            parts.add(b'p', process_secret()?);
         }
         Ok(())
     }
 }
-
-/// Adds one part: kind, length, bytes. A short one has a short length, so that a key is made of two blocks of SHA-256.
-pub(crate) fn hash_part(hash: &mut Sha256, kind: u8, bytes: &[u8]) {
-    match u8::try_from(bytes.len()) {
-        Ok(length) if length < LONG => hash.update([kind, length]),
-        _ => {
-            hash.update([kind, LONG]);
-            hash.update((bytes.len() as u64).to_be_bytes());
-        }
-    }
-    hash.update(bytes);
-}
-
-/// Stands before a length of eight bytes.
-const LONG: u8 = u8::MAX;
 
 fn process_secret() -> Result<&'static [u8; 32]> {
     static SECRET: OnceLock<[u8; 32]> = OnceLock::new();

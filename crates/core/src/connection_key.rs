@@ -4,9 +4,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
-use crate::binding::{User, hash_part};
+use crate::binding::User;
+use crate::parts::Parts;
 use crate::text;
 
 /// Names one connection: the tenant and the user of the application, the provider id, and the account at the provider.
@@ -44,13 +43,12 @@ impl ConnectionKey {
     }
 
     fn from_parts(user: User, provider_id: Arc<str>, account: Arc<str>) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(b"connection 1");
-        hash_part(&mut hash, b't', user.tenant.as_bytes());
-        hash_part(&mut hash, b'u', user.id.as_bytes());
-        hash_part(&mut hash, b'r', provider_id.as_bytes());
-        hash_part(&mut hash, b'a', account.as_bytes());
-        let id = ConnectionId(hash.finalize().into());
+        let mut parts = Parts::new(b"connection 1");
+        parts.add(b't', user.tenant.as_bytes());
+        parts.add(b'u', user.id.as_bytes());
+        parts.add(b'r', provider_id.as_bytes());
+        parts.add(b'a', account.as_bytes());
+        let id = ConnectionId(parts.hash());
         Self(Arc::new(Inner { id, user, provider_id, account }))
     }
 
@@ -214,11 +212,10 @@ impl UserTag {
     /// The tag of `user`.
     #[must_use]
     pub fn of(user: &User) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(b"user 1");
-        hash_part(&mut hash, b't', user.tenant.as_bytes());
-        hash_part(&mut hash, b'u', user.id.as_bytes());
-        Self(hash.finalize().into())
+        let mut parts = Parts::new(b"user 1");
+        parts.add(b't', user.tenant.as_bytes());
+        parts.add(b'u', user.id.as_bytes());
+        Self(parts.hash())
     }
 
     /// The shard of this user: the first six bits of the tag, so that a shard is a range of tags.

@@ -93,18 +93,19 @@ pub trait FlowManager: fmt::Debug + Send + Sync + 'static {
         rfc::token_response(cx, response)
     }
 
-    /// After the exchange of a code: looks up the account, or makes a second exchange. Whatever happens here, the tokens
-    /// are kept; an error is reported beside them.
+    /// After the exchange of a code: looks up the account, or makes a second exchange. Returns the token set with what was
+    /// found out, or `None` where it stays as it is. Whatever happens here, the tokens are kept; an error is reported beside
+    /// them.
     ///
-    /// Default: nothing.
+    /// Default: `None`.
     async fn after_exchange(
         &self,
         cx: &Call<'_>,
         http: &dyn HttpClient,
-        tokens: &mut TokenSet,
-    ) -> Result<()> {
+        tokens: &TokenSet,
+    ) -> Result<Option<TokenSet>> {
         let _ = (cx, http, tokens);
-        Ok(())
+        Ok(None)
     }
 
     /// Attaches the access token to an API request (RFC 6750 §2).
@@ -168,7 +169,7 @@ macro_rules! forward_flow_manager {
                 (**self).token_response(cx, response)
             }
 
-            async fn after_exchange(&self, cx: &Call<'_>, http: &dyn HttpClient, tokens: &mut TokenSet) -> Result<()> {
+            async fn after_exchange(&self, cx: &Call<'_>, http: &dyn HttpClient, tokens: &TokenSet) -> Result<Option<TokenSet>> {
                 (**self).after_exchange(cx, http, tokens).await
             }
 

@@ -1,60 +1,63 @@
 //! PKCE (RFC 7636).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::fmt;
+use std::fmt::Write as _;
+
 use sha2::{Digest as _, Sha256};
 
 use crate::quirks::{PkceEncoding, PkceMethod, PkcePolicy};
-
-/// The most characters of a verifier, and so of a challenge (RFC 7636 §4.1).
-const MAX: usize = 128;
+use crate::random;
 
 /// A code challenge (RFC 7636 §4.2), as it goes into the authorization request.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CodeChallenge {
-    text: [u8; MAX],
-    len: usize,
+#[derive(Clone, PartialEq, Eq)]
+pub struct CodeChallenge(Form);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Form {
+    /// What nearly every provider wants, without memory of its own.
+    Base64url(random::Text),
+    Other(String),
 }
 
 impl CodeChallenge {
     /// The challenge of `code_verifier` under `policy`.
     #[must_use]
     pub fn new(code_verifier: &str, policy: &PkcePolicy) -> Self {
-        let mut text = [0; MAX];
-        let len = match policy.method {
-            PkceMethod::Plain => {
-                let len = code_verifier.len().min(text.len());
-                text[..len].copy_from_slice(&code_verifier.as_bytes()[..len]);
-                len
+        let digest = || -> [u8; 32] { Sha256::digest(code_verifier.as_bytes()).into() };
+        Self(match (policy.method, policy.encoding) {
+            (PkceMethod::Plain, _) => Form::Other(code_verifier.to_owned()),
+            (PkceMethod::S256, PkceEncoding::Base64url) => Form::Base64url(random::Text::new(&digest())),
+            (PkceMethod::S256, PkceEncoding::Hex) => {
+                Form::Other(digest().iter().fold(String::with_capacity(64), |mut text, byte| {
+                    // A string takes whatever is written.
+                    let _ = write!(text, "{byte:02x}");
+                    text
+                }))
             }
-            PkceMethod::S256 => {
-                let digest = Sha256::digest(code_verifier.as_bytes());
-                match policy.encoding {
-                    // 32 bytes are 43 characters, and the buffer has more: this cannot fail.
-                    PkceEncoding::Base64url => URL_SAFE_NO_PAD.encode_slice(digest, &mut text).unwrap_or(0),
-                    PkceEncoding::Hex => {
-                        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-                        for (pair, byte) in text.chunks_exact_mut(2).zip(digest) {
-                            pair[0] = DIGITS[usize::from(byte >> 4)];
-                            pair[1] = DIGITS[usize::from(byte & 15)];
-                        }
-                        64
-                    }
-                }
-            }
-        };
-        Self { text, len }
+        })
     }
 
-    /// The challenge.
+    /// The challenge as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // Only ASCII is ever written into it.
-        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+        match &self.0 {
+            Form::Base64url(text) => text.as_str(),
+            Form::Other(text) => text,
+        }
     }
 
+    /// The same without looking whether it is text.
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.text[..self.len]
+        match &self.0 {
+            Form::Base64url(text) => text.as_bytes(),
+            Form::Other(text) => text.as_bytes(),
+        }
+    }
+}
+
+impl fmt::Debug for CodeChallenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CodeChallenge").field(&self.as_str()).finish()
     }
 }
 

@@ -1,13 +1,15 @@
 //! Random values.
 //!
 //! What a flow draws comes from a generator of its thread (`rand`'s ChaCha12), which the operating system seeds anew after
-//! a few flows and in another process. A read of the system's own costs more than all else that `begin` does for the URL.
+//! a few flows and in a process that was forked off. A read of the system's own costs more than all else that `begin` does
+//! for the URL, and asking for the process's number, to see whether it is another one, as much as a third of it.
 //! What outlives a flow, or proves who begins it, is read from the system each time.
 
 use std::cell::RefCell;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use forkguard::Guard;
 use rand::rngs::{StdRng, SysError, SysRng};
 use rand::{Rng as _, SeedableRng as _, TryRng as _};
 use zeroize::Zeroizing;
@@ -21,13 +23,19 @@ const SEED_LASTS: usize = 4096;
 /// A generator and how far its seed may be used.
 struct Generator {
     random: StdRng,
-    /// A process that was forked off has its parent's memory, and would draw its parent's values.
-    process: u32,
     left: usize,
 }
 
+/// What a thread draws from. A process that was forked off has its parent's memory, and would draw its parent's values.
+struct OfThread {
+    /// None where the operating system would not tell of a fork: then nothing is drawn in advance.
+    guard: Option<Guard>,
+    generator: Option<Generator>,
+}
+
 thread_local! {
-    static GENERATOR: RefCell<Option<Generator>> = const { RefCell::new(None) };
+    static OF_THREAD: RefCell<OfThread> =
+        RefCell::new(OfThread { guard: Guard::try_new().ok(), generator: None });
 }
 
 /// Fills `bytes` from this thread's generator.
@@ -36,10 +44,11 @@ thread_local! {
 ///
 /// [`ErrorKind::Randomness`] if it had to be seeded and the operating system gave nothing: there is no fallback.
 pub(crate) fn fill(bytes: &mut [u8]) -> Result<()> {
-    let process = std::process::id();
-    let drawn = GENERATOR.try_with(|generator| match generator.try_borrow_mut() {
-        Ok(mut generator) => draw(&mut generator, bytes, process, || StdRng::try_from_rng(&mut SysRng)),
-        Err(_) => SysRng.try_fill_bytes(bytes),
+    let drawn = OF_THREAD.try_with(|thread| match thread.try_borrow_mut().as_deref_mut() {
+        Ok(OfThread { guard: Some(guard), generator }) => {
+            draw(generator, bytes, guard.detected_fork(), || StdRng::try_from_rng(&mut SysRng))
+        }
+        Ok(_) | Err(_) => SysRng.try_fill_bytes(bytes),
     });
     // A thread that ends has no generator any more.
     drawn.unwrap_or_else(|_| SysRng.try_fill_bytes(bytes)).map_err(no_randomness)
@@ -48,14 +57,13 @@ pub(crate) fn fill(bytes: &mut [u8]) -> Result<()> {
 fn draw<E>(
     generator: &mut Option<Generator>,
     bytes: &mut [u8],
-    process: u32,
+    is_forked: bool,
     seed: impl FnOnce() -> std::result::Result<StdRng, E>,
 ) -> std::result::Result<(), E> {
-    let usable = |it: &Generator| it.process == process && it.left >= bytes.len();
-    if !generator.as_ref().is_some_and(usable) {
+    if is_forked || generator.as_ref().is_none_or(|it| it.left < bytes.len()) {
         // Where the seeding fails there is none left, so that the next call seeds again.
         *generator = None;
-        *generator = Some(Generator { random: seed()?, process, left: SEED_LASTS.max(bytes.len()) });
+        *generator = Some(Generator { random: seed()?, left: SEED_LASTS.max(bytes.len()) });
     }
     if let Some(generator) = generator {
         generator.random.fill_bytes(bytes);
@@ -79,11 +87,30 @@ fn no_randomness(source: SysError) -> Error {
 }
 
 /// 32 bytes as the 43 characters of base64url without padding (RFC 7636 appendix A).
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Text([u8; 43]);
+
+impl Text {
+    pub(crate) fn new(bytes: &[u8; 32]) -> Self {
+        let mut text = [0; 43];
+        // 32 bytes are 43 characters: it cannot fail.
+        let _ = URL_SAFE_NO_PAD.encode_slice(bytes, &mut text);
+        Self(text)
+    }
+
+    pub(crate) const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        // Only ASCII is ever written into it.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// [`Text`], as a string of its own.
 pub(crate) fn base64url(bytes: &[u8; 32]) -> String {
-    let mut text = [0; 43];
-    // 32 bytes are 43 characters of ASCII: neither can fail.
-    let len = URL_SAFE_NO_PAD.encode_slice(bytes, &mut text).unwrap_or_default();
-    std::str::from_utf8(&text[..len]).unwrap_or_default().to_owned()
+    Text::new(bytes).as_str().to_owned()
 }
 
 /// The 32 bytes that [`base64url`] writes as `text`, if it writes it of any.
@@ -107,36 +134,37 @@ pub(crate) fn token() -> Result<String> {
 mod tests {
     use super::*;
 
-    fn draw_64(generator: &mut Option<Generator>, process: u32, seed: Option<u64>) -> Option<[u8; 64]> {
+    fn draw_64(generator: &mut Option<Generator>, is_forked: bool, seed: Option<u64>) -> Option<[u8; 64]> {
         let mut bytes = [0; 64];
         let seed = || seed.map(StdRng::seed_from_u64).ok_or(());
-        draw(generator, &mut bytes, process, seed).ok().map(|()| bytes)
+        draw(generator, &mut bytes, is_forked, seed).ok().map(|()| bytes)
     }
 
     #[test]
     fn a10_a_forked_process_does_not_draw_its_parents_values() {
         let [mut parent, mut same, mut forked] = [(); 3].map(|()| {
             let mut generator = None;
-            draw_64(&mut generator, 1, Some(1));
+            draw_64(&mut generator, false, Some(1));
             generator
         });
-        let next = draw_64(&mut parent, 1, None);
+        let next = draw_64(&mut parent, false, None);
         assert!(next.is_some());
-        assert_eq!(draw_64(&mut same, 1, None), next, "a copy in the same process goes on alike");
-        assert_eq!(draw_64(&mut forked, 2, None), None, "in another one it has to be seeded");
-        assert_ne!(draw_64(&mut forked, 2, Some(2)), next);
+        assert_eq!(draw_64(&mut same, false, None), next, "a copy in the same process goes on alike");
+        assert_eq!(draw_64(&mut forked, true, None), None, "in another one it has to be seeded");
+        assert_eq!(draw_64(&mut forked, false, None), None, "and is not used before it is");
+        assert_ne!(draw_64(&mut forked, false, Some(2)), next);
     }
 
     #[test]
     fn a10_a_seed_lasts_for_64_flows() {
         let mut generator = None;
-        draw_64(&mut generator, 1, Some(1));
+        draw_64(&mut generator, false, Some(1));
         for _ in 1..64 {
-            assert!(draw_64(&mut generator, 1, None).is_some());
+            assert!(draw_64(&mut generator, false, None).is_some());
         }
-        assert_eq!(draw_64(&mut generator, 1, None), None);
-        assert_eq!(draw_64(&mut generator, 1, None), None, "what failed once is not used the next time");
-        assert!(draw_64(&mut generator, 1, Some(2)).is_some());
+        assert_eq!(draw_64(&mut generator, false, None), None);
+        assert_eq!(draw_64(&mut generator, false, None), None, "what failed once is not used the next time");
+        assert!(draw_64(&mut generator, false, Some(2)).is_some());
     }
 
     #[test]

@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize, Serializer};
-use sha2::{Digest as _, Sha256};
 
-use crate::binding::{Binding, User, hash_part};
+use crate::binding::{Binding, User};
 use crate::error::{Error, ErrorKind, Result};
+use crate::parts::Parts;
 use crate::scopes::Scopes;
 use crate::secret::Secret;
 
@@ -26,12 +26,11 @@ impl StateKey {
     ///
     /// [`ErrorKind::Randomness`] if the binding is to this process and the operating system has no random bytes.
     pub fn new(provider_id: &str, state: &str, binding: &Binding) -> Result<Self> {
-        let mut hash = Sha256::new();
-        hash.update(b"state 1");
-        hash_part(&mut hash, b'r', provider_id.as_bytes());
-        hash_part(&mut hash, b's', state.as_bytes());
-        binding.hash_into(&mut hash)?;
-        Ok(Self(hash.finalize().into()))
+        let mut parts = Parts::new(b"state 1");
+        parts.add(b'r', provider_id.as_bytes());
+        parts.add(b's', state.as_bytes());
+        binding.add_to(&mut parts)?;
+        Ok(Self(parts.hash()))
     }
 
     /// A key that was written before.
@@ -154,25 +153,23 @@ impl Bucket {
     /// The bucket of a client's address, or of whatever else the application wants to count by.
     #[must_use]
     pub fn of(name: &[u8]) -> Self {
-        let mut hash = Sha256::new();
-        hash_part(&mut hash, b'a', name);
-        Self::from_hash(hash)
+        let mut parts = Parts::new(b"");
+        parts.add(b'a', name);
+        Self::from_hash(&parts.hash())
     }
 
     /// The bucket of a user.
     #[must_use]
     pub fn of_user(user: &User) -> Self {
-        let mut hash = Sha256::new();
-        hash_part(&mut hash, b'u', user.tenant.as_bytes());
-        hash_part(&mut hash, b'i', user.id.as_bytes());
-        Self::from_hash(hash)
+        let mut parts = Parts::new(b"");
+        parts.add(b'u', user.tenant.as_bytes());
+        parts.add(b'i', user.id.as_bytes());
+        Self::from_hash(&parts.hash())
     }
 
-    fn from_hash(hash: Sha256) -> Self {
-        let digest: [u8; 32] = hash.finalize().into();
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&digest[..16]);
-        Self(bytes)
+    fn from_hash(hash: &[u8; 32]) -> Self {
+        // Half of them is enough for a name.
+        Self(hash.first_chunk().copied().unwrap_or_default())
     }
 
     /// A bucket that was written before.

@@ -144,8 +144,14 @@ impl FlowManager for Manager {
         rfc::token_response(cx, response)
     }
 
-    async fn after_exchange(&self, _: &Call<'_>, http: &dyn HttpClient, tokens: &mut TokenSet) -> Result<()> {
+    async fn after_exchange(
+        &self,
+        _: &Call<'_>,
+        http: &dyn HttpClient,
+        tokens: &TokenSet,
+    ) -> Result<Option<TokenSet>> {
         self.saw("after_exchange");
+        let mut tokens = tokens.clone();
         tokens.account = Some("half-done".to_owned());
         match self.evil {
             Evil::LooksUpElsewhere => {
@@ -158,7 +164,7 @@ impl FlowManager for Manager {
             Evil::FailsAfterExchange => return Err(authflow_core::Error::invalid_response("no account")),
             _ => {}
         }
-        Ok(())
+        Ok(Some(tokens))
     }
 
     fn authenticate(&self, cx: &Call<'_>, tokens: &TokenSet, request: &mut HttpRequest) -> Result<()> {

@@ -155,14 +155,20 @@ impl FlowManager for Eager {
         Ok(())
     }
 
-    async fn after_exchange(&self, _: &Call<'_>, http: &dyn HttpClient, tokens: &mut TokenSet) -> Result<()> {
+    async fn after_exchange(
+        &self,
+        _: &Call<'_>,
+        http: &dyn HttpClient,
+        tokens: &TokenSet,
+    ) -> Result<Option<TokenSet>> {
         // A look-up may tell what the response did not.
         if tokens.extra_str("instance_url").is_none() {
+            let mut tokens = tokens.clone();
             tokens.extra.insert("instance_url".to_owned(), TOLD.into());
-            return Ok(());
+            return Ok(Some(tokens));
         }
         http.send(ask(), &Limits::default()).await?;
-        Ok(())
+        Ok(None)
     }
 }
 

@@ -166,3 +166,18 @@ async fn begin_tries_three_states_at_most() {
     assert_eq!(error.kind(), ErrorKind::StoreConflict);
     assert_eq!(store.0.lock().unwrap().len(), 3);
 }
+
+/// The allocator of the C library has pieces of up to 1,032 bytes at hand for each thread. A future that does not fit costs
+/// more than the work it does.
+#[test]
+fn the_futures_of_a_flow_are_small() {
+    use std::future::IntoFuture as _;
+
+    let (rig, user) = (Rig::new(), Binding::user("", "user-42"));
+    let response = AuthorizationResponse::from_query("code=c&state=s").unwrap();
+    let begin = size_of_val(&*rig.flow.begin(&user).into_future());
+    let finish = size_of_val(&*rig.flow.finish(&response, &user).into_future());
+    // One that is watched is held twice: as it is handed over, and as it runs.
+    let most = if cfg!(any(feature = "metrics", feature = "tracing")) { 2 * 1032 } else { 1032 };
+    assert!(begin <= most && finish <= most, "begin {begin}, finish {finish}");
+}

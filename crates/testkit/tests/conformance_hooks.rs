@@ -87,10 +87,16 @@ impl FlowManager for Hooked {
         Ok(())
     }
 
-    async fn after_exchange(&self, _: &Call<'_>, http: &dyn HttpClient, tokens: &mut TokenSet) -> Result<()> {
+    async fn after_exchange(
+        &self,
+        _: &Call<'_>,
+        http: &dyn HttpClient,
+        tokens: &TokenSet,
+    ) -> Result<Option<TokenSet>> {
         let account = ask(http, "https://api.example/me", Some(tokens.access_token.expose())).await?;
+        let mut tokens = tokens.clone();
         tokens.account = Some(String::from_utf8_lossy(&account.body).into_owned());
-        Ok(())
+        Ok(Some(tokens))
     }
 
     fn authenticate(&self, cx: &Call<'_>, tokens: &TokenSet, request: &mut HttpRequest) -> Result<()> {

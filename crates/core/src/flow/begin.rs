@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use super::steps::is_protocol_parameter;
 use super::{Flow, check_return_to};
 use crate::binding::Binding;
+use crate::clock;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::observe::observed;
 use crate::provider::Provider;
@@ -146,15 +147,16 @@ impl Flow {
         loop {
             let now = self.inner.clock.now();
             let urls = self.urls(None, None).await?;
-            let mut prepared = self.prepare_with(&urls, options, now)?;
-            let key = self.bind(&prepared.state, binding, &mut prepared.pending)?;
-            let expires_at = SystemTime::UNIX_EPOCH + Duration::from_secs(prepared.pending.expires_at);
+            let (url, state, mut pending) = self.prepare_with(&urls, options, now)?;
+            let key = self.bind(state.as_str(), binding, &mut pending)?;
+            let expires_at =
+                clock::saturating_add(SystemTime::UNIX_EPOCH, Duration::from_secs(pending.expires_at));
             // No function of ours in between: a flow is large, and each would move it once more.
             let cx = StateContext::new(extensions, now);
-            let ttl = prepared.pending.lifetime();
-            let stored = self.manager().state_store().store_state(&cx, &key, prepared.pending, ttl).await;
+            let ttl = pending.lifetime();
+            let stored = self.manager().state_store().store_state(&cx, &key, pending, ttl).await;
             match stored.map_err(Error::from) {
-                Ok(()) => return Ok((prepared.url, expires_at)),
+                Ok(()) => return Ok((url, expires_at)),
                 // Where the answer was lost the store may have this state: it is given up, and another one is drawn.
                 Err(error) => match error.kind() {
                     ErrorKind::StoreConflict if tries < 2 => tries += 1,
@@ -209,7 +211,7 @@ impl Authorization {
 
     /// The secret of the browser, if the binding has one: the value of a `__Host-` cookie.
     #[must_use]
-    pub const fn browser_secret(&self) -> Option<&Secret> {
+    pub fn browser_secret(&self) -> Option<&Secret> {
         self.binding.browser_secret()
     }
 

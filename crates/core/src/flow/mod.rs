@@ -9,6 +9,7 @@ mod steps;
 mod token_check;
 mod tokens;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -199,7 +200,7 @@ impl Flow {
         &self,
         callback: Option<&std::collections::BTreeMap<String, String>>,
         tokens: Option<&TokenSet>,
-    ) -> Result<Arc<EndpointUrls>> {
+    ) -> Result<Cow<'_, Arc<EndpointUrls>>> {
         let endpoints = self.resolve().await?;
         self.urls_of(&endpoints, callback, tokens)
     }
@@ -214,11 +215,11 @@ impl Flow {
         endpoints: &Arc<Endpoints>,
         callback: Option<&std::collections::BTreeMap<String, String>>,
         tokens: Option<&TokenSet>,
-    ) -> Result<Arc<EndpointUrls>> {
+    ) -> Result<Cow<'_, Arc<EndpointUrls>>> {
         let provider = self.provider();
         if Arc::ptr_eq(endpoints, provider.endpoints()) {
             if let Some(urls) = provider.fixed_urls() {
-                return Ok(Arc::clone(urls));
+                return Ok(Cow::Borrowed(urls));
             }
         }
         let sources = VariableSources {
@@ -226,7 +227,7 @@ impl Flow {
             callback: callback.or_else(|| tokens.map(|tokens| &tokens.callback)),
             token_response: tokens.map(|tokens| &tokens.extra),
         };
-        endpoints.resolve(&sources).map(Arc::new)
+        endpoints.resolve(&sources).map(|urls| Cow::Owned(Arc::new(urls)))
     }
 
     fn guarded(&self, urls: &Arc<EndpointUrls>) -> GuardedClient {
@@ -243,6 +244,7 @@ impl Flow {
     }
 
     /// Names provider and operation in an error.
+    #[inline]
     fn at<T>(&self, operation: Operation, result: Result<T>) -> Result<T> {
         result.map_err(|error| error.at(self.provider().id(), operation))
     }

@@ -108,17 +108,18 @@ fn append(
         text.push(separator);
         separator = '&';
         let (name, value) = (&*parameter.name, &*parameter.value);
-        let (is_state, is_challenge) = (value == request.state, Some(value.as_bytes()) == challenge);
-        has_state |= is_state;
-        has_challenge |= is_challenge;
-        // State and challenge are the engine's own: base64url or hexadecimal, with nothing to encode.
-        let is_own = is_state || is_challenge;
-        if !is_own && !parameter.encoded {
+        // What is known is neither the state nor the challenge: those are drawn for this flow.
+        if !parameter.encoded {
             if let Some(pair) = known.pair(&mut next, name, value) {
                 text.push_str(pair);
                 continue;
             }
         }
+        let (is_state, is_challenge) = (value == request.state, Some(value.as_bytes()) == challenge);
+        has_state |= is_state;
+        has_challenge |= is_challenge;
+        // They are the engine's own: base64url or hexadecimal, with nothing to encode.
+        let is_own = is_state || is_challenge;
         match known.name(name) {
             Some(name) => text.push_str(name),
             None => {

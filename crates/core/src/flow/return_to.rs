@@ -24,8 +24,9 @@ pub fn check_return_to(return_to: &str) -> Result<()> {
         return refuse();
     }
     // Where no segment is empty, no dot segment that the browser takes away can bring one to the front.
-    let path = return_to.split(['?', '#']).next().unwrap_or_default();
-    if !path.contains("//") {
+    let mut path = bytes.iter().take_while(|b| !matches!(b, b'?' | b'#')).copied();
+    let mut before = path.next();
+    if !path.any(|b| before.replace(b) == Some(b'/') && b == b'/') {
         return Ok(());
     }
     // Judged by the browser's own algorithm: `//host` is another site, and so is what dot segments make of `/./..//host`.

@@ -52,7 +52,9 @@ impl Flow {
     pub async fn prepare(&self) -> Result<Prepared> {
         let urls = self.urls(None, None).await;
         let now = self.inner.clock.now();
-        self.at(Operation::Begin, urls.and_then(|urls| self.prepare_with(&urls, &Options::default(), now)))
+        let prepared = urls.and_then(|urls| self.prepare_with(&urls, &Options::default(), now));
+        let (url, state, pending) = self.at(Operation::Begin, prepared)?;
+        Ok(Prepared { url, state: state.as_str().to_owned(), pending })
     }
 
     pub(super) fn prepare_with(
@@ -60,7 +62,7 @@ impl Flow {
         urls: &EndpointUrls,
         options: &Options,
         now: SystemTime,
-    ) -> Result<Prepared> {
+    ) -> Result<(String, random::Text, PendingFlow)> {
         let provider = self.provider();
         let credentials = self.credentials();
         options.check(provider)?;
@@ -71,14 +73,14 @@ impl Flow {
         let mut bytes = [[0; 32]; 2];
         random::fill(bytes.as_flattened_mut())?;
         let [state, verifier] = &bytes;
-        let state = random::base64url(state);
+        let state = random::Text::new(state);
         let uses_pkce = provider.uses_pkce(&credentials);
         let code_verifier = uses_pkce.then(|| Secret::new(random::base64url(verifier)));
         let nonce: Option<Arc<str>> =
             if scopes.contains("openid") { Some(random::token()?.into()) } else { None };
 
         let policy = &provider.quirks().pkce;
-        let mut request = AuthorizationRequest::new(&state, &redirect_uri);
+        let mut request = AuthorizationRequest::new(state.as_str(), &redirect_uri);
         request.code_challenge =
             code_verifier.as_ref().map(|verifier| CodeChallenge::new(verifier.expose(), policy));
         request.nonce = nonce.as_deref();
@@ -106,7 +108,7 @@ impl Flow {
             created_at,
             expires_at: created_at.saturating_add(self.inner.state_ttl.as_secs()),
         };
-        Ok(Prepared { url, state, pending })
+        Ok((url, state, pending))
     }
 
     /// Second step of [`begin`](Self::begin): stores the flow for `binding`, in the manager's

@@ -110,17 +110,25 @@ fn split(bytes: &[u8], separator: u8) -> (&[u8], &[u8]) {
     (bytes.get(..end).unwrap_or_default(), bytes.get(end + 1..).unwrap_or_default())
 }
 
-/// Whether `encoded` stands for `value`. It ends at the first byte that differs, which mostly is the first of all.
+/// Whether `encoded` stands for `value`.
 fn decodes_to(encoded: &[u8], value: &str) -> bool {
     // Nothing is written shorter than it is.
     if encoded.len() < value.len() {
         return false;
     }
-    if encoded == value.as_bytes() && is_plain(encoded) {
-        return true;
+    // Most that are compared are not the same, and differ at once.
+    let (mut encoded, mut value) = (encoded, value.as_bytes());
+    if encoded.first() != value.first() && !matches!(encoded.first(), Some(b'%' | b'+')) {
+        return false;
     }
-    let mut decoded = decoded(encoded);
-    value.bytes().all(|byte| decoded.next() == Some(byte)) && decoded.next().is_none()
+    // What is not encoded is compared in one piece; what is, byte by byte.
+    loop {
+        let (plain, rest) = encoded.split_at(memchr2(b'%', b'+', encoded).unwrap_or(encoded.len()));
+        let Some(after) = value.strip_prefix(plain) else { return false };
+        let Some((byte, rest)) = decode_one(rest) else { return after.is_empty() };
+        let Some(after) = after.strip_prefix(&[byte]) else { return false };
+        (encoded, value) = (rest, after);
+    }
 }
 
 fn is_plain(encoded: &[u8]) -> bool {
@@ -129,23 +137,26 @@ fn is_plain(encoded: &[u8]) -> bool {
 
 /// The bytes that a form-encoded text stands for (WHATWG URL §5.1).
 fn decoded(encoded: &[u8]) -> impl Iterator<Item = u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut rest = encoded;
     std::iter::from_fn(move || {
-        let (&first, after) = rest.split_first()?;
+        let (byte, after) = decode_one(rest)?;
         rest = after;
-        match (first, after) {
-            (b'+', _) => Some(b' '),
-            (b'%', [high, low, after @ ..]) => match (digit(*high), digit(*low)) {
-                (Some(high), Some(low)) => {
-                    rest = after;
-                    Some(high * 16 + low)
-                }
-                _ => Some(b'%'),
-            },
-            (byte, _) => Some(byte),
-        }
+        Some(byte)
     })
+}
+
+/// The first byte that a form-encoded text stands for, and what comes after it.
+fn decode_one(encoded: &[u8]) -> Option<(u8, &[u8])> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (&first, rest) = encoded.split_first()?;
+    match (first, rest) {
+        (b'+', _) => Some((b' ', rest)),
+        (b'%', [high, low, after @ ..]) => match (digit(*high), digit(*low)) {
+            (Some(high), Some(low)) => Some((high * 16 + low, after)),
+            _ => Some((b'%', rest)),
+        },
+        (byte, _) => Some((byte, rest)),
+    }
 }
 
 #[cfg(test)]

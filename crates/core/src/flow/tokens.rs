@@ -170,10 +170,10 @@ impl Flow {
         let mut cx = Call::new(Operation::Finish, self.provider(), &urls, credentials, now);
         cx.pending = Some(pending);
         cx.scopes = Some(&pending.scopes);
-        // A hook that fails half-way must not leave half of its changes behind.
-        let mut changed = tokens.clone();
-        self.manager().after_exchange(&cx, &self.guarded(&urls), &mut changed).await?;
-        *tokens = changed;
+        let changed = self.manager().after_exchange(&cx, &self.guarded(&urls), tokens).await?;
+        if let Some(changed) = changed {
+            *tokens = changed;
+        }
         Ok(())
     }
 }

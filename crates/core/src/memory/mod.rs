@@ -2,6 +2,7 @@
 
 mod buckets;
 mod parked;
+mod places;
 mod shard;
 
 use std::fmt;

@@ -16,19 +16,95 @@ use crate::text;
 /// The object that a body holds, by content type and by looks.
 ///
 /// A member that occurs twice makes the body unreadable: two parsers would disagree on what it says. A number that no
-/// number type holds becomes its text.
+/// number type holds becomes the largest, or the smallest, that one does.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::InvalidResponse`](crate::ErrorKind::InvalidResponse) for everything else.
 pub fn parse_object(response: &HttpResponse, format: ResponseFormat) -> Result<Map<String, Value>> {
     let members = Document::parse(response, format)?.members;
-    Ok(members.into_iter().map(|(name, value)| (name.into_owned(), value)).collect())
+    Ok(members.into_iter().map(|(name, member)| (name.into_owned(), member.into_value())).collect())
 }
 
 /// The members of an object as they came, each once. Few are looked up, so that no tree of them is built.
 pub(super) struct Document<'b> {
-    members: Vec<(Cow<'b, str>, Value)>,
+    members: Vec<(Cow<'b, str>, Member<'b>)>,
+}
+
+/// What a document holds under a name. Most is text, which stays in the body, so that no second copy of a token is made.
+enum Member<'b> {
+    Text(Cow<'b, str>),
+    Value(Value),
+}
+
+impl Member<'_> {
+    fn into_value(self) -> Value {
+        match self {
+            Self::Text(text) => Value::String(text.into_owned()),
+            Self::Value(value) => value,
+        }
+    }
+}
+
+/// What an object holds under a name, to look at. A text is always a [`Text`](Self::Text).
+#[derive(Clone, Copy)]
+pub(super) enum Field<'v> {
+    Text(&'v str),
+    Value(&'v Value),
+}
+
+impl<'v> From<&'v Value> for Field<'v> {
+    fn from(value: &'v Value) -> Self {
+        match value {
+            Value::String(text) => Self::Text(text),
+            value => Self::Value(value),
+        }
+    }
+}
+
+impl<'v> From<&'v Member<'_>> for Field<'v> {
+    fn from(member: &'v Member<'_>) -> Self {
+        match member {
+            Member::Text(text) => Self::Text(text),
+            Member::Value(value) => value.into(),
+        }
+    }
+}
+
+impl<'v> Field<'v> {
+    pub(super) const fn as_str(self) -> Option<&'v str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Value(_) => None,
+        }
+    }
+
+    pub(super) fn as_object(self) -> Option<&'v Map<String, Value>> {
+        match self {
+            Self::Text(_) => None,
+            Self::Value(value) => value.as_object(),
+        }
+    }
+
+    pub(super) const fn is_null(self) -> bool {
+        matches!(self, Self::Value(Value::Null))
+    }
+
+    pub(super) fn to_value(self) -> Value {
+        match self {
+            Self::Text(text) => Value::String(text.to_owned()),
+            Self::Value(value) => value.clone(),
+        }
+    }
+
+    /// The value at the rest of a JSON pointer (RFC 6901).
+    fn pointer(self, rest: &str) -> Option<Self> {
+        match self {
+            _ if rest.is_empty() => Some(self),
+            Self::Text(_) => None,
+            Self::Value(value) => value.pointer(rest).map(Self::from),
+        }
+    }
 }
 
 impl<'b> Document<'b> {
@@ -49,7 +125,7 @@ impl<'b> Document<'b> {
     }
 
     /// Of a list in which no name may be twice.
-    fn of(members: Vec<(Cow<'b, str>, Value)>) -> Option<Self> {
+    fn of(members: Vec<(Cow<'b, str>, Member<'b>)>) -> Option<Self> {
         let is_double = text::has_double(members.iter().map(|(name, _)| &**name));
         (!is_double).then_some(Self { members })
     }
@@ -64,17 +140,17 @@ pub(super) enum Object<'v> {
 
 impl<'v> Object<'v> {
     /// The member of this name.
-    pub(super) fn get(self, name: &str) -> Option<&'v Value> {
+    pub(super) fn get(self, name: &str) -> Option<Field<'v>> {
         match self {
             Self::Document(document) => {
-                document.members.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+                document.members.iter().find(|(known, _)| known == name).map(|(_, member)| member.into())
             }
-            Self::Inner(object) => object.get(name),
+            Self::Inner(object) => object.get(name).map(Field::from),
         }
     }
 
     /// The value at a JSON pointer (RFC 6901) of at least one name.
-    pub(super) fn at(self, pointer: &str) -> Option<&'v Value> {
+    pub(super) fn at(self, pointer: &str) -> Option<Field<'v>> {
         let name = pointer.strip_prefix('/')?;
         let (name, rest) = name.split_at(name.find('/').unwrap_or(name.len()));
         let member = if name.contains('~') {
@@ -86,10 +162,12 @@ impl<'v> Object<'v> {
     }
 
     /// All members.
-    pub(super) fn for_each(self, mut look: impl FnMut(&'v str, &'v Value)) {
+    pub(super) fn for_each(self, mut look: impl FnMut(&'v str, Field<'v>)) {
         match self {
-            Self::Document(document) => document.members.iter().for_each(|(name, value)| look(name, value)),
-            Self::Inner(object) => object.iter().for_each(|(name, value)| look(name, value)),
+            Self::Document(document) => {
+                document.members.iter().for_each(|(name, member)| look(name, member.into()));
+            }
+            Self::Inner(object) => object.iter().for_each(|(name, value)| look(name, value.into())),
         }
     }
 }
@@ -102,30 +180,32 @@ fn looks_like_form(body: &[u8]) -> bool {
 
 fn form(body: &[u8]) -> Result<Document<'_>> {
     let members = url::form_urlencoded::parse(body.trim_ascii());
-    Document::of(members.map(|(name, value)| (name, Value::String(value.into_owned()))).collect())
+    Document::of(members.map(|(name, value)| (name, Member::Text(value))).collect())
         .ok_or_else(|| Error::invalid_response("the provider's answer has a member twice"))
 }
 
 fn json(body: &[u8]) -> Result<Document<'_>> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let parsed =
-        deserializer.deserialize_map(Members(Once)).and_then(|members| deserializer.end().map(|()| members));
+        deserializer.deserialize_map(Members(Top)).and_then(|members| deserializer.end().map(|()| members));
     // A number such as 1e999 in one member must not cost the others.
     parsed.ok().or_else(|| member_by_member(body)).and_then(Document::of).ok_or_else(|| {
         Error::invalid_response("the provider's answer is no JSON object, or has a member twice")
     })
 }
 
-fn member_by_member(body: &[u8]) -> Option<Vec<(Cow<'_, str>, Value)>> {
+fn member_by_member(body: &[u8]) -> Option<Vec<(Cow<'_, str>, Member<'_>)>> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let raw = deserializer.deserialize_map(Members(Raw)).ok()?;
     deserializer.end().ok()?;
     let members = raw.into_iter().map(|(name, raw)| {
         let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-        match Once.deserialize(&mut deserializer) {
-            Ok(value) => Some((name, value)),
-            Err(_) if raw.get().starts_with(|c: char| c == '-' || c.is_ascii_digit()) => {
-                Some((name, Value::String(raw.get().to_owned())))
+        match Top.deserialize(&mut deserializer) {
+            Ok(member) => Some((name, member)),
+            // Not its text: a number is no token.
+            Err(_) if raw.get().starts_with('-') => Some((name, Member::Value(f64::MIN.into()))),
+            Err(_) if raw.get().starts_with(|c: char| c.is_ascii_digit()) => {
+                Some((name, Member::Value(f64::MAX.into())))
             }
             Err(_) => None,
         }
@@ -194,6 +274,65 @@ impl<'de> DeserializeSeed<'de> for Raw {
         deserializer: D,
     ) -> std::result::Result<Self::Value, D::Error> {
         Deserialize::deserialize(deserializer)
+    }
+}
+
+/// The value of a document's member.
+#[derive(Clone, Copy)]
+struct Top;
+
+impl<'de> DeserializeSeed<'de> for Top {
+    type Value = Member<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> std::result::Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Top {
+    type Value = Member<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Once.expecting(f)
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> std::result::Result<Self::Value, E> {
+        Ok(Member::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> std::result::Result<Self::Value, E> {
+        Ok(Member::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> std::result::Result<Self::Value, E> {
+        Once.visit_bool(value).map(Member::Value)
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> std::result::Result<Self::Value, E> {
+        Once.visit_i64(value).map(Member::Value)
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> std::result::Result<Self::Value, E> {
+        Once.visit_u64(value).map(Member::Value)
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> std::result::Result<Self::Value, E> {
+        Once.visit_f64(value).map(Member::Value)
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> std::result::Result<Self::Value, E> {
+        Once.visit_unit().map(Member::Value)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, sequence: A) -> std::result::Result<Self::Value, A::Error> {
+        Once.visit_seq(sequence).map(Member::Value)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<Self::Value, A::Error> {
+        Once.visit_map(map).map(Member::Value)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::body::Object;
+use super::body::{Field, Object};
 use crate::clock::{far_future, saturating_add};
 use crate::quirks::{DefaultExpiry, ExpiryKind, ExpiryShape, ZeroExpiry};
 use crate::token::Expiry;
@@ -12,7 +12,7 @@ use crate::token::Expiry;
 /// The expiry that a token object gives. What cannot be read is unknown; it never fails the reply.
 pub(super) fn expiry(
     root: Object<'_>,
-    expires_in: Option<&Value>,
+    expires_in: Option<Field<'_>>,
     shape: &ExpiryShape,
     now: SystemTime,
 ) -> Expiry {
@@ -31,7 +31,7 @@ pub(super) fn expiry(
     }
 }
 
-fn read(value: &Value, root: Object<'_>, shape: &ExpiryShape, now: SystemTime) -> Expiry {
+fn read(value: Field<'_>, root: Object<'_>, shape: &ExpiryShape, now: SystemTime) -> Expiry {
     if shape.kind == ExpiryKind::Rfc3339 {
         return value.as_str().and_then(rfc3339).map_or(Expiry::Unknown, Expiry::At);
     }
@@ -63,7 +63,7 @@ fn issued_at(root: Object<'_>, shape: &ExpiryShape) -> Option<SystemTime> {
 }
 
 /// A lifetime in seconds, such as `refresh_token_expires_in`.
-pub(super) fn lifetime(value: Option<&Value>, now: SystemTime) -> Expiry {
+pub(super) fn lifetime(value: Option<Field<'_>>, now: SystemTime) -> Expiry {
     match value.and_then(number) {
         Some(seconds) if seconds > 0.0 => {
             let duration = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
@@ -75,10 +75,10 @@ pub(super) fn lifetime(value: Option<&Value>, now: SystemTime) -> Expiry {
 }
 
 /// A number, or a text that is one: an infinite one where no number type holds it. Not a truth value.
-fn number(value: &Value) -> Option<f64> {
+fn number(value: Field<'_>) -> Option<f64> {
     let number = match value {
-        Value::Number(number) => number.as_f64()?,
-        Value::String(text) => {
+        Field::Value(Value::Number(number)) => number.as_f64()?,
+        Field::Text(text) => {
             let text = text.trim();
             // `parse` would take words such as "inf" too.
             let numeric =

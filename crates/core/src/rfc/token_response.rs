@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use serde_json::{Map, Value};
 
-use super::body::{Document, Object};
+use super::body::{Document, Field, Object};
 use super::expiry::{expiry, lifetime};
 use super::{redact, retry_after};
 use crate::call::Call;
@@ -59,7 +59,7 @@ fn error_in(
 ) -> Option<Error> {
     let status = response.status;
     let says_error = document.is_some_and(|document| {
-        let standard = document.get("error").and_then(Value::as_str).is_some_and(|code| !code.is_empty());
+        let standard = document.get("error").and_then(Field::as_str).is_some_and(|code| !code.is_empty());
         standard || shape.error.when.iter().any(|condition| holds(condition, document))
     });
     if status.is_success() && !says_error {
@@ -69,7 +69,7 @@ fn error_in(
         let code = first_text(document, &shape.error.code, "error")?;
         let code = shape.error.code_map.get(&code).cloned().unwrap_or(code);
         let description = first_text(document, &shape.error.description, "error_description");
-        let uri = document.get("error_uri").and_then(Value::as_str);
+        let uri = document.get("error_uri").and_then(Field::as_str);
         Some(redact::server_error(cx, &code, description.as_deref(), uri))
     });
     let fixed = |kind, message: &'static str| {
@@ -106,18 +106,19 @@ fn error_in(
 
 fn holds(condition: &Condition, document: Object<'_>) -> bool {
     let value = document.at(&condition.pointer).filter(|value| !value.is_null());
-    let equal = |value: &Value| match (value, &condition.value) {
-        (Value::Number(number), Value::String(text)) | (Value::String(text), Value::Number(number)) => {
-            number.to_string() == *text
-        }
-        (value, wanted) => value == wanted,
+    let equal = |value: Field<'_>| match (value, Field::from(&condition.value)) {
+        (Field::Value(Value::Number(number)), Field::Text(text))
+        | (Field::Text(text), Field::Value(Value::Number(number))) => number.to_string() == text,
+        (Field::Text(text), Field::Text(wanted)) => text == wanted,
+        (Field::Value(value), Field::Value(wanted)) => value == wanted,
+        _ => false,
     };
     match condition.op {
         Operator::Exists => value.is_some(),
         Operator::Equals => value.is_some_and(equal),
         Operator::NotEquals => value.is_some_and(|value| !equal(value)),
-        Operator::IsObject => value.is_some_and(Value::is_object),
-        Operator::IsString => value.is_some_and(Value::is_string),
+        Operator::IsObject => value.and_then(Field::as_object).is_some(),
+        Operator::IsString => value.and_then(Field::as_str).is_some(),
     }
 }
 
@@ -169,7 +170,7 @@ fn tokens(cx: &Call<'_>, shape: &ResponseShape, document: Object<'_>, is_refresh
     };
     tokens.refresh_token = refresh_token.or_else(|| kept.and_then(|kept| kept.refresh_token.clone()));
     tokens.token_type =
-        field(fields.token_type.as_deref(), "token_type").and_then(Value::as_str).map(str::to_owned);
+        field(fields.token_type.as_deref(), "token_type").and_then(Field::as_str).map(str::to_owned);
     tokens.scopes_assumed = granted.is_none();
     tokens.scopes = granted.unwrap_or(requested);
     tokens.id_token = id_token;
@@ -187,7 +188,7 @@ fn tokens(cx: &Call<'_>, shape: &ResponseShape, document: Object<'_>, is_refresh
 fn root<'v>(document: Object<'v>, pointers: &[String], access_pointer: Option<&str>) -> Object<'v> {
     let object = |pointer: &String| match pointer.as_str() {
         "" => Some(document),
-        pointer => document.at(pointer).and_then(Value::as_object).map(Object::Inner),
+        pointer => document.at(pointer).and_then(Field::as_object).map(Object::Inner),
     };
     let has_token = |object: &Object<'_>| {
         let at_pointer = access_pointer.and_then(|pointer| object.at(pointer));
@@ -199,8 +200,8 @@ fn root<'v>(document: Object<'v>, pointers: &[String], access_pointer: Option<&s
 
 /// A token: a string that is not empty. One with a character that no header can carry is refused, before anything is done
 /// with it (RFC 6749 appendix A.12).
-fn secret(value: Option<&Value>, name: &'static str) -> Result<Option<Secret>> {
-    let Some(token) = value.and_then(Value::as_str).filter(|token| !token.is_empty()) else {
+fn secret(value: Option<Field<'_>>, name: &'static str) -> Result<Option<Secret>> {
+    let Some(token) = value.and_then(Field::as_str).filter(|token| !token.is_empty()) else {
         return Ok(None);
     };
     if text::is_visible_ascii(token) {
@@ -210,22 +211,24 @@ fn secret(value: Option<&Value>, name: &'static str) -> Result<Option<Secret>> {
     }
 }
 
-fn name(value: &Value) -> Option<String> {
+fn name(value: Field<'_>) -> Option<String> {
     match value {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
+        Field::Text(text) if !text.is_empty() => Some(text.to_owned()),
+        Field::Value(Value::Number(number)) => Some(number.to_string()),
         _ => None,
     }
 }
 
-fn scopes(value: &Value, delimiter: &str, requested: &Scopes) -> Option<Scopes> {
+fn scopes(value: Field<'_>, delimiter: &str, requested: &Scopes) -> Option<Scopes> {
     match value {
         // Granted as asked, which is most often so, they are shared.
-        Value::String(text) if text.split_ascii_whitespace().eq(requested.iter()) && delimiter == " " => {
+        Field::Text(text) if text.split_ascii_whitespace().eq(requested.iter()) && delimiter == " " => {
             Some(requested.clone())
         }
-        Value::String(text) => Some(Scopes::split(text, delimiter)),
-        Value::Array(scopes) => Some(Scopes::new(scopes.iter().filter_map(name))),
+        Field::Text(text) => Some(Scopes::split(text, delimiter)),
+        Field::Value(Value::Array(scopes)) => {
+            Some(Scopes::new(scopes.iter().filter_map(|scope| name(scope.into()))))
+        }
         _ => None,
     }
 }
@@ -269,7 +272,7 @@ fn extra(shape: &ResponseShape, root: Object<'_>, previous: Option<&TokenSet>) -
     let mut extra = Map::new();
     root.for_each(|name, value| {
         if !is_field(name) {
-            extra.insert(name.to_owned(), value.clone());
+            extra.insert(name.to_owned(), value.to_value());
         }
     });
     if let Some(previous) = previous {

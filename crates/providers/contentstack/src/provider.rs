@@ -148,13 +148,13 @@ impl FlowManager for Contentstack {
         &self,
         cx: &Call<'_>,
         http: &dyn HttpClient,
-        tokens: &mut TokenSet,
-    ) -> Result<()> {
+        tokens: &TokenSet,
+    ) -> Result<Option<TokenSet>> {
         let Some(url) = cx.endpoints.userinfo_endpoint.clone().filter(|_| self.user_lookup) else {
-            return Ok(());
+            return Ok(None);
         };
         if tokens.account.is_some() {
-            return Ok(());
+            return Ok(None);
         }
         let mut request = HttpRequest::get(url);
         self.authenticate(cx, tokens, &mut request)?;
@@ -168,8 +168,9 @@ impl FlowManager for Contentstack {
             Error::invalid_response("`/v3/user` names no user; an app's own token has none")
                 .with_status(response.status)
         })?;
+        let mut tokens = tokens.clone();
         tokens.account = Some(uid.to_owned());
-        Ok(())
+        Ok(Some(tokens))
     }
 
     /// `Authorization: Bearer`, and the headers `organization_uid` and `api_key` where the request has none of its own.

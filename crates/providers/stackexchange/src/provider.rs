@@ -120,10 +120,10 @@ impl FlowManager for StackExchange {
         &self,
         cx: &Call<'_>,
         http: &dyn HttpClient,
-        tokens: &mut TokenSet,
-    ) -> Result<()> {
+        tokens: &TokenSet,
+    ) -> Result<Option<TokenSet>> {
         let Some(url) = cx.endpoints.userinfo_endpoint.clone().filter(|_| self.account_lookup) else {
-            return Ok(());
+            return Ok(None);
         };
         let mut request = HttpRequest::get(url);
         self.authenticate(cx, tokens, &mut request)?;
@@ -138,12 +138,13 @@ impl FlowManager for StackExchange {
         let account_id = user.account_id.ok_or_else(|| {
             Error::invalid_response("`/me` names no account_id; only registered users have an account")
         })?;
+        let mut tokens = tokens.clone();
         tokens.account = Some(account_id.to_string());
         tokens.extra.insert("account_id".to_owned(), account_id.into());
         if let Some(user_id) = user.user_id {
             tokens.extra.insert("user_id".to_owned(), user_id.into());
         }
-        Ok(())
+        Ok(Some(tokens))
     }
 
     /// `access_token`, `key` and `site`, in the query.

@@ -200,11 +200,16 @@ impl FlowManager for Manager {
         }
     }
 
-    async fn after_exchange(&self, _: &Call<'_>, http: &dyn HttpClient, _: &mut TokenSet) -> Result<()> {
+    async fn after_exchange(
+        &self,
+        _: &Call<'_>,
+        http: &dyn HttpClient,
+        _: &TokenSet,
+    ) -> Result<Option<TokenSet>> {
         if self.wrong == Wrong::LooksUpElsewhere {
             http.send(elsewhere(), &Limits::default()).await?;
         }
-        Ok(())
+        Ok(None)
     }
 
     fn authenticate(&self, cx: &Call<'_>, tokens: &TokenSet, request: &mut HttpRequest) -> Result<()> {

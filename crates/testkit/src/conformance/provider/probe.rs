@@ -134,11 +134,13 @@ impl FlowManager for Probe {
         &self,
         cx: &Call<'_>,
         http: &dyn HttpClient,
-        tokens: &mut TokenSet,
-    ) -> Result<()> {
+        tokens: &TokenSet,
+    ) -> Result<Option<TokenSet>> {
         self.notes.enter("after_exchange", Stage::Other);
-        self.inner.after_exchange(cx, http, tokens).await?;
-        self.twist.after_exchange(http, tokens).await
+        let changed = self.inner.after_exchange(cx, http, tokens).await?;
+        let mut tokens = changed.unwrap_or_else(|| tokens.clone());
+        self.twist.after_exchange(http, &mut tokens).await?;
+        Ok(Some(tokens))
     }
 
     fn authenticate(&self, cx: &Call<'_>, tokens: &TokenSet, request: &mut HttpRequest) -> Result<()> {
