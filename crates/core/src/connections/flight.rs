@@ -274,7 +274,7 @@ impl Flight {
         }
         let found = {
             let mut state = self.slot.lock();
-            let found = plan::mark_that_counts(plan::mark_found(found, holder), state.unsent.as_ref());
+            let found = plan::mark_that_counts(found, state.unsent.as_ref());
             state.unsent = Some(Unsent { holder, before: found.clone() });
             found
         };

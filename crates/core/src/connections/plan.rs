@@ -155,7 +155,9 @@ pub(super) const fn reason_of_refusal(rotation: Rotation, attempts: u32) -> Reco
 }
 
 /// The mark of the attempt that comes after the mark that was found, by the SHA-256 of the refresh token. Where that is the
-/// same the attempts are counted on, and the time stays the first one's: the refresh token may have been used up then.
+/// same the attempts are counted on, and the time stays the first one's: the refresh token may have been used up then. A mark of
+/// the lease's own is found where the answer to a first call was lost. What that was written over nobody can tell, but it was
+/// written after the record was looked at, `now`: it counts as an attempt like every other, and begins no later.
 pub(super) fn mark_after(
     found: Option<&RefreshMark>,
     holder: LeaseHolder,
@@ -168,15 +170,6 @@ pub(super) fn mark_after(
         }
         None => RefreshMark::new(holder, hash, now),
     }
-}
-
-/// The mark that came with a lease. It is the lease's own where the answer to a first call was lost: what that was written over
-/// nobody can tell any more, so it counts as an attempt like every other, which may be as old as any.
-pub(super) fn mark_found(found: Option<RefreshMark>, holder: LeaseHolder) -> Option<RefreshMark> {
-    found.map(|mark| match mark.holder == holder {
-        true => RefreshMark { started_at: SystemTime::UNIX_EPOCH, ..mark },
-        false => mark,
-    })
 }
 
 /// A mark of this process's own under which nothing was sent.

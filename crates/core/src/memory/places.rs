@@ -6,6 +6,9 @@ pub(super) const NONE: u32 = u32::MAX;
 const CHUNK: usize = 1024;
 /// The most places of a chunk that is kept though all are empty, for a store that is empty now and then.
 const KEPT: usize = 4;
+/// For how many chunks there is room from the beginning, and at the end. A small piece that is allocated while much is in
+/// use, and is given back, keeps an allocator from giving back what lies below it.
+const CHUNKS: usize = 32;
 
 /// In chunks, so that growing copies nothing and shrinking gives memory back.
 #[derive(Debug)]
@@ -27,7 +30,30 @@ struct Chunk<T> {
 }
 
 /// The memory of a chunk.
-pub(super) type Memory<T> = Vec<Place<T>>;
+type Memory<T> = Vec<Place<T>>;
+
+/// Memory that is no longer of use, to be dropped after the lock is given back. It needs none of its own unless many
+/// chunks are given up at once.
+#[derive(Debug)]
+pub(super) struct Freed<T> {
+    few: [Memory<T>; 2],
+    more: Vec<Memory<T>>,
+}
+
+impl<T> Default for Freed<T> {
+    fn default() -> Self {
+        Self { few: Default::default(), more: Vec::new() }
+    }
+}
+
+impl<T> Freed<T> {
+    fn push(&mut self, memory: Memory<T>) {
+        match self.few.iter_mut().find(|place| place.capacity() == 0) {
+            Some(place) => *place = memory,
+            None => self.more.push(memory),
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(super) enum Place<T> {
@@ -71,6 +97,10 @@ impl<T> Places<T> {
     /// The place that the next [`put`](Self::put) takes.
     pub(super) fn next(&mut self) -> Option<u32> {
         if self.open.is_empty() {
+            if self.chunks.capacity() == 0 {
+                self.chunks.reserve_exact(CHUNKS);
+                self.open.reserve_exact(CHUNKS);
+            }
             self.open.push(self.chunks.len());
             self.chunks.push(Chunk::default());
         }
@@ -109,8 +139,8 @@ impl<T> Places<T> {
         }
     }
 
-    /// Takes an entry out. The memory that is no longer of use is left in `memory`.
-    pub(super) fn take(&mut self, at: u32, memory: &mut Vec<Memory<T>>) -> Option<T> {
+    /// Takes an entry out.
+    pub(super) fn take(&mut self, at: u32, freed: &mut Freed<T>) -> Option<T> {
         let (number, place) = split(at)?;
         let chunk = self.chunks.get_mut(number)?;
         let place = chunk.places.get_mut(place).filter(|place| matches!(place, Place::Taken(_)))?;
@@ -122,18 +152,24 @@ impl<T> Places<T> {
         chunk.taken -= 1;
         self.taken -= 1;
         if chunk.taken == 0 {
-            self.release(number, memory);
+            self.release(number, freed);
         }
         Some(entry)
     }
 
     /// Gives the memory of an empty chunk away, unless the others are about to be full: who comes and goes at the border of
     /// two chunks would allocate each time.
-    fn release(&mut self, number: usize, memory: &mut Vec<Memory<T>>) {
+    fn release(&mut self, number: usize, freed: &mut Freed<T>) {
         let Some(chunk) = self.chunks.get_mut(number) else { return };
         if self.taken == 0 {
             if self.allocated > 1 || chunk.places.capacity() > KEPT {
-                memory.extend(std::mem::take(self).chunks.into_iter().map(|chunk| chunk.places));
+                let chunks = self.chunks.drain(..).map(|chunk| chunk.places);
+                chunks.filter(|places| places.capacity() > 0).for_each(|places| freed.push(places));
+                self.open.clear();
+                self.allocated = 0;
+                if self.chunks.capacity() > CHUNKS {
+                    *self = Self::default();
+                }
             }
             return;
         }
@@ -142,7 +178,7 @@ impl<T> Places<T> {
             return;
         }
         self.allocated = others;
-        memory.push(std::mem::take(chunk).places);
+        freed.push(std::mem::take(chunk).places);
         // The last to be used again.
         if let Some(at) = self.open.iter().position(|open| *open == number) {
             self.open.remove(at);
@@ -187,25 +223,25 @@ mod tests {
                 let at = put(&mut places, value);
                 assert_eq!(known.insert(at, value), None, "{at} was taken");
             } else if let Some(at) = known.keys().next().copied() {
-                let mut memory = Vec::new();
-                assert_eq!(places.take(at, &mut memory), known.remove(&at));
-                assert!(places.take(at, &mut memory).is_none() && places.get(at).is_none());
+                let mut freed = Freed::default();
+                assert_eq!(places.take(at, &mut freed), known.remove(&at));
+                assert!(places.take(at, &mut freed).is_none() && places.get(at).is_none());
                 assert!(places.get_mut(at).is_none());
             }
             assert_eq!(places.len(), known.len());
             assert!(room(&places) <= places.allocated * CHUNK);
         }
         assert!(known.iter().all(|(at, value)| places.get(*at) == Some(value)));
-        assert!(places.get(NONE).is_none() && places.take(NONE, &mut Vec::new()).is_none());
+        assert!(places.get(NONE).is_none() && places.take(NONE, &mut Freed::default()).is_none());
     }
 
     #[test]
     fn a_place_is_used_again() {
         let mut places = Places::default();
         let all: Vec<_> = (0..3 * CHUNK as u64).map(|value| put(&mut places, value)).collect();
-        let mut memory = Vec::new();
+        let mut freed = Freed::default();
         for at in &all[..10] {
-            places.take(*at, &mut memory);
+            places.take(*at, &mut freed);
         }
         for at in all[..10].iter().rev() {
             assert_eq!(put(&mut places, 7), *at);
@@ -217,33 +253,47 @@ mod tests {
     fn a12_an_empty_chunk_is_given_back_while_others_have_room() {
         let mut places = Places::default();
         let all: Vec<_> = (0..4 * CHUNK as u64).map(|value| put(&mut places, value)).collect();
-        let mut memory = Vec::new();
+        let mut freed = Freed::default();
         for at in &all[..CHUNK] {
-            places.take(*at, &mut memory);
+            places.take(*at, &mut freed);
         }
-        assert_eq!((memory.len(), room(&places)), (0, 4 * CHUNK), "the others are full");
+        let given_back = |freed: &Freed<u64>| {
+            freed.few.iter().chain(&freed.more).filter(|memory| memory.capacity() > 0).count()
+        };
+        assert_eq!((given_back(&freed), room(&places)), (0, 4 * CHUNK), "the others are full");
         for at in &all[CHUNK..2 * CHUNK] {
-            places.take(*at, &mut memory);
+            places.take(*at, &mut freed);
         }
-        assert_eq!((memory.len(), room(&places)), (1, 3 * CHUNK), "one stays in reserve");
+        assert_eq!((given_back(&freed), room(&places)), (1, 3 * CHUNK), "one stays in reserve");
+        for at in &all[2 * CHUNK..3 * CHUNK] {
+            places.take(*at, &mut freed);
+        }
+        assert_eq!((given_back(&freed), room(&places)), (2, 2 * CHUNK));
         for value in 0..CHUNK as u64 {
             put(&mut places, value);
         }
-        assert_eq!(room(&places), 3 * CHUNK, "and is used before one is allocated");
+        for value in 0..CHUNK as u64 {
+            put(&mut places, value);
+        }
+        assert_eq!(room(&places), 3 * CHUNK, "what is there is used before more is allocated");
         put(&mut places, 1);
         assert_eq!(room(&places), 4 * CHUNK);
     }
 
     #[test]
     fn a12_nothing_is_kept_of_many_and_a_little_of_few() {
-        let (mut places, mut memory) = (Places::default(), Vec::new());
-        for count in [5, 3 * CHUNK as u64] {
+        let (mut places, mut freed) = (Places::default(), Freed::default());
+        for count in [5, 3 * CHUNK as u64, 40 * CHUNK as u64] {
             let all: Vec<_> = (0..count).map(|value| put(&mut places, value)).collect();
-            assert!(all.iter().all(|at| places.take(*at, &mut memory).is_some()));
-            assert_eq!((places.chunks.capacity(), places.open.capacity(), places.allocated), (0, 0, 0));
+            assert!(all.iter().all(|at| places.take(*at, &mut freed).is_some()));
+            assert_eq!(
+                (room(&places), places.allocated, places.chunks.len(), places.open.len()),
+                (0, 0, 0, 0)
+            );
+            assert!(places.chunks.capacity() <= CHUNKS);
         }
         let all: Vec<_> = (0..4).map(|value| put(&mut places, value)).collect();
-        assert!(all.iter().all(|at| places.take(*at, &mut memory).is_some()));
+        assert!(all.iter().all(|at| places.take(*at, &mut freed).is_some()));
         assert_eq!((places.len(), room(&places)), (0, KEPT));
         assert_eq!(put(&mut places, 9), all[3]);
     }

@@ -4,7 +4,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 
 use super::parked::Parked;
-use super::places::{Memory, NONE, Places};
+use super::places::{Freed, NONE, Places};
 use crate::state::{Bucket, StateKey};
 
 /// How many expired entries one call lets go of.
@@ -47,7 +47,7 @@ pub(super) struct Taken {
 #[derive(Default)]
 pub(super) struct Evicted {
     entries: Vec<Entry>,
-    memory: Vec<Memory<Entry>>,
+    freed: Freed<Entry>,
     index: Option<Index>,
 }
 
@@ -178,7 +178,7 @@ impl Shard {
 
     /// Removes an entry that the index no longer has.
     fn remove_place(&mut self, at: u32, evicted: &mut Evicted) -> Option<Entry> {
-        let entry = self.places.take(at, &mut evicted.memory)?;
+        let entry = self.places.take(at, &mut evicted.freed)?;
         self.join(entry.before, entry.after);
         self.shrink(evicted);
         Some(entry)

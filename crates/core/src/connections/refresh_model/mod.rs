@@ -25,7 +25,6 @@ use crate::token_store::{Incarnation, LeaseHolder, RefreshMark, Version};
 struct Rules {
     assess: fn(&Contents, &Version, Option<&RefreshMark>, &Policy, f64, Demand, Moment) -> Step,
     mark_after: fn(Option<&RefreshMark>, LeaseHolder, [u8; 32], SystemTime) -> RefreshMark,
-    mark_found: fn(Option<RefreshMark>, LeaseHolder) -> Option<RefreshMark>,
     mark_that_counts: fn(Option<RefreshMark>, Option<&Unsent>) -> Option<RefreshMark>,
     may_repeat: fn(Rotation, &RefreshMark, SystemTime) -> bool,
     attempts: fn(&RefreshMark, Option<&RefreshMark>) -> u32,
@@ -38,7 +37,6 @@ impl Rules {
     const OURS: Self = Self {
         assess: plan::assess,
         mark_after: plan::mark_after,
-        mark_found: plan::mark_found,
         mark_that_counts: plan::mark_that_counts,
         may_repeat: plan::may_repeat,
         attempts: plan::attempts,
@@ -234,13 +232,6 @@ impl World {
         let mark = (self.rules.mark_after)(found.as_ref(), holder(owner), self.hash(token), now(time));
         // Three say as much as more: it is the second that makes the difference.
         Mark { owner, token, attempt: mark.attempt.min(3), at: time_of(&mark) }
-    }
-
-    /// The mark that came with the lease of process `p`.
-    fn mark_found(&self, found: Option<Mark>, p: u8) -> Option<Mark> {
-        let marked = found.map(|mark| self.mark(&mark));
-        let counts = (self.rules.mark_found)(marked, holder(Owner::Process(p)));
-        found.zip(counts).map(|(found, counts)| Mark { at: time_of(&counts), ..found })
     }
 
     /// What a mark tells to process `p`, which may know better.

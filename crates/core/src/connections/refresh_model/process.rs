@@ -278,8 +278,7 @@ impl World {
         let found = record.mark;
         record.lease = Some(me);
         record.mark = Some(written);
-        let found =
-            self.mark_that_counts(self.mark_found(found, p), p, state.processes[usize::from(p)].unsent);
+        let found = self.mark_that_counts(found, p, state.processes[usize::from(p)].unsent);
         let mark = self.mark_after(found, p, view.token, looked_at);
         let held = Held { view, mark, found, is_served, may_repeat: true };
         state.processes[usize::from(p)].unsent = Some(Unsent { before: found, is_lost: false });

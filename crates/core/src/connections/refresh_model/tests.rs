@@ -90,7 +90,6 @@ fn each_decision_that_is_broken_is_found() {
             "marks are not counted",
             Rules { mark_after: |_, holder, hash, now| RefreshMark::new(holder, hash, now), ..Rules::OURS },
         ),
-        ("one's own mark has a time", Rules { mark_found: |found, _| found, ..Rules::OURS }),
         ("a mark counts that was not sent", Rules { mark_that_counts: |found, _| found, ..Rules::OURS }),
         (
             "no mark of one's own counts",
