@@ -55,7 +55,7 @@ async fn connection_refused_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_name_that_does_not_resolve_is_not_sent() {
+async fn x15_a_name_that_does_not_resolve_is_not_sent() {
     // A label of more than 63 bytes (RFC 1035 §2.3.4): the resolver refuses it without asking the network.
     let url = format!("https://{}.invalid/token", "a".repeat(64));
     let clock = ManualClock::without_pauses();
@@ -183,7 +183,7 @@ async fn c2_slow_body_is_answered() {
 }
 
 #[tokio::test]
-async fn c22_unknown_ca_is_tls_and_not_sent() {
+async fn c22_x16_unknown_ca_is_tls_and_not_sent() {
     let ca = Ca::new();
     let seen = common::tls::answering(ca.acceptor("127.0.0.1", |_| {}), answer(200, "", b"{}")).await;
     let error = client(&ManualClock::new())
@@ -199,7 +199,7 @@ async fn c22_unknown_ca_is_tls_and_not_sent() {
 }
 
 #[tokio::test]
-async fn c22_wrong_host_and_expired_are_tls_and_not_sent() {
+async fn c22_x16_wrong_host_and_expired_are_tls_and_not_sent() {
     let ca = Ca::new();
     let good = ca.acceptor("127.0.0.1", |_| {});
     let wrong_host = ca.acceptor("provider.example", |_| {});
