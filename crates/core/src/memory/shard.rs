@@ -28,7 +28,9 @@ pub(super) struct Shard {
     last: u32,
 }
 
+/// In as few cache lines as it fills: a store with many entries has few of them at hand.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Entry {
     key: [u8; 32],
     flow: Parked,
