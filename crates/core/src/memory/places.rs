@@ -6,6 +6,8 @@ pub(super) const NONE: u32 = u32::MAX;
 const CHUNK: usize = 1024;
 /// The most places of a chunk that is kept though all are empty, for a store that is empty now and then.
 const KEPT: usize = 4;
+/// How many places a chunk has that grows, before it has all.
+const FEW: usize = 16;
 /// For how many chunks there is room from the beginning, and at the end. A small piece that is allocated while much is in
 /// use, and is given back, keeps an allocator from giving back what lies below it.
 const CHUNKS: usize = 32;
@@ -116,11 +118,17 @@ impl<T> Places<T> {
     /// Puts `entry` into the place that [`next`](Self::next) named.
     pub(super) fn put(&mut self, entry: T) {
         let Some(chunk) = self.open.last().and_then(|number| self.chunks.get_mut(*number)) else { return };
-        if chunk.places.capacity() == 0 {
+        let (len, room) = (chunk.places.len(), chunk.places.capacity());
+        if len == room {
             // The first one grows, so that a shard with a few entries has room for a few.
-            if self.allocated > 0 {
-                chunk.places.reserve_exact(CHUNK);
-            }
+            let room = match room {
+                0 if self.allocated == 0 => KEPT,
+                KEPT => FEW,
+                _ => CHUNK,
+            };
+            chunk.places.reserve_exact(room - len);
+        }
+        if room == 0 {
             self.allocated += 1;
         }
         match split(chunk.free).and_then(|(_, free)| chunk.places.get_mut(free)) {
