@@ -5,9 +5,10 @@
 mod connections_support;
 
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
 
-use authflow_core::{ErrorKind, LeaseHolder, LeaseRequest, Recovery, RefreshMark, TokenStore as _};
+use authflow_core::{
+    Clock as _, ErrorKind, LeaseHolder, LeaseRequest, Recovery, RefreshMark, TokenStore as _,
+};
 use connections_support::{Fault, Rotates, SECOND, World};
 
 #[tokio::test]
@@ -284,11 +285,13 @@ async fn r7_a_refresh_is_not_repeated_without_its_lease() {
     assert_eq!(world.server.refreshes(), 1);
 }
 
-/// The lease's own mark comes back: what it was written over is not known, so it counts, and its time is none.
+/// The lease's own mark comes back: what it was written over is not known, so it counts as an attempt, which began when the
+/// record was looked at and no later.
 #[tokio::test]
 async fn x6_r6_a_lease_whose_answer_was_lost_is_asked_for_again_and_marked_anew() {
     let (world, connections, key) = World::connected(Rotates::Strictly).await;
     world.expire();
+    let looked_at = world.clock.now();
     world.store.lost_leases.store(1, Ordering::SeqCst);
     world.server.hold();
     let asked = tokio::spawn({
@@ -297,7 +300,7 @@ async fn x6_r6_a_lease_whose_answer_was_lost_is_asked_for_again_and_marked_anew(
     });
     world.until(|| world.server.refreshes() == 1).await;
     let mark = world.store.inner.load(&key).await.unwrap().into_record().unwrap().mark.unwrap();
-    assert_eq!((mark.attempt, mark.started_at), (2, SystemTime::UNIX_EPOCH));
+    assert_eq!((mark.attempt, mark.started_at), (2, looked_at));
     world.server.let_go();
     assert_eq!(asked.await.unwrap(), "AT-2");
     assert_eq!(world.store.count("lease"), 2);
