@@ -2,7 +2,6 @@
 
 mod buckets;
 mod parked;
-mod places;
 mod shard;
 
 use std::fmt;
