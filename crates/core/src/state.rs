@@ -26,9 +26,13 @@ impl StateKey {
     ///
     /// [`ErrorKind::Randomness`] if the binding is to this process and the operating system has no random bytes.
     pub fn new(provider_id: &str, state: &str, binding: &Binding) -> Result<Self> {
+        Self::of(provider_id, state.as_bytes(), binding)
+    }
+
+    pub(crate) fn of(provider_id: &str, state: &[u8], binding: &Binding) -> Result<Self> {
         let mut parts = Parts::new(b"state 1");
         parts.add(b'r', provider_id.as_bytes());
-        parts.add(b's', state.as_bytes());
+        parts.add(b's', state);
         binding.add_to(&mut parts)?;
         Ok(Self(parts.hash()))
     }

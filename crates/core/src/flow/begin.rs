@@ -148,7 +148,7 @@ impl Flow {
             let now = self.inner.clock.now();
             let urls = self.urls(None, None).await?;
             let (url, state, mut pending) = self.prepare_with(&urls, options, now)?;
-            let key = self.bind(state.as_str(), binding, &mut pending)?;
+            let key = self.bind(state.as_bytes(), binding, &mut pending)?;
             let expires_at =
                 clock::saturating_add(SystemTime::UNIX_EPOCH, Duration::from_secs(pending.expires_at));
             // No function of ours in between: a flow is large, and each would move it once more.

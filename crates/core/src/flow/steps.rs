@@ -136,20 +136,25 @@ impl Flow {
         binding: &Binding,
         mut pending: PendingFlow,
     ) -> Result<()> {
-        let key = self.bind(state, binding, &mut pending)?;
+        let key = self.bind(state.as_bytes(), binding, &mut pending)?;
         let cx = StateContext::new(extensions, self.inner.clock.now());
         let ttl = pending.lifetime();
         Ok(self.manager().state_store().store_state(&cx, &key, pending, ttl).await?)
     }
 
     /// Names the owner in the flow, and makes its key.
-    pub(super) fn bind(&self, state: &str, binding: &Binding, pending: &mut PendingFlow) -> Result<StateKey> {
+    pub(super) fn bind(
+        &self,
+        state: &[u8],
+        binding: &Binding,
+        pending: &mut PendingFlow,
+    ) -> Result<StateKey> {
         binding.check()?;
         if let Some(user) = binding.as_user() {
             pending.bucket = pending.bucket.or_else(|| Some(Bucket::of_user(user)));
             pending.owner = Some(user.clone());
         }
-        StateKey::new(self.provider().id(), state, binding)
+        StateKey::of(self.provider().id(), state, binding)
     }
 
     /// First step of [`finish`](Self::finish): takes the flow that the response's state and this binding belong to. The state
