@@ -97,14 +97,14 @@ impl Kind {
                     "listen_addresses=127.0.0.1",
                     "unix_socket_directories=",
                     "fsync=off",
-                    "max_connections=200",
+                    "max_connections=500",
                 ]
                 .iter()
                 .flat_map(|setting| ["-c", setting]),
             ),
             Self::MariaDb => command
                 .args(["--no-defaults", "--bind-address=127.0.0.1", "--port", &port])
-                .args(["--skip-name-resolve", "--innodb-flush-log-at-trx-commit=2", "--max-connections=300"])
+                .args(["--skip-name-resolve", "--innodb-flush-log-at-trx-commit=2", "--max-connections=500"])
                 .arg("--datadir")
                 .arg(&data)
                 .arg("--socket")
