@@ -301,8 +301,8 @@ impl Connections {
         Events::new(self.0.events.subscribe())
     }
 
-    /// For the end of a program: begins no refresh and no completion any more, and waits until every refresh, completion and disconnect has ended, or
-    /// `limit` is over. Tokens at hand are served still.
+    /// For the end of a program: begins no refresh and no completion any more, and waits until every refresh, completion and
+    /// disconnect has ended, or `limit` is over. Tokens at hand are served still.
     pub async fn drain(&self, limit: Duration) -> Drained {
         self.0.is_closing.store(true, Ordering::Release);
         let mut tasks = self.0.tasks.subscribe();

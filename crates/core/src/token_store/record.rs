@@ -206,8 +206,7 @@ pub struct RefreshMark {
     pub holder: LeaseHolder,
     /// SHA-256 of the refresh token that is sent.
     pub refresh_token_hash: [u8; 32],
-    /// When the first attempt with this refresh token was begun, by the wall clock of whoever made it: the Unix epoch if nobody
-    /// knows.
+    /// When the first attempt with this refresh token was begun, or earlier, by the wall clock of whoever made it.
     pub started_at: SystemTime,
     /// Which attempt with this refresh token it is: 1 for the first, 2 for the one that follows a mark with the same hash.
     pub attempt: u32,
