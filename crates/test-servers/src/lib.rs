@@ -10,7 +10,9 @@ mod pgbouncer;
 mod process;
 mod program;
 mod server;
+mod session;
 
 pub use self::pgbouncer::PgBouncer;
 pub use self::process::free_port;
 pub use self::server::{Kind, Server};
+pub use self::session::Session;

@@ -1,107 +1,29 @@
 //! The sealing key in the keyring of the system: a GNOME Keyring on a bus of its own.
 
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
+use authflow_test_servers::Session;
 use authflow_testkit::Endpoint;
 
 use crate::support::{Store, arguments, home, kept, kept_as, login, provider};
 use crate::{each_file, server};
 
-/// A program that ends with its test.
-struct Program(Child);
-
-impl Program {
-    fn start(command: &mut Command, package: &str) -> Self {
-        let child = command.stderr(Stdio::null()).spawn();
-        Self(
-            child.unwrap_or_else(|error| {
-                panic!("{command:?}: {error}; install it: apt-get install {package}")
-            }),
-        )
-    }
+/// The same store, as a program in this session has it.
+fn within(session: &Session, store: &Store) -> Store {
+    store.clone().with("DBUS_SESSION_BUS_ADDRESS", session.address())
 }
 
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A session of a user with a keyring that is unlocked. Nothing of it is the session of whoever runs the tests.
-struct Session {
-    address: String,
-    keyring: Option<Program>,
-    _bus: Program,
-    directory: tempfile::TempDir,
-}
-
-impl Session {
-    fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let (address, bus) = bus(directory.path());
-        let mut session = Self { address, keyring: None, _bus: bus, directory };
-        session.unlock();
-        session
-    }
-
-    /// Starts the keyring, and returns once it is on the bus.
-    fn unlock(&mut self) {
-        let mut command = Command::new("gnome-keyring-daemon");
-        command.args(["--foreground", "--unlock", "--components=secrets"]);
-        command.env("DBUS_SESSION_BUS_ADDRESS", &self.address);
-        for name in ["HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CACHE_HOME"] {
-            command.env(name, self.directory.path());
-        }
-        let mut keyring =
-            Program::start(command.stdin(Stdio::piped()).stdout(Stdio::null()), "gnome-keyring");
-        keyring.0.stdin.take().unwrap().write_all(b"password").unwrap();
-        let has_owner = || {
-            let mut command = Command::new("dbus-send");
-            command.args(["--session", "--print-reply", "--dest=org.freedesktop.DBus", "/"]);
-            command.args(["org.freedesktop.DBus.NameHasOwner", "string:org.freedesktop.secrets"]);
-            let output = command.env("DBUS_SESSION_BUS_ADDRESS", &self.address).output().unwrap();
-            String::from_utf8_lossy(&output.stdout).contains("boolean true")
-        };
-        assert!((0..2000).any(|_| has_owner()), "the keyring comes to the bus");
-        self.keyring = Some(keyring);
-    }
-
-    fn lock(&mut self) {
-        self.keyring = None;
-    }
-
-    /// The same store, as a program in this session has it.
-    fn with(&self, store: &Store) -> Store {
-        store.clone().with("DBUS_SESSION_BUS_ADDRESS", &self.address)
-    }
-}
-
-/// A bus that starts nothing by itself.
-fn bus(directory: &Path) -> (String, Program) {
-    let config = directory.join("bus.conf");
-    let text = format!(
-        r#"<busconfig><type>session</type><listen>unix:dir={}</listen><policy context="default">
-        <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy></busconfig>"#,
-        directory.display()
-    );
-    std::fs::write(&config, text).unwrap();
-    let mut command = Command::new("dbus-daemon");
-    command.arg(format!("--config-file={}", config.display())).args(["--nofork", "--print-address=1"]);
-    let mut program = Program::start(command.stdout(Stdio::piped()), "dbus");
-    let mut address = String::new();
-    BufReader::new(program.0.stdout.take().unwrap()).read_line(&mut address).unwrap();
-    (address.trim().to_owned(), program)
+fn unlocked() -> Session {
+    let mut session = Session::start();
+    session.unlock();
+    session
 }
 
 #[tokio::test]
 async fn f15_where_there_is_a_keyring_the_key_is_in_it_and_nowhere_else() {
     let (server, elsewhere) = (server().await, Store::files());
-    let mut session = Session::start();
-    let store = session.with(&elsewhere);
+    let mut session = unlocked();
+    let store = within(&session, &elsewhere);
     let first = kept(&server, &store).await;
     assert!(first.stderr.contains("it is in the keyring of this system"), "{}", first.stderr);
     assert!(!home().join("keys").exists());
@@ -148,8 +70,8 @@ async fn f15_where_there_is_a_keyring_the_key_is_in_it_and_nowhere_else() {
 #[tokio::test]
 async fn x23_two_first_logins_at_once_share_the_key_of_the_keyring() {
     let server = server().await;
-    let session = Session::start();
-    let store = session.with(&Store::files());
+    let session = unlocked();
+    let store = within(&session, &Store::files());
     let names = ["one", "two"];
     tokio::join!(kept_as(&server, &store, names[0]), kept_as(&server, &store, names[1]));
     for name in names {
@@ -162,13 +84,14 @@ async fn x23_two_first_logins_at_once_share_the_key_of_the_keyring() {
 #[tokio::test]
 async fn f15_where_the_keyring_fails_no_key_is_made_anywhere() {
     let server = server().await;
-    let session = Session::start();
+    let session = unlocked();
     let mut builder = std::fs::DirBuilder::new();
     builder.mode(0o700).create(home()).unwrap();
     // The lock under which a key is made cannot be taken.
     std::os::unix::fs::symlink("elsewhere", home().join("keyring.lock")).unwrap();
     let provider = provider(&server, server.public_client());
-    let ended = session.with(&Store::files()).run(&arguments("login", &provider, &["--no-browser"])).await;
+    let ended =
+        within(&session, &Store::files()).run(&arguments("login", &provider, &["--no-browser"])).await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stderr.contains("no sealing key could be made in the keyring"), "{}", ended.stderr);
     for file in ["keys", "keyring", "elsewhere"] {

@@ -8,12 +8,11 @@ mod process;
 mod support;
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use authflow_core::{ErrorKind, KeySource as _};
 use authflow_file::{KeyringError, KeyringKeys};
+use authflow_test_servers::Session;
 use process::Process;
 
 #[tokio::test]
@@ -45,49 +44,6 @@ async fn child_process() {
     });
 }
 
-/// A program that ends with its test.
-struct Program(Child);
-
-impl Program {
-    fn start(command: &mut Command, package: &str) -> Self {
-        let name = command.get_program().to_owned();
-        Self(command.spawn().unwrap_or_else(|error| {
-            panic!("{}: {error}; install it: apt-get install {package}", name.display())
-        }))
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A bus that starts nothing by itself.
-struct Bus {
-    address: String,
-    _program: Program,
-}
-
-impl Bus {
-    fn start(directory: &Path) -> Self {
-        let config = directory.join("bus.conf");
-        let text = format!(
-            r#"<busconfig><type>session</type><listen>unix:dir={}</listen><policy context="default">
-            <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy></busconfig>"#,
-            directory.display()
-        );
-        std::fs::write(&config, text).unwrap();
-        let mut command = Command::new("dbus-daemon");
-        command.arg(format!("--config-file={}", config.display())).args(["--nofork", "--print-address=1"]);
-        let mut program = Program::start(command.stdout(Stdio::piped()).stderr(Stdio::null()), "dbus");
-        let mut address = String::new();
-        BufReader::new(program.0.stdout.take().unwrap()).read_line(&mut address).unwrap();
-        Self { address: address.trim().to_owned(), _program: program }
-    }
-}
-
 fn child(role: &str, directory: &Path, address: &str) -> Process {
     let mut command = process::command(role, directory);
     Process::of(command.env("DBUS_SESSION_BUS_ADDRESS", address).env("XDG_RUNTIME_DIR", directory))
@@ -103,10 +59,10 @@ fn ask(role: &str, directory: &Path, address: &str) -> String {
 #[test]
 fn x21_without_a_bus_or_a_keyring_on_it_there_is_no_keyring() {
     let directory = support::directory();
-    let bus = Bus::start(directory.path());
-    let nowhere = format!("unix:path={}/missing", directory.path().display());
+    let session = Session::start();
+    let nowhere = &*format!("unix:path={}/missing", directory.path().display());
     let configuration = format!("{:?}", ErrorKind::Configuration);
-    for address in [&nowhere, &bus.address] {
+    for address in [nowhere, session.address()] {
         assert_eq!(ask("read", directory.path(), address), "no keyring");
         assert_eq!(ask("source", directory.path(), address), configuration);
         let mut make = child("make", directory.path(), address);
@@ -124,25 +80,11 @@ fn x21_without_a_bus_or_a_keyring_on_it_there_is_no_keyring() {
 #[test]
 fn x23_of_8_processes_that_make_a_key_in_the_keyring_all_get_the_same() {
     let directory = support::directory();
-    let bus = Bus::start(directory.path());
-    let mut command = Command::new("gnome-keyring-daemon");
-    command
-        .args(["--foreground", "--unlock", "--components=secrets"])
-        .env("DBUS_SESSION_BUS_ADDRESS", &bus.address)
-        .envs(
-            ["HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CACHE_HOME"]
-                .map(|name| (name, directory.path())),
-        )
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let mut keyring = Program::start(&mut command, "gnome-keyring");
-    keyring.0.stdin.take().unwrap().write_all(b"password").unwrap();
-    let found =
-        (0..1000).map(|_| ask("read", directory.path(), &bus.address)).find(|said| said != "no keyring");
-    assert_eq!(found.as_deref(), Some("no entry"), "the keyring answers, and has nothing");
+    let mut session = Session::start();
+    session.unlock();
+    assert_eq!(ask("read", directory.path(), session.address()), "no entry", "it answers, and has nothing");
 
-    let mut processes: Vec<_> = (0..8).map(|_| child("make", directory.path(), &bus.address)).collect();
+    let mut processes: Vec<_> = (0..8).map(|_| child("make", directory.path(), session.address())).collect();
     for process in &mut processes {
         assert_eq!(process.hear().as_deref(), Some("ready"));
     }
@@ -157,6 +99,6 @@ fn x23_of_8_processes_that_make_a_key_in_the_keyring_all_get_the_same() {
         process.end();
     }
     for role in ["read", "source"] {
-        assert_eq!(ask(role, directory.path(), &bus.address), *ring);
+        assert_eq!(ask(role, directory.path(), session.address()), *ring);
     }
 }
