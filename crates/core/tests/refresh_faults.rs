@@ -261,6 +261,24 @@ async fn f12_what_the_provider_gave_beats_the_verdict_that_it_is_lost() {
     assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-2");
 }
 
+/// A refresh that works ends the row: after the next failure it is asked again a second later, and not minutes later.
+#[tokio::test]
+async fn f20_a_success_ends_the_row_of_failures() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.expire();
+    for _ in 0..8 {
+        world.server.fault(Fault::NotSent);
+        assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::Network);
+        world.clock.advance(300 * SECOND);
+    }
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
+    world.expire();
+    world.server.fault(Fault::NotSent);
+    assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::Network);
+    world.clock.advance(SECOND);
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-3");
+}
+
 /// What was asked for between says nothing of whether a refresh would work now.
 #[tokio::test]
 async fn x13_retry_after_is_kept_to_although_a_good_token_was_found_meanwhile() {

@@ -60,11 +60,16 @@ impl Program {
     /// A directory that its user may write to.
     pub(crate) fn directory(&self) -> TempDir {
         let dir = tempfile::tempdir().unwrap();
+        self.give(dir.path());
+        dir
+    }
+
+    /// Makes a directory its user's.
+    pub(crate) fn give(&self, dir: &Path) {
         if let Some(user) = self.user.filter(|_| is_root()) {
-            let given = Command::new("chown").arg(format!("{user}:{user}")).arg(dir.path()).status();
+            let given = Command::new("chown").arg(format!("{user}:{user}")).arg(dir).status();
             assert!(given.unwrap().success(), "there is no user {user}: {}", self.missing());
         }
-        dir
     }
 
     /// Debian keeps PostgreSQL's programs in a folder for each version, and other servers where only root looks for them.

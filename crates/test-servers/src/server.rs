@@ -65,9 +65,14 @@ impl Kind {
                 .concat(),
             ),
             Self::MariaDb => {
+                // Of its own, as it removes at its start what other servers have in the directory of temporary tables.
+                let tables = dir.path().join("tmp");
+                std::fs::create_dir(&tables).unwrap();
+                MARIADB.give(&tables);
                 MARIADB.beside("mariadb-install-db").run(&[
                     "--no-defaults",
                     &format!("--datadir={}", text(&data)),
+                    &format!("--tmpdir={}", text(&tables)),
                     "--auth-root-authentication-method=normal",
                     "--skip-test-db",
                     "--skip-name-resolve",
@@ -111,6 +116,8 @@ impl Kind {
                 .arg(dir.join("socket"))
                 .arg("--pid-file")
                 .arg(dir.join("pid"))
+                .arg("--tmpdir")
+                .arg(dir.join("tmp"))
                 .arg("--init-file")
                 .arg(dir.join("init.sql")),
         };
