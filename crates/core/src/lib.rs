@@ -76,7 +76,7 @@ pub use self::grant::Grant;
 pub use self::http_client::{
     Delivery, HttpClient, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Limits, is_secure,
 };
-pub use self::manager::FlowManager;
+pub use self::manager::{FlowManager, KnownProvider};
 pub use self::memory::MemoryStateStore;
 pub use self::pkce::CodeChallenge;
 pub use self::provider::{Provider, ProviderBuilder, ProviderDefinition};

@@ -123,6 +123,23 @@ pub trait FlowManager: fmt::Debug + Send + Sync + 'static {
     }
 }
 
+/// A type that stands for one provider id, where code names a provider by a type: `Connected<StackExchange>` in a web
+/// framework. The crates of providers implement it for their default id; for another registration a type of one's own does.
+///
+/// ```
+/// use authflow_core::KnownProvider;
+///
+/// struct GitHub;
+///
+/// impl KnownProvider for GitHub {
+///     const PROVIDER_ID: &'static str = "github";
+/// }
+/// ```
+pub trait KnownProvider {
+    /// The provider id.
+    const PROVIDER_ID: &'static str;
+}
+
 macro_rules! forward_flow_manager {
     ($($pointer:ident),+) => {$(
         #[async_trait]

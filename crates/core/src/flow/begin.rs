@@ -13,6 +13,7 @@ use crate::clock;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::observe::observed;
 use crate::provider::Provider;
+use crate::random;
 use crate::scopes::Scopes;
 use crate::secret::Secret;
 use crate::state::{Bucket, StateContext};
@@ -136,13 +137,13 @@ impl<'f> Begin<'f> {
 }
 
 impl Flow {
-    /// Begins until a state is stored. The URL, and until when the callback is accepted.
+    /// Begins until a state is stored. The URL, the state, and until when the callback is accepted.
     async fn run_begin(
         &self,
         binding: &Binding,
         options: &Options,
         extensions: &http::Extensions,
-    ) -> Result<(String, SystemTime)> {
+    ) -> Result<(String, random::Text, SystemTime)> {
         let mut tries = 0;
         loop {
             let now = self.inner.clock.now();
@@ -156,7 +157,7 @@ impl Flow {
             let ttl = pending.lifetime();
             let stored = self.manager().state_store().store_state(&cx, &key, pending, ttl).await;
             match stored.map_err(Error::from) {
-                Ok(()) => return Ok((url, expires_at)),
+                Ok(()) => return Ok((url, state, expires_at)),
                 // Where the answer was lost the store may have this state: it is given up, and another one is drawn.
                 Err(error) => match error.kind() {
                     ErrorKind::StoreConflict if tries < 2 => tries += 1,
@@ -182,8 +183,8 @@ impl<'f> IntoFuture for Begin<'f> {
             let binding = flow.at(Operation::Begin, binding)?;
             let work = flow.run_begin(&binding, &options, &extensions);
             let work = observed!(flow.clock(), flow.provider().id(), Operation::Begin, work);
-            let (url, expires_at) = flow.at(Operation::Begin, work.await)?;
-            Ok(Authorization { url, binding, expires_at })
+            let (url, state, expires_at) = flow.at(Operation::Begin, work.await)?;
+            Ok(Authorization { url, state, binding, expires_at })
         })
     }
 }
@@ -192,6 +193,7 @@ impl<'f> IntoFuture for Begin<'f> {
 #[derive(Clone)]
 pub struct Authorization {
     url: String,
+    state: random::Text,
     binding: Binding,
     expires_at: SystemTime,
 }
@@ -201,6 +203,13 @@ impl Authorization {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The state (RFC 6749 §4.1.1): what finds a flow among several of the same browser. It is in the URL, unless the
+    /// parameters were pushed.
+    #[must_use]
+    pub fn state(&self) -> &str {
+        self.state.as_str()
     }
 
     /// What has to be proved at [`Flow::finish`].

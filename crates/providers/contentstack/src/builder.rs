@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use authflow_core::quirks::{Condition, DefaultExpiry, Operator, PkceWithSecret, QueryPlacement, Quirks};
 use authflow_core::{
-    ClientAuthentication, ClientCredentials, Error, MemoryStateStore, Operation, Pattern, Provider, Result,
-    Secret, StateStore, Variable, VariableSource, is_secure,
+    ClientAuthentication, ClientCredentials, Error, KnownProvider, MemoryStateStore, Operation, Pattern,
+    Provider, Result, Secret, StateStore, Variable, VariableSource, is_secure,
 };
 use url::Url;
 
@@ -89,7 +89,7 @@ pub struct ContentstackBuilder {
 impl ContentstackBuilder {
     pub(crate) fn new(credentials: Arc<ClientCredentials>) -> Self {
         Self {
-            provider_id: "contentstack".to_owned(),
+            provider_id: Contentstack::PROVIDER_ID.to_owned(),
             credentials,
             app_uid: None,
             region: Region::default(),

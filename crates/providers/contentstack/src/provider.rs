@@ -7,8 +7,8 @@ use authflow_core::quirks::ResponseFormat;
 use authflow_core::rfc::{self, Revocation};
 use authflow_core::{
     AuthorizationResponse, Call, Callback, ClientCredentials, Error, ErrorKind, FlowManager, Grant,
-    HttpClient, HttpRequest, HttpResponse, Limits, Provider, Result, Secret, StateStore, TokenSet,
-    async_trait,
+    HttpClient, HttpRequest, HttpResponse, KnownProvider, Limits, Provider, Result, Secret, StateStore,
+    TokenSet, async_trait,
 };
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
@@ -74,6 +74,11 @@ impl fmt::Debug for Contentstack {
             .field("api_key", &self.api_key)
             .finish_non_exhaustive()
     }
+}
+
+/// Unless [the builder](crate::ContentstackBuilder::provider_id) was given another id.
+impl KnownProvider for Contentstack {
+    const PROVIDER_ID: &'static str = "contentstack";
 }
 
 #[async_trait]

@@ -6,8 +6,8 @@ use authflow_core::quirks::{
     Condition, Operator, Quirks, RefreshInput, RequestMethod, RevokedToken, Templates, TokenPlacement,
 };
 use authflow_core::{
-    ClientAuthentication, ClientCredentials, Error, MemoryStateStore, Operation, Provider, Result, Secret,
-    StateStore, Template, is_secure,
+    ClientAuthentication, ClientCredentials, Error, KnownProvider, MemoryStateStore, Operation, Provider,
+    Result, Secret, StateStore, Template, is_secure,
 };
 use url::Url;
 
@@ -55,7 +55,7 @@ const OAUTH_BASE: &str = "https://stackoverflow.com";
 impl StackExchangeBuilder {
     pub(crate) fn new(credentials: Arc<ClientCredentials>) -> Self {
         Self {
-            provider_id: "stackexchange".to_owned(),
+            provider_id: StackExchange::PROVIDER_ID.to_owned(),
             credentials,
             key: None,
             site: "stackoverflow".to_owned(),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use authflow_core::quirks::ResponseFormat;
 use authflow_core::rfc::{self, Revocation};
 use authflow_core::{
-    Call, ClientCredentials, Error, Expiry, FlowManager, HttpClient, HttpRequest, HttpResponse, Limits,
-    Provider, Result, StateStore, TokenSet, async_trait,
+    Call, ClientCredentials, Error, Expiry, FlowManager, HttpClient, HttpRequest, HttpResponse,
+    KnownProvider, Limits, Provider, Result, StateStore, TokenSet, async_trait,
 };
 
 use crate::api::{Api, TokenList, User, Wrapper};
@@ -89,6 +89,11 @@ impl fmt::Debug for StackExchange {
             .field("site", &self.site)
             .finish_non_exhaustive()
     }
+}
+
+/// Unless [the builder](crate::StackExchangeBuilder::provider_id) was given another id.
+impl KnownProvider for StackExchange {
+    const PROVIDER_ID: &'static str = "stackexchange";
 }
 
 #[async_trait]
