@@ -71,7 +71,9 @@ pub use self::connections::{
 pub use self::credentials::{ClientAuthentication, ClientCredentials};
 pub use self::endpoints::{EndpointUrls, Endpoints, Pattern, Variable, VariableSource, VariableSources};
 pub use self::error::{Error, ErrorKind, Operation, Recovery, Result, ServerError};
-pub use self::flow::{Authorization, Begin, Completed, Finish, Flow, FlowBuilder, Prepared, check_return_to};
+pub use self::flow::{
+    Authorization, Begin, Completed, Finish, Flow, FlowBuilder, Prepared, ReturnTo, check_return_to,
+};
 pub use self::grant::Grant;
 pub use self::http_client::{
     Delivery, HttpClient, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Limits, is_secure,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::binding::{Binding, User};
 use crate::error::{Error, ErrorKind, Result};
+use crate::flow::ReturnTo;
 use crate::parts::Parts;
 use crate::scopes::Scopes;
 use crate::secret::Secret;
@@ -92,7 +93,7 @@ pub struct PendingFlow {
     pub resources: Vec<Arc<str>>,
     /// Where the application goes on afterwards: a path of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub return_to: Option<Arc<str>>,
+    pub return_to: Option<ReturnTo>,
     /// Who is counted for this flow: a user or an address. Hashed, so that it names nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bucket: Option<Bucket>,

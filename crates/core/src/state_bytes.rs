@@ -193,7 +193,7 @@ impl<'a> Reader<'a> {
         let redirect_uri = self.shared()?;
         let issuer = if has(ISSUER) { Some(self.shared()?) } else { None };
         let owner = if has(OWNER) { Some(User::new(self.shared()?, self.shared()?)) } else { None };
-        let return_to = if has(RETURN_TO) { Some(self.shared()?) } else { None };
+        let return_to = if has(RETURN_TO) { Some(self.text()?.into()) } else { None };
         let code_verifier = match verifier {
             Some(bytes) => Some(Secret::new(random::base64url(bytes))),
             None if has(VERIFIER_TEXT) => Some(Secret::new(self.unpackable()?)),
@@ -339,7 +339,7 @@ mod tests {
                     scopes: text(4).map_or(Scopes::none(), |scope| Scopes::new(["openid", &scope])),
                     redirect_uri: texts[usize::from(mask % 3)].into(),
                     resources: text(8).map_or(Vec::new(), |resource| vec![resource.clone(), resource]),
-                    return_to: text(16),
+                    return_to: text(16).map(crate::flow::ReturnTo::from),
                     bucket: (mask & 32 != 0).then(|| Bucket::of(b"192.0.2.1")),
                     created_at: [0, 127, 128, u64::MAX][usize::from(mask % 4)],
                     expires_at: [0, 600, u64::MAX][usize::from(mask % 3)],

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::steps::is_protocol_parameter;
-use super::{Flow, check_return_to};
+use super::{Flow, ReturnTo, check_return_to};
 use crate::binding::Binding;
 use crate::clock;
 use crate::error::{Error, ErrorKind, Operation, Result};
@@ -26,7 +26,7 @@ pub(super) struct Options {
     pub(super) parameters: Vec<(String, String)>,
     pub(super) redirect_uri: Option<String>,
     pub(super) resources: Vec<Arc<str>>,
-    pub(super) return_to: Option<Arc<str>>,
+    pub(super) return_to: Option<ReturnTo>,
     pub(super) bucket: Option<Bucket>,
 }
 
@@ -118,7 +118,7 @@ impl<'f> Begin<'f> {
     }
 
     /// Where the application goes on afterwards: a path of its own ([`check_return_to`]).
-    pub fn return_to(mut self, return_to: impl Into<Arc<str>>) -> Self {
+    pub fn return_to(mut self, return_to: impl Into<ReturnTo>) -> Self {
         self.options.return_to = Some(return_to.into());
         self
     }

@@ -157,7 +157,7 @@ impl Flow {
             tokens,
             owner: pending.owner,
             requested_scopes: pending.scopes,
-            return_to: pending.return_to,
+            return_to: pending.return_to.map(Arc::from),
             nonce: pending.nonce,
             after_exchange: self.at(Operation::Finish, after_exchange).err(),
         }

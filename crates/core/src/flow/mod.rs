@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use self::begin::{Authorization, Begin};
 pub use self::finish::{Completed, Finish};
-pub use self::return_to::check_return_to;
+pub use self::return_to::{ReturnTo, check_return_to};
 pub use self::steps::Prepared;
 
 use crate::binding::Binding;

@@ -126,7 +126,7 @@ impl StateStore for MemoryStateStore {
         ttl: Duration,
     ) -> Result<(), StoreError> {
         let now = milliseconds(cx.now);
-        let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        let ttl = whole_milliseconds(ttl);
         let Some(shard) = self.shard(key) else { return Err(StoreError::new(StoreErrorKind::Unavailable)) };
         let bucket = flow.bucket;
         let flow = Parked::new(flow);
@@ -171,6 +171,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn milliseconds(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    whole_milliseconds(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
+
+/// In 64 bits: the division of 128 would be felt.
+fn whole_milliseconds(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1000).saturating_add(duration.subsec_millis().into())
 }

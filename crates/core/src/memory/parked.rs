@@ -6,6 +6,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::binding::User;
+use crate::flow::ReturnTo;
 use crate::scopes::Scopes;
 use crate::secret::Secret;
 use crate::state::{Bucket, PendingFlow};
@@ -16,7 +17,7 @@ pub(super) struct Parked {
     provider_id: Arc<str>,
     redirect_uri: Arc<str>,
     scopes: Scopes,
-    return_to: Option<Path>,
+    return_to: Option<ReturnTo>,
     verifier: Option<Zeroizing<[u8; 43]>>,
     created_at: u64,
     expires_at: u64,
@@ -62,7 +63,6 @@ impl Parked {
             || other_verifier.is_some();
         let rest = has_rest
             .then(|| Box::new(Rest { issuer, owner, nonce, resources, bucket, verifier: other_verifier }));
-        let return_to = return_to.map(Path::new);
         Self { provider_id, redirect_uri, scopes, return_to, verifier, created_at, expires_at, rest }
     }
 
@@ -81,7 +81,7 @@ impl Parked {
             scopes,
             redirect_uri,
             resources,
-            return_to: return_to.map(Path::into_text),
+            return_to,
             bucket,
             created_at,
             expires_at,
@@ -90,32 +90,6 @@ impl Parked {
 
     pub(super) fn bucket(&self) -> Option<Bucket> {
         self.rest.as_ref().and_then(|rest| rest.bucket)
-    }
-}
-
-/// A text. Short ones take no memory of their own: a million small pieces that expire together cost the allocator dearly.
-enum Path {
-    Short(u8, [u8; 22]),
-    Long(Arc<str>),
-}
-
-impl Path {
-    fn new(text: Arc<str>) -> Self {
-        let mut room = [0; 22];
-        match (room.get_mut(..text.len()), u8::try_from(text.len())) {
-            (Some(place), Ok(len)) => {
-                place.copy_from_slice(text.as_bytes());
-                Self::Short(len, room)
-            }
-            _ => Self::Long(text),
-        }
-    }
-
-    fn into_text(self) -> Arc<str> {
-        match self {
-            Self::Short(len, room) => room.get(..len.into()).and_then(as_text).unwrap_or_default().into(),
-            Self::Long(text) => text,
-        }
     }
 }
 

@@ -1,7 +1,7 @@
-//! One shard: a map into a dense list of entries, linked in the order in which they expire.
+//! One shard: a map into a list of entries, linked in the order in which they expire.
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as Place;
+use hashbrown::hash_table::Entry as Slot;
 
 use super::parked::Parked;
 use crate::state::{Bucket, StateKey};
@@ -30,8 +30,10 @@ type Index = HashTable<u32>;
 #[derive(Debug)]
 pub(super) struct Shard {
     index: Index,
-    /// The entries without a gap, in chunks, so that growing copies nothing and shrinking gives memory back.
-    chunks: Vec<Vec<Entry>>,
+    /// The places of the entries, in chunks, so that growing copies nothing.
+    chunks: Vec<Vec<Option<Entry>>>,
+    /// The places without an entry. The one that was left last is at hand, and is taken first.
+    free: Vec<u32>,
     /// The entry that expires first, and the last.
     first: u32,
     last: u32,
@@ -54,37 +56,44 @@ pub(super) struct Taken {
     pub(super) expires_at: u64,
 }
 
-/// What a call let go of. It is dropped after the lock is given back: the allocator may return much memory at once.
+/// What a call let go of. It is dropped after the lock is given back: the allocator may return much memory at once. Most calls
+/// let go of nothing.
 #[derive(Default)]
-pub(super) struct Evicted {
+pub(super) struct Evicted(Option<Box<Garbage>>);
+
+#[derive(Default)]
+struct Garbage {
     entries: Vec<Entry>,
-    chunk: Option<Vec<Entry>>,
-    index: Option<Index>,
-    list: Option<Vec<Vec<Entry>>>,
+    shard: Option<Shard>,
 }
 
 impl Evicted {
     pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.0.as_ref().is_none_or(|garbage| garbage.entries.is_empty())
+    }
+
+    fn garbage(&mut self) -> &mut Garbage {
+        self.0.get_or_insert_default()
     }
 
     fn push(&mut self, entry: Entry) {
-        if self.entries.is_empty() {
-            self.entries.reserve(EXPIRE_AT_ONCE);
+        let entries = &mut self.garbage().entries;
+        if entries.is_empty() {
+            entries.reserve(EXPIRE_AT_ONCE);
         }
-        self.entries.push(entry);
+        entries.push(entry);
     }
 
     /// The keys that a bucket counts.
     pub(super) fn counted(&self) -> impl Iterator<Item = (StateKey, Bucket)> {
         let counted = |entry: &Entry| Some((StateKey::from_bytes(entry.key), entry.flow.bucket()?));
-        self.entries.iter().filter_map(counted)
+        self.0.iter().flat_map(|garbage| &garbage.entries).filter_map(counted)
     }
 }
 
 impl Default for Shard {
     fn default() -> Self {
-        Self { index: Index::new(), chunks: Vec::new(), first: NONE, last: NONE }
+        Self { index: Index::new(), chunks: Vec::new(), free: Vec::new(), first: NONE, last: NONE }
     }
 }
 
@@ -110,15 +119,15 @@ impl Shard {
                 None => break,
             }
         }
-        let at = u32::try_from(self.len()).unwrap_or(NONE);
+        let at = self.free.last().copied().unwrap_or_else(|| self.places());
         let chunks = &self.chunks;
         let is_it = |at: &u32| key_at(chunks, *at) == Some(key.as_bytes());
         let hash_at = |at: &u32| key_at(chunks, *at).map_or(0, hash);
         match self.index.entry(hash(key.as_bytes()), is_it, hash_at) {
-            Place::Vacant(vacant) if at != NONE => vacant.insert(at),
+            Slot::Vacant(vacant) if at != NONE => vacant.insert(at),
             _ => return (false, evicted),
         };
-        self.push(Entry { key: *key.as_bytes(), flow, expires_at, before: NONE, after: NONE });
+        self.put(Entry { key: *key.as_bytes(), flow, expires_at, before: NONE, after: NONE });
         self.link(at);
         (true, evicted)
     }
@@ -127,8 +136,13 @@ impl Shard {
     pub(super) fn take(&mut self, key: &StateKey, now: u64) -> (Option<Taken>, Evicted) {
         let mut evicted = Evicted::default();
         let is_it = |at: &u32| key_at(&self.chunks, *at) == Some(key.as_bytes());
-        let at = self.index.find(hash(key.as_bytes()), is_it).copied();
-        let entry = at.and_then(|at| self.remove(at, &mut evicted));
+        let entry = match self.index.find_entry(hash(key.as_bytes()), is_it) {
+            Ok(found) => {
+                let (at, _) = found.remove();
+                self.detach(at, &mut evicted)
+            }
+            Err(_) => None,
+        };
         self.expire_into(now, &mut evicted);
         (entry.map(|entry| Taken { flow: entry.flow, expires_at: entry.expires_at }), evicted)
     }
@@ -157,11 +171,29 @@ impl Shard {
     }
 
     fn entry_mut(&mut self, at: u32) -> Option<&mut Entry> {
+        self.place(at)?.as_mut()
+    }
+
+    fn place(&mut self, at: u32) -> Option<&mut Option<Entry>> {
         let at = usize::try_from(at).ok()?;
         self.chunks.get_mut(at / CHUNK)?.get_mut(at % CHUNK)
     }
 
-    fn push(&mut self, entry: Entry) {
+    /// How many places there are, free ones included.
+    fn places(&self) -> u32 {
+        let Some(last) = self.chunks.last() else { return 0 };
+        u32::try_from((self.chunks.len() - 1) * CHUNK + last.len()).unwrap_or(NONE)
+    }
+
+    /// Fills the place that was left last, or a new one.
+    fn put(&mut self, entry: Entry) {
+        if let Some(at) = self.free.pop() {
+            if let Some(place) = self.place(at) {
+                *place = Some(entry);
+            }
+            return;
+        }
+        let entry = Some(entry);
         match self.chunks.last_mut() {
             Some(chunk) if chunk.len() < CHUNK => {
                 if chunk.len() == chunk.capacity() {
@@ -179,7 +211,7 @@ impl Shard {
         }
     }
 
-    /// Puts the last entry into its place among those that expire later. They come in order where all have the same
+    /// Links an entry in its place among those that expire later. They come in order where all have the same
     /// lifetime; where one belongs far ahead it is put as far as the steps reach, and is let go of a little late.
     fn link(&mut self, at: u32) {
         let Some(expires_at) = self.entry(at).map(|entry| entry.expires_at) else { return };
@@ -213,62 +245,56 @@ impl Shard {
         }
     }
 
-    /// Removes an entry and moves the last one into the gap.
+    /// Removes an entry.
     fn remove(&mut self, at: u32, evicted: &mut Evicted) -> Option<Entry> {
-        let (before, after, key) = self.entry(at).map(|entry| (entry.before, entry.after, entry.key))?;
-        self.join(before, after);
-        let last = u32::try_from(self.len().checked_sub(1)?).ok()?;
-        if let Ok(found) = self.index.find_entry(hash(&key), |known| *known == at) {
+        let hash = hash(key_at(&self.chunks, at)?);
+        if let Ok(found) = self.index.find_entry(hash, |known| *known == at) {
             found.remove();
         }
-        let moved = self.chunks.last_mut()?.pop()?;
-        // A small one stays, for a store that is empty now and then.
-        if self.chunks.last().is_some_and(|chunk| chunk.is_empty() && chunk.capacity() > KEPT) {
-            // Few entries go at once: there is one at most.
-            evicted.chunk = self.chunks.pop();
-        }
-        let removed = if at == last {
-            moved
-        } else {
-            let (before, after) = (moved.before, moved.after);
-            if let Some(place) = self.index.find_mut(hash(&moved.key), |known| *known == last) {
-                *place = at;
-            }
-            let removed = std::mem::replace(self.entry_mut(at)?, moved);
-            self.join(before, at);
-            self.join(at, after);
-            removed
-        };
+        self.detach(at, evicted)
+    }
+
+    /// Takes out an entry that the index no longer names.
+    fn detach(&mut self, at: u32, evicted: &mut Evicted) -> Option<Entry> {
+        let removed = self.place(at)?.take()?;
+        self.join(removed.before, removed.after);
+        self.free.push(at);
         self.shrink(evicted);
         Some(removed)
     }
 
-    /// Gives memory back once most of it is unused. A shard is small enough to do so within a call.
+    /// Gives memory back once most of it is unused: what is left moves to a shard as large as it needs, in the order in which
+    /// it expires. A shard is small enough to do so within a call.
     fn shrink(&mut self, evicted: &mut Evicted) {
-        let (len, capacity) = (self.len(), self.index.capacity());
-        let is_idle = len == 0 && capacity > SMALL;
-        if !is_idle && (capacity <= LARGE || len >= capacity / 4) {
+        let (len, room) = (self.len(), self.index.capacity());
+        let is_idle = len == 0 && room > SMALL;
+        if !is_idle && (room <= LARGE || len >= room / 4) {
             return;
         }
-        let chunks = &self.chunks;
-        let hash_at = |at: &u32| key_at(chunks, *at).map_or(0, hash);
-        let mut index = Index::with_capacity(len * 2);
-        for at in self.index.drain() {
-            index.insert_unique(hash_at(&at), at, hash_at);
+        let mut old = std::mem::take(self);
+        self.index = Index::with_capacity(len * 2);
+        let mut at = old.first;
+        while let Some(mut entry) = old.place(at).and_then(Option::take) {
+            at = entry.after;
+            let place = self.places();
+            (entry.before, entry.after) = (self.last, NONE);
+            let hash = hash(&entry.key);
+            let (before, chunks) = (self.last, &self.chunks);
+            self.index.insert_unique(hash, place, |at| key_at(chunks, *at).map_or(0, self::hash));
+            self.put(entry);
+            self.join(before, place);
+            self.last = place;
         }
-        evicted.index = Some(std::mem::replace(&mut self.index, index));
-        if is_idle {
-            evicted.list = Some(std::mem::take(&mut self.chunks));
-        }
+        evicted.garbage().shard = Some(old);
     }
 }
 
-fn entry_at(chunks: &[Vec<Entry>], at: u32) -> Option<&Entry> {
+fn entry_at(chunks: &[Vec<Option<Entry>>], at: u32) -> Option<&Entry> {
     let at = usize::try_from(at).ok()?;
-    chunks.get(at / CHUNK)?.get(at % CHUNK)
+    chunks.get(at / CHUNK)?.get(at % CHUNK)?.as_ref()
 }
 
-fn key_at(chunks: &[Vec<Entry>], at: u32) -> Option<&[u8; 32]> {
+fn key_at(chunks: &[Vec<Option<Entry>>], at: u32) -> Option<&[u8; 32]> {
     entry_at(chunks, at).map(|entry| &entry.key)
 }
 
@@ -315,6 +341,6 @@ mod tests {
 
     #[test]
     fn an_entry_fills_its_cache_lines() {
-        assert_eq!(size_of::<Entry>(), 192);
+        assert_eq!(size_of::<Option<Entry>>(), 192);
     }
 }
