@@ -34,13 +34,16 @@ const CORE_MAY_USE: &[&str] = &[
     "zeroize",
 ];
 
-/// A driver, and the one published crate that is about it.
-const DRIVERS: &[(&str, &str)] = &[
-    ("reqwest", "authflow-reqwest"),
-    ("redis", "authflow-redis"),
-    ("sqlx", "authflow-sqlx"),
-    ("keyring-core", "authflow-file"),
-    ("zbus-secret-service-keyring-store", "authflow-file"),
+/// A driver or a framework, and the published crates that are about it. The program may use a framework: it serves pages.
+const DRIVERS: &[(&str, &[&str])] = &[
+    ("reqwest", &["authflow-reqwest", "authflow-reqwest-middleware"]),
+    ("redis", &["authflow-redis"]),
+    ("sqlx", &["authflow-sqlx"]),
+    ("keyring-core", &["authflow-file"]),
+    ("zbus-secret-service-keyring-store", &["authflow-file"]),
+    ("axum", &["authflow-axum", "authflow-cli"]),
+    ("actix-web", &["authflow-actix"]),
+    ("tower-service", &["authflow-tower"]),
 ];
 
 /// What the tree of a crate never contains, with whatever feature and on whatever platform.
@@ -48,6 +51,8 @@ const NEVER: &[(Room, &[&str])] = &[
     (Room::Core, &["reqwest", "hyper", "rustls", "redis", "sqlx", "keyring-core", "axum", "actix-web"]),
     (Room::Provider, &["reqwest", "hyper", "rustls", "redis", "sqlx", "axum", "actix-web"]),
     (Room::Store, &["reqwest", "hyper", "axum", "actix-web"]),
+    (Room::Web, &["reqwest", "rustls", "redis", "sqlx", "keyring-core"]),
+    (Room::Outgoing, &["redis", "sqlx", "keyring-core", "axum", "actix-web", "openssl-sys", "native-tls"]),
     (Room::HttpClient, &["redis", "sqlx", "axum", "actix-web", "openssl-sys", "native-tls"]),
     (Room::Testkit, &["reqwest", "redis", "sqlx", "axum", "actix-web"]),
     (Room::Facade, &["openssl-sys", "native-tls"]),
@@ -71,6 +76,7 @@ enum Room {
     Provider,
     Store,
     Web,
+    Outgoing,
     Testkit,
     Facade,
     Program,
@@ -122,12 +128,14 @@ fn declared(metadata: &Metadata) -> Vec<String> {
                 findings
                     .push(format!("{} depends on {name}, which is not in its list in xtask", package.name));
             }
-            let owner = DRIVERS.iter().find(|(driver, _)| *driver == name).map(|(_, owner)| *owner);
-            if owner.is_some_and(|owner| owner != package.name) && room != Room::Unpublished {
+            let owners =
+                DRIVERS.iter().find(|(driver, _)| *driver == name).map_or(&[][..], |(_, owners)| owners);
+            let is_its_own = owners.is_empty() || owners.contains(&package.name.as_str());
+            if !is_its_own && room != Room::Unpublished {
                 findings.push(format!(
                     "{} depends on {name}, which is for {} alone",
                     package.name,
-                    owner.unwrap_or("")
+                    owners.join(" and ")
                 ));
             }
         }
@@ -179,7 +187,8 @@ fn missing_from_facade(metadata: &Metadata) -> Vec<String> {
     metadata
         .published()
         .filter(|package| {
-            matches!(room(metadata, package), Room::Core | Room::HttpClient | Room::Provider | Room::Store)
+            let room = room(metadata, package);
+            !matches!(room, Room::Testkit | Room::Facade | Room::Program | Room::Unpublished)
         })
         .filter(|package| !facade.dependencies.iter().any(|dependency| dependency.name == package.name))
         .map(|package| format!("{} does not offer {}", facade.name, package.name))
@@ -198,6 +207,7 @@ fn room(metadata: &Metadata, package: &Package) -> Room {
         folder if folder.starts_with("crates/providers/") => Room::Provider,
         folder if folder.starts_with("crates/stores/") => Room::Store,
         folder if folder.starts_with("crates/web/") => Room::Web,
+        folder if folder.starts_with("crates/outgoing/") => Room::Outgoing,
         _ => Room::Program,
     }
 }
@@ -206,8 +216,10 @@ fn room(metadata: &Metadata, package: &Package) -> Room {
 fn may_use_ours(room: Room, name: &str) -> bool {
     match room {
         Room::Core => false,
-        Room::HttpClient | Room::Provider | Room::Store | Room::Testkit => name == "authflow-core",
-        Room::Web => matches!(name, "authflow-core" | "authflow-web-common"),
+        Room::HttpClient | Room::Provider | Room::Store | Room::Outgoing | Room::Testkit => {
+            name == "authflow-core"
+        }
+        Room::Web => matches!(name, "authflow-core" | "authflow-web"),
         Room::Facade => !matches!(name, "authflow-testkit" | "authflow-cli"),
         Room::Program | Room::Unpublished => true,
     }
@@ -221,6 +233,7 @@ impl Room {
             Self::Provider => "a provider knows core only",
             Self::Store => "a store knows core and its driver only",
             Self::Web => "a web crate knows web/common and core only",
+            Self::Outgoing => "a crate for outgoing requests knows core and its client only",
             Self::Testkit => "testkit knows core only, so that every other crate can be tested with it",
             Self::Facade => "the facade is for applications, not for their tests",
             Self::Program | Self::Unpublished => "no rule",
@@ -348,12 +361,23 @@ mod tests {
     }
 
     #[test]
+    fn a_framework_knows_what_is_common_and_no_store() {
+        let web = |name| sample("crates/web/axum", "authflow-axum", &[CORE, (name, Kind::Normal, false)]);
+        assert!(findings(web("authflow-redis")).contains("a web crate knows web/common and core only"));
+        assert!(findings(web("actix-web")).contains("actix-web, which is for authflow-actix alone"));
+        assert_eq!(findings(web("authflow-web")), "authflow does not offer authflow-axum");
+        let outgoing = [CORE, ("authflow-github", Kind::Normal, false)];
+        let outgoing = sample("crates/outgoing/tower", "authflow-tower", &outgoing);
+        assert!(self::findings(outgoing).contains("a crate for outgoing requests knows core"));
+    }
+
+    #[test]
     fn a_driver_has_one_crate() {
         let provider =
             sample("crates/providers/github", "authflow-github", &[CORE, ("reqwest", Kind::Normal, false)]);
         assert!(
             findings(provider)
-                .contains("authflow-github depends on reqwest, which is for authflow-reqwest alone")
+                .contains("authflow-github depends on reqwest, which is for authflow-reqwest and")
         );
     }
 

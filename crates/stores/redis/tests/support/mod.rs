@@ -76,7 +76,7 @@ pub async fn take(store: &RedisStateStore, state: &str) -> Result<Option<String>
     let extensions = http::Extensions::new();
     let cx = StateContext::new(&extensions, SystemTime::UNIX_EPOCH);
     let found = in_time(store.check_state(&cx, &key(state))).await?;
-    Ok(found.map(|flow| flow.return_to.unwrap().as_ref().to_owned()))
+    Ok(found.map(|flow| flow.return_to.unwrap().as_str().to_owned()))
 }
 
 pub fn kind<T: std::fmt::Debug>(result: Result<T, StoreError>) -> StoreErrorKind {
