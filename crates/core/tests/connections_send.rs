@@ -7,7 +7,7 @@ mod connections_support;
 use authflow_core::http::Method;
 use authflow_core::quirks::RefreshInput;
 use authflow_core::url::Url;
-use authflow_core::{BearerChallenge, ErrorKind, HttpRequest};
+use authflow_core::{BearerChallenge, Connections, ErrorKind, HttpRequest, MemoryTokenStore};
 use connections_support::{Rotates, SECOND, World};
 
 const INVALID_TOKEN: &str = r#"Bearer realm="api", error="invalid_token""#;
@@ -170,6 +170,45 @@ async fn f22_a_401_is_an_answer_where_no_other_token_is_to_be_had() {
     let key = world.connect(&connections).await;
     world.server.api_answers(401, INVALID_TOKEN);
     assert_eq!(connections.send(&key, get()).await.unwrap().status, 401);
+}
+
+/// For those who send their requests themselves.
+#[tokio::test]
+async fn f22_what_is_sent_by_hand_goes_the_same_way() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    let refused = connections.token(&key).await.unwrap();
+    let mut request = get();
+    connections.authenticate(&refused, &mut request).await.unwrap();
+    assert_eq!(request.headers["authorization"], "Bearer AT-1");
+    assert!(request.headers["authorization"].is_sensitive());
+
+    let answer = [("www-authenticate", INVALID_TOKEN)];
+    let headers = answer.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    assert!(BearerChallenge::asks_for_another_token(&headers.into_iter().collect()));
+    let fresh = connections.token_refused(&refused).await.unwrap().unwrap();
+    connections.authenticate(&fresh, &mut request).await.unwrap();
+    assert_eq!(request.headers["authorization"], "Bearer AT-2");
+    assert_eq!(request.headers.len(), 1);
+    assert_eq!(world.server.refreshes(), 1);
+}
+
+#[tokio::test]
+async fn a_token_is_attached_by_hand_to_requests_of_the_providers_api_only() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    let token = connections.token(&key).await.unwrap();
+    for url in ["https://api.example.evil.example/", "http://api.example/", "https://a@api.example/"] {
+        let mut request = HttpRequest::get(Url::parse(url).unwrap());
+        let error = connections.authenticate(&token, &mut request).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ForeignOrigin, "{url}");
+        assert!(request.headers.is_empty() && request.url.as_str() == url);
+    }
+    let other = Connections::builder()
+        .flow(world.flow("other", "https://app.example/other"))
+        .token_store(MemoryTokenStore::new())
+        .build()
+        .unwrap();
+    let error = other.authenticate(&token, &mut get()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage, "no such provider there");
 }
 
 /// Only the token that replaced a refused one is not replaced again at once.

@@ -75,8 +75,10 @@ impl BearerChallenge {
         }
     }
 
-    /// Whether another access token may help: not if the request itself is wrong, or the user's rights do not suffice.
-    pub(super) fn asks_for_another_token(headers: &HeaderMap) -> bool {
+    /// Whether another access token may help, as these headers of a 401 say: not if the request itself is wrong, or the
+    /// user's rights do not suffice. A 401 that does not say is one where it may.
+    #[must_use]
+    pub fn asks_for_another_token(headers: &HeaderMap) -> bool {
         let error = Self::of(headers).and_then(|challenge| challenge.error);
         !matches!(error.as_deref(), Some("invalid_request" | "insufficient_scope"))
     }

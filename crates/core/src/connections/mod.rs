@@ -237,6 +237,22 @@ impl Connections {
         SendRequest::new(Arc::clone(&self.0), key.clone(), request)
     }
 
+    /// Attaches a token to an API request, in the provider's way. For those who send their requests themselves;
+    /// [`send`](Self::send) does this.
+    ///
+    /// A token may end up in the URL. Where the request's body is not at hand, see that it is empty still: there are providers
+    /// that take the token in a form body only.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ForeignOrigin`](crate::ErrorKind::ForeignOrigin) if the request does not go to one of the provider's
+    /// [`api_origins`](crate::Endpoints::api_origins): the request is as it was then, and must not be sent;
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the token cannot be attached to it, or there is no such provider here.
+    pub async fn authenticate(&self, token: &AccessToken, request: &mut HttpRequest) -> Result<()> {
+        let provider = self.0.registered(token.key())?;
+        provider.flow.authenticate(&token.view().contents.tokens, request).await
+    }
+
     /// Another token instead of one that an API refused with 401; `None` if there is no other to be had. For those who send
     /// their requests themselves; [`send`](Self::send) does this.
     ///

@@ -5,3 +5,10 @@
     not(test),
     warn(clippy::indexing_slicing, clippy::panic, clippy::string_slice, clippy::unreachable)
 )]
+
+mod attempt;
+mod error;
+mod middleware;
+
+pub use self::error::connection_error;
+pub use self::middleware::{ConnectionMiddleware, Replayable};

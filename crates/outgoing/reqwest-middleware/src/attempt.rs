@@ -1,0 +1,115 @@
+//! One request with a token, and its answer without.
+
+use authflow_core::{AccessToken, BearerChallenge, Connections, HttpRequest};
+use http::header::{AUTHORIZATION, HOST};
+use http::{Extensions, HeaderValue};
+use reqwest::{Request, Response, ResponseBuilderExt as _, StatusCode, Url};
+use reqwest_middleware::{Next, Result};
+
+use crate::error::{foreign_host, of_connection, redirected, redirects_may_take_it_along, token_in_body};
+use crate::middleware::Redirects;
+
+/// A request that is ready to be sent.
+pub(crate) struct Attempt {
+    request: Request,
+    /// The URL that the application asked for.
+    asked: Url,
+    redirects: Redirects,
+    provider_id: Box<str>,
+}
+
+pub(crate) struct Answer {
+    pub(crate) response: Response,
+    /// Whether the API has refused the token, and takes another one maybe.
+    pub(crate) is_refused: bool,
+}
+
+impl Attempt {
+    /// Attaches the token.
+    pub(crate) async fn new(
+        connections: &Connections,
+        redirects: Redirects,
+        token: &AccessToken,
+        mut request: Request,
+    ) -> Result<Self> {
+        check_host(&request)?;
+        let mut attached = HttpRequest::new(request.method().clone(), request.url().clone());
+        attached.headers.clone_from(request.headers());
+        connections.authenticate(token, &mut attached).await.map_err(of_connection)?;
+        if !attached.body.is_empty() {
+            return Err(of_connection(token_in_body()));
+        }
+        if redirects == Redirects::Unknown && !stays_at_home(&request, &attached) {
+            return Err(of_connection(redirects_may_take_it_along()));
+        }
+        let asked = request.url().clone();
+        *request.method_mut() = attached.method;
+        *request.url_mut() = attached.url;
+        *request.headers_mut() = attached.headers;
+        Ok(Self { request, asked, redirects, provider_id: token.key().provider_id().into() })
+    }
+
+    pub(crate) async fn send(self, extensions: &mut Extensions, next: Next<'_>) -> Result<Answer> {
+        let Self { request, asked, redirects, provider_id } = self;
+        let sent = request.url().clone();
+        let result = next.run(request, extensions).await;
+        let response = result.map_err(|error| match error.url() {
+            // Its `Display` shows it.
+            Some(_) if sent != asked => error.with_url(asked.clone()),
+            _ => error,
+        })?;
+        if redirects == Redirects::None && !is_same(&sent, response.url()) {
+            return Err(of_connection(redirected(&provider_id)));
+        }
+        // What another origin says is not about the token, which did not go there.
+        let is_refused = response.status() == StatusCode::UNAUTHORIZED
+            && response.url().origin() == sent.origin()
+            && BearerChallenge::asks_for_another_token(response.headers());
+        let response = if sent == asked { response } else { with_url(response, asked) };
+        Ok(Answer { response, is_refused })
+    }
+}
+
+/// A proxy or a server with many names goes by this header, whatever the URL says.
+fn check_host(request: &Request) -> Result<()> {
+    let url = request.url();
+    let host = url.host_str().unwrap_or_default();
+    let with_port = format!("{host}:{}", url.port_or_known_default().unwrap_or_default());
+    let is_same = |named: &HeaderValue| {
+        let named = named.as_bytes();
+        named.eq_ignore_ascii_case(with_port.as_bytes())
+            || (url.port().is_none() && named.eq_ignore_ascii_case(host.as_bytes()))
+    };
+    if request.headers().get_all(HOST).iter().all(is_same) {
+        return Ok(());
+    }
+    Err(of_connection(foreign_host()))
+}
+
+/// Whether everything that was attached is in the header that reqwest takes away before it follows a redirect to another
+/// origin.
+fn stays_at_home(request: &Request, attached: &HttpRequest) -> bool {
+    let before = request.headers();
+    let is_known =
+        |name| name == AUTHORIZATION || before.get_all(name).iter().eq(attached.headers.get_all(name));
+    attached.url == *request.url() && attached.headers.keys().all(is_known)
+}
+
+/// The fragment is not sent, and reqwest drops it.
+fn is_same(sent: &Url, answered: &Url) -> bool {
+    let [sent, answered] = [sent, answered].map(|url| {
+        let mut url = url.clone();
+        url.set_fragment(None);
+        url
+    });
+    sent == answered
+}
+
+/// The same answer under another URL: its own shows the token, in its `Debug` and in the errors that come of it.
+fn with_url(response: Response, url: Url) -> Response {
+    let mut response = http::Response::<reqwest::Body>::from(response);
+    if let Ok(made) = http::Response::builder().url(url).body(()) {
+        response.extensions_mut().extend(made.into_parts().0.extensions);
+    }
+    Response::from(response)
+}

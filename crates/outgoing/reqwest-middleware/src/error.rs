@@ -1,0 +1,64 @@
+//! The connection's part in errors of reqwest-middleware.
+
+use authflow_core::{Error, ErrorKind, HttpError, HttpErrorKind, Operation};
+
+/// What the connection's part in a failed request is, if it has one: [`Error::kind`] and [`Error::recovery`] say what to do.
+///
+/// Most are those of [`Connections::token`](authflow_core::Connections::token), and nothing was sent then; further there are
+/// [`ErrorKind::ForeignOrigin`], [`ErrorKind::Usage`] for a request that names no connection,
+/// [`ErrorKind::Unsupported`] where the provider takes the token in the body only, and [`ErrorKind::Configuration`] for a
+/// client that follows redirects where none may be followed. Where the API has refused a token, and another one was to be
+/// had and did not come, the request had been sent once.
+///
+/// ```
+/// use authflow_reqwest_middleware::connection_error;
+/// use authflow_core::Recovery;
+/// # fn what(result: Result<reqwest::Response, reqwest_middleware::Error>) -> bool {
+/// match result {
+///     Err(error) => connection_error(&error).is_some_and(|error| error.recovery() == Recovery::Reconnect),
+///     Ok(_) => false,
+/// }
+/// # }
+/// ```
+#[must_use]
+pub fn connection_error(error: &reqwest_middleware::Error) -> Option<&Error> {
+    match error {
+        reqwest_middleware::Error::Middleware(error) => error.downcast_ref(),
+        reqwest_middleware::Error::Reqwest(_) => None,
+    }
+}
+
+pub(crate) fn of_connection(error: Error) -> reqwest_middleware::Error {
+    reqwest_middleware::Error::middleware(error)
+}
+
+pub(crate) fn no_key() -> Error {
+    Error::usage("the request names no connection; give it a ConnectionKey with `with_extension`")
+}
+
+pub(crate) fn token_in_body() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "this provider takes the access token in the body, which is not at hand here; use Connections::send",
+    )
+}
+
+pub(crate) fn foreign_host() -> Error {
+    Error::new(
+        ErrorKind::ForeignOrigin,
+        "the request's Host header names another host than its URL; leave it to the client",
+    )
+}
+
+pub(crate) fn redirects_may_take_it_along() -> Error {
+    Error::configuration(
+        "this provider's tokens are not in the Authorization header alone, and reqwest would take them along to another \
+         origin where it follows a redirect: make the client with `ConnectionMiddleware::client`, or build it with \
+         `redirect(Policy::none())` and say so with `client_follows_no_redirects`; nothing was sent",
+    )
+}
+
+pub(crate) fn redirected(provider_id: &str) -> Error {
+    let error = HttpError::new(HttpErrorKind::Redirected, authflow_core::Delivery::Answered);
+    Error::from(error).at(provider_id, Operation::Send)
+}

@@ -1,0 +1,102 @@
+//! A request's head, with and without a token.
+
+use std::mem;
+
+use authflow_core::url::Url;
+use authflow_core::{AccessToken, ConnectionKey, Connections, Error, ErrorKind, HttpRequest, Result};
+use http::header::HOST;
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderValue, Uri};
+
+/// A head that is ready to be sent.
+pub(crate) struct Attached {
+    pub(crate) head: Parts,
+    pub(crate) token: AccessToken,
+}
+
+/// Looks a token up and attaches it.
+pub(crate) async fn attach(
+    connections: &Connections,
+    key: Option<&ConnectionKey>,
+    head: Parts,
+) -> Result<Attached> {
+    let key = key.ok_or_else(|| {
+        Error::usage("the request names no connection; put a ConnectionKey into its extensions")
+    })?;
+    // A request that goes nowhere costs no refresh.
+    url_of(&head.uri)?;
+    let token = connections.token(key).await?;
+    attach_token(connections, token, head).await
+}
+
+pub(crate) async fn attach_token(
+    connections: &Connections,
+    token: AccessToken,
+    mut head: Parts,
+) -> Result<Attached> {
+    let url = url_of(&head.uri)?;
+    check_host(&head.headers, &url)?;
+    let mut request = HttpRequest::new(head.method, url.clone());
+    request.headers = mem::take(&mut head.headers);
+    connections.authenticate(&token, &mut request).await?;
+    if !request.body.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "this provider takes the access token in the body, which is not at hand here; use Connections::send",
+        ));
+    }
+    head.uri = with_url(&head.uri, &url, &request.url)?;
+    head.method = request.method;
+    head.headers = request.headers;
+    Ok(Attached { head, token })
+}
+
+fn url_of(uri: &Uri) -> Result<Url> {
+    if uri.scheme().is_none() || uri.authority().is_none() {
+        return Err(Error::usage(
+            "the request's URI has no scheme or no host, so that nobody sees where the token would go; make it absolute",
+        ));
+    }
+    Url::parse(&uri.to_string()).map_err(|_| Error::usage("the request's URI is no URL"))
+}
+
+/// A proxy or a server with many names goes by this header, whatever the URI says.
+fn check_host(headers: &HeaderMap, url: &Url) -> Result<()> {
+    let host = url.host_str().unwrap_or_default();
+    let with_port = format!("{host}:{}", url.port_or_known_default().unwrap_or_default());
+    let is_same = |named: &HeaderValue| {
+        let named = named.as_bytes();
+        named.eq_ignore_ascii_case(with_port.as_bytes())
+            || (url.port().is_none() && named.eq_ignore_ascii_case(host.as_bytes()))
+    };
+    if headers.get_all(HOST).iter().all(is_same) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::ForeignOrigin,
+        "the request's Host header names another host than its URI; leave it to the client",
+    ))
+}
+
+/// The URI of `attached`. Scheme and host are those that were checked, as they were read then; path and query stay byte for
+/// byte what they were where nothing was attached to them.
+fn with_url(uri: &Uri, before: &Url, attached: &Url) -> Result<Uri> {
+    let host = attached.host_str().unwrap_or_default();
+    let authority = match attached.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    let path = if attached.path() == before.path() { uri.path() } else { attached.path() };
+    let query = if attached.query() == before.query() { uri.query() } else { attached.query() };
+    let path_and_query = match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let unusable = || Error::usage("the request's URL cannot be written as a URI");
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(Scheme::try_from(attached.scheme()).map_err(|_| unusable())?);
+    parts.authority = Some(Authority::try_from(authority).map_err(|_| unusable())?);
+    parts.path_and_query = Some(PathAndQuery::try_from(path_and_query).map_err(|_| unusable())?);
+    Uri::from_parts(parts).map_err(|_| unusable())
+}
