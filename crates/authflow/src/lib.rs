@@ -11,6 +11,10 @@ mod preset;
 
 pub use authflow_core::*;
 
+#[cfg(feature = "actix")]
+pub use authflow_actix as actix;
+#[cfg(feature = "axum")]
+pub use authflow_axum as axum;
 #[cfg(feature = "contentstack")]
 pub use authflow_contentstack as contentstack;
 #[cfg(feature = "file")]
@@ -19,10 +23,16 @@ pub use authflow_file as file;
 pub use authflow_redis as redis;
 #[cfg(feature = "reqwest")]
 pub use authflow_reqwest as reqwest;
+#[cfg(feature = "reqwest-middleware")]
+pub use authflow_reqwest_middleware as reqwest_middleware;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 pub use authflow_sqlx as sqlx;
 #[cfg(feature = "stackexchange")]
 pub use authflow_stackexchange as stackexchange;
+#[cfg(feature = "tower")]
+pub use authflow_tower as tower;
+#[cfg(feature = "web")]
+pub use authflow_web as web;
 
 #[cfg(feature = "reqwest")]
 pub use self::preset::flow;

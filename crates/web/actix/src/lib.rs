@@ -5,3 +5,16 @@
     not(test),
     warn(clippy::indexing_slicing, clippy::panic, clippy::string_slice, clippy::unreachable)
 )]
+#![allow(
+    clippy::future_not_send,
+    reason = "a worker of actix-web is one thread, and its requests never leave it"
+)]
+
+mod extract;
+mod failure;
+mod routes;
+mod translate;
+
+pub use self::extract::{Connected, CurrentUser, IfConnected, Refusal};
+pub use self::failure::Failure;
+pub use self::routes::{Routes, configure};

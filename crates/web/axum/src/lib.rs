@@ -5,3 +5,11 @@
     not(test),
     warn(clippy::indexing_slicing, clippy::panic, clippy::string_slice, clippy::unreachable)
 )]
+
+mod extract;
+mod failure;
+mod routes;
+
+pub use self::extract::{Connected, CurrentUser, Refusal};
+pub use self::failure::Failure;
+pub use self::routes::router;

@@ -1,0 +1,184 @@
+//! What handlers ask for.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::error::ErrorInternalServerError;
+use actix_web::http::StatusCode;
+use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, ResponseError, web};
+use authflow_core::{KnownProvider, User};
+use authflow_web::{Client, Missing};
+use bytes::Bytes;
+use http::request::Parts;
+
+use crate::Routes;
+use crate::translate;
+
+type LocalFuture<T> = Pin<Box<dyn Future<Output = Result<T, Error>>>>;
+
+/// The signed-in user's connection with the provider `P`, ready to send API requests ([`Client`]).
+///
+/// Where there is none, the handler does not run: a browser that navigates is sent to connect and comes back to the same page,
+/// everything else gets 401 with `application/problem+json`. Where it cannot be told, such as while the store is down, the
+/// answer is 503: never "not connected".
+///
+/// Where a connection is welcome and not needed, ask for [`IfConnected`]. actix-web's own `Option<Connected<P>>` is `None`
+/// whatever the error was, also while the store is down.
+pub struct Connected<P> {
+    client: Client,
+    provider: PhantomData<fn() -> P>,
+}
+
+impl<P> Connected<P> {
+    /// The client, without the type of the provider.
+    #[must_use]
+    pub fn into_client(self) -> Client {
+        self.client
+    }
+}
+
+impl<P> Deref for Connected<P> {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl<P> Clone for Connected<P> {
+    fn clone(&self) -> Self {
+        Self { client: self.client.clone(), provider: PhantomData }
+    }
+}
+
+impl<P> fmt::Debug for Connected<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Connected").field(&self.client).finish()
+    }
+}
+
+impl<P: KnownProvider> FromRequest for Connected<P> {
+    type Error = Error;
+    type Future = LocalFuture<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let asked = Asked::new(request);
+        Box::pin(async move {
+            let asked = asked?;
+            let client = asked.routes.accounts().client(&asked.parts, P::PROVIDER_ID).await;
+            let client = client.map_err(|missing| asked.refuse(missing))?;
+            Ok(Self { client, provider: PhantomData })
+        })
+    }
+}
+
+/// The signed-in user's connection with the provider `P`, if there is one: `None` where the user is not signed in, not
+/// connected, or has to connect again. A store that is down is refused, as with [`Connected`].
+pub struct IfConnected<P>(pub Option<Connected<P>>);
+
+impl<P> fmt::Debug for IfConnected<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("IfConnected").field(&self.0).finish()
+    }
+}
+
+impl<P: KnownProvider> FromRequest for IfConnected<P> {
+    type Error = Error;
+    type Future = LocalFuture<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let asked = Asked::new(request);
+        Box::pin(async move {
+            let asked = asked?;
+            match asked.routes.accounts().client(&asked.parts, P::PROVIDER_ID).await {
+                Ok(client) => Ok(Self(Some(Connected { client, provider: PhantomData }))),
+                Err(
+                    Missing::SignedOut { .. } | Missing::NotConnected { .. } | Missing::NeedsReconnect { .. },
+                ) => Ok(Self(None)),
+                Err(missing) => Err(asked.refuse(missing).into()),
+            }
+        })
+    }
+}
+
+/// Who is signed in to the application, as its own `Application::current_user` says; `None` where nobody is.
+///
+/// Where it cannot be told, such as while the session store is down, the handler does not run and the answer is 503.
+#[derive(Clone, Debug)]
+pub struct CurrentUser(pub Option<User>);
+
+impl FromRequest for CurrentUser {
+    type Error = Error;
+    type Future = LocalFuture<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let asked = Asked::new(request);
+        Box::pin(async move {
+            let asked = asked?;
+            let user = asked.routes.accounts().current_user(&asked.parts).await;
+            Ok(Self(user.map_err(|missing| asked.refuse(missing))?))
+        })
+    }
+}
+
+/// What an extractor needs: taken from the request before it waits.
+struct Asked {
+    routes: web::Data<Routes>,
+    parts: Parts,
+}
+
+impl Asked {
+    fn new(request: &HttpRequest) -> Result<Self, Error> {
+        let routes = request.app_data::<web::Data<Routes>>().ok_or_else(|| {
+            ErrorInternalServerError("authflow has no routes in this application: configure it with `Routes`")
+        })?;
+        Ok(Self { routes: routes.clone(), parts: routes.parts(request)? })
+    }
+
+    fn refuse(&self, missing: Missing) -> Refusal {
+        let response = missing.response(self.routes.accounts(), &self.parts);
+        Refusal(Box::new(Inner { missing, response }))
+    }
+}
+
+/// What a handler asked for is missing: why, and the answer that says so.
+///
+/// A handler that takes `Result<Connected<P>, actix_web::Error>` finds it with
+/// [`Error::as_error`](actix_web::Error::as_error).
+#[derive(Debug)]
+pub struct Refusal(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    missing: Missing,
+    response: http::Response<Bytes>,
+}
+
+impl Refusal {
+    /// What is missing.
+    #[must_use]
+    pub fn missing(&self) -> &Missing {
+        &self.0.missing
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0.missing, f)
+    }
+}
+
+impl ResponseError for Refusal {
+    fn status_code(&self) -> StatusCode {
+        let status = self.0.response.status().as_u16();
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        translate::error(self.0.response.clone())
+    }
+}

@@ -1,0 +1,30 @@
+//! Errors of authflow as answers.
+
+use std::sync::Arc;
+
+use authflow_core::Error;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+
+/// An [`Error`] as an answer, for handlers that return `Result<_, Failure>` and use `?`.
+///
+/// The answer is `application/problem+json` (RFC 9457): 401 where the user has to connect again, 503 with `Retry-After` where
+/// the same may work later, 502 where the provider did not do what it should, 500 for a mistake in the application. It says
+/// what the kind of the error says; nothing of the provider's words, and nothing secret, is in it. For a layer that logs, the
+/// error itself is in the extensions of the answer, as `Arc<Error>`.
+#[derive(Debug)]
+pub struct Failure(pub Error);
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = authflow_web::problem(&self.0).map(Body::from);
+        response.extensions_mut().insert(Arc::new(self.0));
+        response
+    }
+}

@@ -1,0 +1,114 @@
+//! An application with axum whose people sign in with a provider and link accounts at others. Who is signed in is in its own
+//! session, of tower-sessions.
+//!
+//! `cargo run --example axum` prints the address it listens on. The providers are two authorization servers in the same
+//! process, unless `AUTHFLOW_EXAMPLE_PROVIDERS` names others.
+
+#![allow(clippy::print_stdout, reason = "an example that tells what it does")]
+
+mod support;
+
+use std::net::SocketAddr;
+
+use authflow::axum::{Connected, CurrentUser, Failure};
+use authflow::http::{Response, StatusCode, request::Parts};
+use authflow::web::{Accounts, Application, BoxError, Outcome};
+use authflow::{SignIn, User, async_trait};
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::{Html, Redirect};
+use axum::routing::{get, post};
+use support::{Example, People};
+use tower_sessions::{MemoryStore, Session, SessionManagerLayer, cookie::SameSite};
+
+/// Where the session keeps the id of who is signed in.
+const USER: &str = "user";
+
+#[derive(Default)]
+struct Site {
+    people: People,
+}
+
+fn session(request: &Parts) -> Result<&Session, BoxError> {
+    request.extensions.get().ok_or_else(|| "the layer of the session is missing".into())
+}
+
+#[async_trait]
+impl Application for Site {
+    async fn current_user(&self, request: &Parts) -> Result<Option<User>, BoxError> {
+        let id: Option<String> = session(request)?.get(USER).await?;
+        Ok(id.map(|id| User::new("", id)))
+    }
+
+    fn offers_sign_in(&self) -> bool {
+        true
+    }
+
+    async fn sign_in(&self, who: SignIn) -> Result<User, BoxError> {
+        Ok(self.people.find_or_make(&who.provider_id, who.tokens.account.as_deref())?)
+    }
+
+    async fn after(
+        &self,
+        request: &Parts,
+        outcome: &Outcome,
+        _: &mut Response<Bytes>,
+    ) -> Result<(), BoxError> {
+        match outcome {
+            Outcome::SignedIn(connected) => {
+                let session = session(request)?;
+                // A new id, and nothing of before: whoever knows the old one is left with nothing.
+                session.clear().await;
+                session.cycle_id().await?;
+                session.insert(USER, &connected.key.user().id).await?;
+            }
+            Outcome::Connected(connected) => self.people.link(&connected.key),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+async fn home(
+    State(accounts): State<Accounts>,
+    CurrentUser(user): CurrentUser,
+    example: Option<Connected<Example>>,
+) -> Html<String> {
+    let connect = accounts.connect_path("example", Some("/"));
+    Html(support::page(user.as_ref(), &connect, example.is_some()))
+}
+
+/// Whoever is not connected is sent to connect, and comes back here.
+async fn profile(example: Connected<Example>) -> Result<String, Failure> {
+    let answer = example.get(support::profile_url()).await?;
+    Ok(String::from_utf8_lossy(&answer.body).into_owned())
+}
+
+async fn sign_out(session: Session) -> Result<Redirect, StatusCode> {
+    session.flush().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    Ok(Redirect::to("/"))
+}
+
+#[tokio::main]
+pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let listener = support::listen()?;
+    let address = format!("http://{}", listener.local_addr()?);
+    let setup = support::setup(&format!("{address}/auth")).await?;
+    let accounts =
+        Accounts::builder(setup.connections, &format!("{address}/auth"), Site::default()).build()?;
+
+    // `Lax`, so that the session is there when the provider sends the browser back; without TLS, for this machine alone.
+    let sessions =
+        SessionManagerLayer::new(MemoryStore::default()).with_same_site(SameSite::Lax).with_secure(false);
+    let app = axum::Router::new()
+        .route("/", get(home))
+        .route("/profile", get(profile))
+        .route("/sign-out", post(sign_out))
+        .merge(authflow::axum::router(accounts.clone()))
+        .layer(sessions)
+        .with_state(accounts);
+    println!("Listening on {address}");
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
+    Ok(())
+}
