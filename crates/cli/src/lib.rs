@@ -55,6 +55,7 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return Failure::io("the runtime could not be started", error).report(),
     };
+    let goes_on = cli.command.goes_on();
     let result = runtime.block_on(async {
         tokio::select! {
             // First, so that the handler stands before anything is shown.
@@ -66,7 +67,7 @@ pub fn main() -> ExitCode {
                     () = interrupted() => {}
                     () = drain::drain() => {}
                 }
-                Err(Failure::Interrupted)
+                if goes_on { Ok(()) } else { Err(Failure::Interrupted) }
             }
             result = to_the_end(cli.command) => result,
         }

@@ -1,11 +1,10 @@
-//! `authflow demo`.
+//! `authflow demo --headless`.
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod support;
 
-use authflow_testkit::ScriptedUser;
-use support::{Ended, Running, command, finish, run};
+use support::{Ended, Running, finish, run};
 
 /// The milestones, in order.
 fn passes(ended: &Ended, milestones: &[&str]) {
@@ -172,56 +171,9 @@ async fn the_faults_are_listed() {
     assert!(wrong.stdout.is_empty());
 }
 
-/// Reads stdout up to the URL, as a person does.
-async fn invited(arguments: &[&str]) -> (tokio::process::Child, String) {
-    use tokio::io::{AsyncBufReadExt as _, BufReader};
-    let mut child = command(arguments).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    loop {
-        let line = lines.next_line().await.unwrap().expect("a line `open:`");
-        if let Some(url) = line.trim().strip_prefix("open: ") {
-            let url = url.to_owned();
-            // The rest is read so that the program can go on writing.
-            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            return (child, url);
-        }
-    }
-}
-
-#[tokio::test]
-async fn g11_without_a_browser_the_address_can_be_opened_elsewhere() {
-    let (child, url) = invited(&["demo", "rfc"]).await;
-    let user = ScriptedUser::new();
-    let callback = user.approve(&url).await.unwrap();
-    let page = support::deliver(&callback).await;
-    assert!(page.body().contains("Connected"), "{}", page.body());
-    let ended: Ended = child.wait_with_output().await.unwrap().into();
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.stderr.contains("no browser"), "{}", ended.stderr);
-}
-
-#[tokio::test]
-async fn a_denial_on_the_consent_page_is_3() {
-    let (child, url) = invited(&["demo", "rfc"]).await;
-    let user = ScriptedUser::new();
-    let callback = user.deny(&url).await.unwrap();
-    support::deliver(&callback).await;
-    let ended: Ended = child.wait_with_output().await.unwrap().into();
-    assert_eq!(ended.code, Some(3), "{ended:?}");
-}
-
 #[cfg(unix)]
 #[tokio::test]
-async fn g9_ctrl_c_ends_it_cleanly() {
-    let (child, _) = invited(&["demo", "rfc"]).await;
-    let pid = child.id().unwrap().to_string();
-    let mut kill = tokio::process::Command::new("sh");
-    kill.args(["-c", &format!("kill -INT {pid}")]);
-    assert_eq!(finish(kill).await.code, Some(0));
-    let ended: Ended = child.wait_with_output().await.unwrap().into();
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stderr.ends_with("interrupted\n"), "{}", ended.stderr);
-
+async fn g9_ctrl_c_ends_a_login() {
     let server = authflow_testkit::AuthorizationServer::builder().start().await.unwrap();
     let provider = support::provider(&server, server.public_client());
     let mut login = Running::start(&support::arguments("login", &provider, &["--no-browser"]));

@@ -6,13 +6,13 @@ pub(super) const ABOUT: &str =
 pub(super) const LONG_ABOUT: &str = "\
 Connects to OAuth 2.0 providers from the terminal, keeps the connections, and shows how a flow happens.
 
-`authflow demo` needs nothing: it plays both sides on this machine and explains each step. `authflow login` connects you \
+`authflow demo` needs nothing: it plays all sides on this machine and explains each message. `authflow login` connects you \
 to a real provider and keeps the connection, sealed, under a name. From then on `authflow token NAME` prints an access \
 token that is valid, whoever else asks at the same time: it is refreshed once.";
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  authflow demo --headless
+  authflow demo
   authflow demo contentstack --fault invalid-grant --headless
   authflow providers
   authflow login stackexchange --client-id 12345 --key 'abc((' --site stackoverflow
@@ -31,27 +31,34 @@ Environment:
   AUTHFLOW_KEYS   the keys that seal what is kept; see `authflow login --help`";
 
 pub(super) const DEMO_LONG: &str = "\
-Shows a whole flow, step by step, against an authorization server on this machine.
+Shows what OAuth 2.0 does, against authorization servers on this machine.
 
-Nothing leaves the machine and nothing has to be registered. The server speaks as Stack Exchange, as Contentstack, or as \
-the RFCs say. The program opens your browser at the server's consent page; with --headless it is its own user and \
-approves by itself. Where there is no browser (no DISPLAY), it prints the address and waits five minutes for you to open \
-it.
+Nothing leaves the machine and nothing has to be registered. Three servers are started: one speaks as the RFCs say, one as \
+Stack Exchange, one as Contentstack. The program is an application with connected accounts: it serves a page on a free port \
+of 127.0.0.1, writes the line `open: URL` to stderr and opens your browser there. Connect an account, and read beside it \
+each message between browser, application, server and API; watch the access token run down and be refreshed; switch a fault \
+on; disconnect. It goes on until Ctrl-C, and keeps nothing. Where there is no browser, open the address elsewhere on this \
+machine.
 
-Everything in the transcript is what the program's HTTP client sent and received, or what the server wrote into its \
-ledger. Codes, tokens and verifiers are masked.";
+With --headless there is no page: the program is its own user, goes through one whole flow of each provider, writes a \
+transcript to stdout and ends by itself. (Without --headless, the page has taken the place of the one flow through the browser \
+that release 0.1.0 showed here.)
+
+What is shown is what the program's HTTP client sent and received, what its own pages answered, and what the servers wrote \
+into their ledgers. Codes, tokens, verifiers and states are masked.";
 
 pub(super) const DEMO_EXAMPLES: &str = "\
 Examples:
-  authflow demo                                 in your browser, as the RFCs say
-  authflow demo --headless                      all three providers, one after the other
-  authflow demo stackexchange --headless
+  authflow demo                                 the page, with all three providers
+  authflow demo stackexchange                   the page, with this one
+  authflow demo --fault unavailable             the page; the servers misbehave from the beginning
+  authflow demo --headless                      a transcript of all three, one after the other
   authflow demo rfc --headless --fault wrong-iss
   authflow demo --fault help                    the faults, with what each does
 
-Exit codes: 0 if the journey came to its end, also where the flow withstood the fault; 1 with the
-error that a user would get, or where the fault never showed; 3 if you denied on the consent page;
-4 if nobody answered it.";
+Exit codes: 0 when the page is ended with Ctrl-C; with --headless 0 if the journey came to its end,
+also where the flow withstood the fault, and 1 with the error that a user would get, or where the
+fault never showed.";
 
 pub(super) const LOGIN_LONG: &str = "\
 Connects to a provider, and keeps the connection under a name.

@@ -25,7 +25,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show a whole flow, step by step, against an authorization server on this machine
+    /// Show connected accounts and every message behind them, with servers on this machine
     #[command(long_about = DEMO_LONG, after_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),
     /// Connect to a provider, and keep the connection under a name
@@ -56,15 +56,30 @@ pub(crate) enum Command {
     Providers,
 }
 
+impl Command {
+    /// Whether it goes on until it is interrupted, so that this is its good end.
+    pub(crate) const fn goes_on(&self) -> bool {
+        matches!(self, Self::Demo(DemoArgs { headless: false, .. }))
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Whose wire format the server speaks. Without it: rfc; with --headless all three
+    /// Whose wire format the server speaks. Without it all three; with --headless and --fault: rfc
     #[arg(value_name = "PROVIDER")]
     pub(crate) provider: Option<DemoProvider>,
 
-    /// Be your own user: approve without a browser
+    /// Without a page and a browser: be your own user, and write a transcript
     #[arg(long)]
     pub(crate) headless: bool,
+
+    /// Do not open a browser: write the line `open: URL` to stderr
+    #[arg(long, conflicts_with = "headless")]
+    pub(crate) no_browser: bool,
+
+    /// How long an access token lives at the servers of the page, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, conflicts_with = "headless", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) lifetime: u32,
 
     /// Let the server misbehave in this way; `help` lists the names
     #[arg(long, value_name = "NAME")]
@@ -80,6 +95,17 @@ pub(crate) enum DemoProvider {
     Contentstack,
     /// What the RFCs say: PKCE, `iss`, rotation, revocation
     Rfc,
+}
+
+impl DemoProvider {
+    /// The provider id.
+    pub(crate) const fn id(self) -> &'static str {
+        match self {
+            Self::StackExchange => "stackexchange",
+            Self::Contentstack => "contentstack",
+            Self::Rfc => "rfc",
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -51,3 +51,20 @@ pub(super) fn request(name: &str) -> &'static str {
         _ => "",
     }
 }
+
+/// In a reply of the token endpoint or the API.
+pub(super) fn reply(name: &str) -> &'static str {
+    match name {
+        "access_token" => "what the API is shown",
+        "refresh_token" => "for the next access token; never leaves the application",
+        "id_token" => "who the user is",
+        "token_type" => "how the token is shown",
+        "expires_in" | "expires" => "how many seconds it is good for",
+        "scope" => "what was granted",
+        "error" | "error_name" | "error_code" => "what went wrong",
+        "error_description" | "error_message" => "the provider's words",
+        "sub" | "account_id" => "whose account it is",
+        "location" => "the region, which decides the hosts",
+        _ => "",
+    }
+}

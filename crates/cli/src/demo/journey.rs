@@ -17,16 +17,15 @@ use super::recorder::{Recorder, shown};
 use super::stage::Stage;
 use super::transcript::Transcript;
 use crate::args::DemoProvider;
-use crate::browser::{self, Opened};
 use crate::callback::{Callbacks, Event};
 use crate::failure::{Failure, describe};
 use crate::listener::{Limits, Listener, Serving, place};
 use crate::output;
 use crate::states::States;
-use crate::terminal::{note, printable, shortened};
+use crate::terminal::{printable, shortened};
 use authflow::reqwest::ReqwestClient;
 
-/// How long the user may take.
+/// How long the scripted user may take, which is never as long.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What one request may take: a server that says nothing is noticed soon.
@@ -35,7 +34,6 @@ const REQUEST: Duration = Duration::from_secs(5);
 pub(super) struct Journey {
     stage: Stage,
     transcript: Transcript,
-    headless: bool,
     fault: Option<Fault>,
     flow: Flow,
     recorder: Arc<Recorder>,
@@ -48,11 +46,7 @@ pub(super) struct Journey {
 }
 
 impl Journey {
-    pub(super) async fn begin(
-        provider: DemoProvider,
-        headless: bool,
-        fault: Option<Fault>,
-    ) -> Result<Self, Failure> {
+    pub(super) async fn begin(provider: DemoProvider, fault: Option<Fault>) -> Result<Self, Failure> {
         let stage = Stage::start(provider, fault.as_ref()).await?;
         let transcript = Transcript::new();
         let place = place(None)?.ok_or_else(|| Failure::local("there is no address to listen at"))?;
@@ -67,7 +61,6 @@ impl Journey {
         Ok(Self {
             stage,
             transcript,
-            headless,
             fault,
             flow,
             recorder,
@@ -139,18 +132,7 @@ impl Journey {
             .listener
             .take()
             .map(|listener| listener.serve(Arc::clone(&callbacks) as _, Limits::default()));
-        if self.headless {
-            self.user = Some(tokio::spawn(approve(url)));
-        } else {
-            match browser::open(&url).await {
-                Opened::Yes => {
-                    note("Your browser should show the consent page now; else open the address above.")
-                }
-                _ => note(
-                    "There is no browser to be started here: open the address above within five minutes.",
-                ),
-            }
-        }
+        self.user = Some(tokio::spawn(approve(url)));
         let entry = self.entry(|entry| entry.endpoint() == Endpoint::Authorization).await?;
         self.transcript.text("What arrived at the authorization endpoint, and what it is for:")?;
         let rows = entry
@@ -163,8 +145,7 @@ impl Journey {
 
     /// The user's decision at the server.
     async fn decide(&mut self) -> Result<(), Failure> {
-        let title = if self.headless { "The user, here a script, decides" } else { "You decide" };
-        self.transcript.step(title, "RFC 6749 section 4.1.1")?;
+        self.transcript.step("The user, here a script, decides", "RFC 6749 section 4.1.1")?;
         let decision = self
             .entry(|entry| {
                 matches!(entry.endpoint(), Endpoint::Authorization | Endpoint::Consent)
@@ -189,14 +170,13 @@ impl Journey {
                         .collect();
                     self.transcript.table(rows)?;
                 }
-                Some(Event::Stray(error)) if self.headless || self.fault.is_some() => {
+                Some(Event::Stray(error)) => {
                     self.transcript.text(
                         "This is not the answer to our request: nothing is used up, and `authflow login` would go on \
                          waiting for the real one. Here there will be none.",
                     )?;
                     return Err(error.into());
                 }
-                Some(Event::Stray(error)) => note(format_args!("ignored: {}", printable(&error.to_string()))),
                 Some(Event::Finished(result)) => {
                     let mut told = self.recorder.take();
                     if result.is_err() && told.is_empty() {
@@ -406,7 +386,7 @@ async fn with_user<T>(
             }
             () = &mut late => {
                 return Err(Failure::TimedOut(format!(
-                    "nobody answered the consent page within {} seconds; with --headless the program is its own user",
+                    "the scripted user did not get through within {} seconds",
                     PATIENCE.as_secs()
                 )));
             }

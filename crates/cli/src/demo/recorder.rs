@@ -89,7 +89,8 @@ fn place(request: &HttpRequest) -> String {
     format!("{}{}", request.url.origin().ascii_serialization(), masked_path(request.url.path()))
 }
 
-fn carried(request: &HttpRequest) -> Vec<Carried> {
+/// What a request carries of the protocol, masked.
+pub(super) fn carried(request: &HttpRequest) -> Vec<Carried> {
     let parameter = |(name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| Carried {
         value: shown(&name, &value),
         name: printable(&name),

@@ -1,43 +1,61 @@
 //! The server, as one of the providers, and our registration there.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use authflow::contentstack::Contentstack;
 use authflow::quirks::ResponseFormat;
 use authflow::stackexchange::{self, StackExchange};
 use authflow::{
     ClientCredentials, ConfiguredProvider, Endpoints, Error, ErrorKind, FlowManager, HttpResponse,
-    ProviderDefinition, ServerError, Template, rfc,
+    ProviderDefinition, ServerError, StateStore, Template, rfc,
 };
-use authflow_testkit::{AuthorizationServer, Fault, Personality};
+use authflow_testkit::{AuthorizationServer, Client, Fault, Personality};
 use url::Url;
 
 use crate::args::DemoProvider;
 use crate::failure::Failure;
-use crate::states::States;
 
 /// A running server.
 #[derive(Debug)]
 pub(super) struct Stage {
     pub(super) provider: DemoProvider,
     pub(super) server: AuthorizationServer,
+    client_id: Option<&'static str>,
 }
 
 impl Stage {
     pub(super) async fn start(provider: DemoProvider, fault: Option<&Fault>) -> Result<Self, Failure> {
-        let personality = match provider {
-            DemoProvider::StackExchange => Personality::StackExchange,
-            DemoProvider::Contentstack => Personality::Contentstack,
-            DemoProvider::Rfc => Personality::Rfc,
-        };
-        let server =
-            AuthorizationServer::builder().personality(personality).start().await.map_err(|error| {
-                Failure::local(format!("the demo's server could not be started: {error}"))
-            })?;
+        let server = started(builder(provider)).await?;
         if let Some(fault) = fault {
             server.set_fault(fault.clone());
         }
-        Ok(Self { provider, server })
+        Ok(Self { provider, server, client_id: None })
+    }
+
+    /// With a registration of its own, for a redirect URI of this path on any port of 127.0.0.1, and access tokens that live
+    /// as long as is worth watching.
+    pub(super) async fn start_for(
+        provider: DemoProvider,
+        redirect_path: &str,
+        lifetime: Duration,
+    ) -> Result<Self, Failure> {
+        // Stack Exchange gives its clients numbers.
+        let client_id = if provider == DemoProvider::StackExchange { "2001" } else { "authflow-demo" };
+        let client = Client::public(client_id)
+            .name("authflow demo")
+            .redirect_uri(format!("http://127.0.0.1{redirect_path}"));
+        let server = started(builder(provider).client(client).access_token_lifetime(lifetime)).await?;
+        Ok(Self { provider, server, client_id: Some(client_id) })
+    }
+
+    fn client(&self) -> &Client {
+        let own = self.client_id.and_then(|id| self.server.client(id));
+        own.unwrap_or_else(|| self.server.public_client())
+    }
+
+    /// The provider id.
+    pub(super) const fn id(&self) -> &'static str {
+        self.provider.id()
     }
 
     pub(super) const fn name(&self) -> &'static str {
@@ -45,6 +63,26 @@ impl Stage {
             DemoProvider::StackExchange => "Stack Exchange",
             DemoProvider::Contentstack => "Contentstack",
             DemoProvider::Rfc => "the RFCs",
+        }
+    }
+
+    /// What the page calls it.
+    pub(super) const fn title(&self) -> &'static str {
+        match self.provider {
+            DemoProvider::StackExchange => "Stack Exchange",
+            DemoProvider::Contentstack => "Contentstack",
+            DemoProvider::Rfc => "RFC server",
+        }
+    }
+
+    /// In what it differs from the others.
+    pub(super) const fn about(&self) -> &'static str {
+        match self.provider {
+            DemoProvider::StackExchange => {
+                "Commas between scopes, the token in the query, no refresh tokens."
+            }
+            DemoProvider::Contentstack => "An app uid, a region in the callback, revocation in three steps.",
+            DemoProvider::Rfc => "PKCE, iss, refresh tokens that rotate, revocation.",
         }
     }
 
@@ -70,9 +108,9 @@ impl Stage {
     pub(super) fn manager(
         &self,
         redirect_uri: &str,
-        states: Arc<States>,
+        states: impl StateStore,
     ) -> Result<Box<dyn FlowManager>, Failure> {
-        let client = self.server.public_client();
+        let client = self.client();
         let credentials = ClientCredentials::public(client.id()).redirect_uri(redirect_uri);
         let base = url(self.server.base_url())?;
         Ok(match self.provider {
@@ -136,6 +174,19 @@ impl Stage {
         };
         error.with_status(response.status)
     }
+}
+
+fn builder(provider: DemoProvider) -> authflow_testkit::Builder {
+    AuthorizationServer::builder().personality(match provider {
+        DemoProvider::StackExchange => Personality::StackExchange,
+        DemoProvider::Contentstack => Personality::Contentstack,
+        DemoProvider::Rfc => Personality::Rfc,
+    })
+}
+
+async fn started(builder: authflow_testkit::Builder) -> Result<AuthorizationServer, Failure> {
+    let started = builder.start().await;
+    started.map_err(|error| Failure::local(format!("the demo's server could not be started: {error}")))
 }
 
 fn url(text: &str) -> Result<Url, Failure> {

@@ -161,7 +161,8 @@ impl Transcript {
     }
 }
 
-fn outcome(outcome: &Outcome) -> String {
+/// What the server did, in words.
+pub(super) fn outcome(outcome: &Outcome) -> String {
     match outcome {
         Outcome::ConsentShown => "showed the consent page".to_owned(),
         Outcome::CodeIssued => "approved, and sent back with a code".to_owned(),
@@ -183,7 +184,8 @@ fn outcome(outcome: &Outcome) -> String {
     }
 }
 
-const fn kind(kind: IssuedKind) -> &'static str {
+/// What it issued, in words.
+pub(super) const fn kind(kind: IssuedKind) -> &'static str {
     match kind {
         IssuedKind::Code => "a code",
         IssuedKind::AccessToken => "an access token",

@@ -3,6 +3,7 @@
 #![allow(unused_imports, reason = "each test uses a part")]
 
 mod kept;
+pub(crate) mod page;
 
 use std::process::{Output, Stdio};
 use std::time::Duration;

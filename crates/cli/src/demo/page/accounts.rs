@@ -1,0 +1,182 @@
+//! The connected accounts: one card for each provider.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use authflow::{Clock as _, Connection, Error, Expiry, Health, SystemClock};
+use authflow_web::{ACCOUNT_FIELD, RETURN_TO_FIELD};
+use maud::{Markup, html};
+
+use super::app::{BASE, Demo, left, why};
+use super::feed::{Line, Message};
+use super::sequence;
+use super::view::{milliseconds, moment, seconds};
+use crate::terminal::{printable, shortened};
+
+/// What a card shows.
+#[derive(Debug)]
+pub(super) struct Card {
+    id: &'static str,
+    title: &'static str,
+    about: &'static str,
+    refreshes: bool,
+    connection: Option<Connection>,
+    last: Option<Arc<Message>>,
+}
+
+/// One card for each provider, in order.
+pub(super) async fn read(demo: &Demo) -> Result<Vec<Card>, Error> {
+    let mut cards = Vec::new();
+    for stage in &demo.story.stages {
+        let flow = demo.connections.flow(stage.id());
+        cards.push(Card {
+            id: stage.id(),
+            title: stage.title(),
+            about: stage.about(),
+            refreshes: flow.is_some_and(|flow| flow.provider().supports_refresh()),
+            connection: demo.connection(stage.id()).await?,
+            last: demo.story.feed.last_note(stage.provider),
+        });
+    }
+    Ok(cards)
+}
+
+pub(super) fn cards(cards: &[Card]) -> Markup {
+    html! { @for card in cards { (self::card(card)) } }
+}
+
+fn card(card: &Card) -> Markup {
+    let heading = format!("account-{}", card.id);
+    let (state, tone) = match card.connection.as_ref().map(|connection| connection.health) {
+        None => ("Not connected", "off"),
+        Some(Health::Good) => ("Connected", "good"),
+        Some(Health::InDoubt) => ("A refresh is in doubt", "warn"),
+        Some(_) => ("Connect again", "bad"),
+    };
+    html! {
+        article class={ "card " (tone) } aria-labelledby=(heading) {
+            div class="head" {
+                h3 id=(heading) { (card.title) }
+                span class={ "pill " (tone) } { (state) }
+            }
+            @match &card.connection {
+                None => {
+                    p class="faint" { (card.about) }
+                    div class="buttons" { (connect(card, "Connect", true)) }
+                }
+                Some(connection) => (connected(card, connection)),
+            }
+            @if let Some(last) = &card.last { (said(last)) }
+        }
+    }
+}
+
+/// The last that was said about it, for those who do not have the sequence in view.
+fn said(message: &Message) -> Markup {
+    html! {
+        @if let Line::Note { text, tone, .. } = &message.line {
+            p class={ "last " (sequence::tone_class(*tone)) } { (moment(message.at)) " " (text) }
+        }
+    }
+}
+
+fn connected(card: &Card, connection: &Connection) -> Markup {
+    let needs = match connection.health {
+        Health::NeedsReconnect { reason, .. } => Some(why(reason)),
+        _ => None,
+    };
+    html! {
+        dl {
+            @if let Some(account) = connection.key.account() {
+                dt { "Account" }
+                dd { (shortened(&printable(account), 40)) }
+            }
+            dt { "Allowed" }
+            dd { @for scope in connection.scopes.iter() { code { (printable(scope)) } " " } }
+            dt { "Connected" }
+            dd {
+                (moment(connection.connected_at))
+                @if let Some(at) = connection.refreshed_at { ", last refreshed " (moment(at)) }
+            }
+        }
+        @if let Some(needs) = needs {
+            p class="problem" { "The connection has ended: " (needs) }
+        } @else {
+            (life(card, connection))
+        }
+        div class="buttons" {
+            @if needs.is_some() {
+                (connect(card, "Connect again", true))
+            } @else {
+                (action("/demo/call", card, "Call the API", true))
+                @if card.refreshes { (action("/demo/refresh", card, "Refresh now", false)) }
+            }
+            form method="post" action={ (BASE) "/" (card.id) "/disconnect" } {
+                @if let Some(account) = connection.key.account() {
+                    input type="hidden" name=(ACCOUNT_FIELD) value=(account);
+                }
+                button type="submit" id={ "disconnect-" (card.id) } class="quiet" {
+                    "Disconnect" span class="unseen" { " " (card.title) }
+                }
+            }
+        }
+    }
+}
+
+/// How long the access token is good for.
+fn life(card: &Card, connection: &Connection) -> Markup {
+    let begun = connection.refreshed_at.unwrap_or(connection.connected_at);
+    match (connection.expiry, left(connection)) {
+        (Expiry::At(until), Some(left)) => {
+            let whole = until.duration_since(begun).unwrap_or_default();
+            bar(card, until, whole, left)
+        }
+        (Expiry::Never, _) => html! { p class="faint" { "The access token has no end." } },
+        _ => html! { p class="faint" { "The provider did not say how long the access token is good for." } },
+    }
+}
+
+fn bar(card: &Card, until: SystemTime, whole: Duration, left: Duration) -> Markup {
+    let label = format!("{}: what is left of the access token's time", card.title);
+    html! {
+        div class="life" data-until=(milliseconds(until)) data-whole=(whole.as_millis()) {
+            p {
+                "Access token: " strong class="left" { (seconds(left)) } " left"
+                span class="faint" { ", until " (moment(until)) }
+            }
+            progress max=(whole.as_millis().max(1)) value=(left.as_millis()) aria-label=(label) {}
+            p class="faint" {
+                @if card.refreshes { "Refreshed in the last quarter, without you." }
+                @else { "No refresh here: at its end you connect again." }
+            }
+        }
+    }
+}
+
+fn connect(card: &Card, word: &str, is_main: bool) -> Markup {
+    html! {
+        form method="post" action={ (BASE) "/" (card.id) "/connect" } {
+            input type="hidden" name=(RETURN_TO_FIELD) value="/";
+            button type="submit" id={ "connect-" (card.id) } class=[is_main.then_some("main")] {
+                (word) span class="unseen" { " " (card.title) }
+            }
+        }
+    }
+}
+
+fn action(to: &str, card: &Card, word: &str, is_main: bool) -> Markup {
+    let id = format!("{}-{}", to.rsplit('/').next().unwrap_or_default(), card.id);
+    html! {
+        form method="post" action=(to) data-live {
+            input type="hidden" name="provider" value=(card.id);
+            button type="submit" id=(id) class=[is_main.then_some("main")] {
+                (word) span class="unseen" { ": " (card.title) }
+            }
+        }
+    }
+}
+
+/// Now, for the script's clock.
+pub(super) fn now() -> u128 {
+    milliseconds(SystemClock::new().now())
+}

@@ -1,0 +1,313 @@
+//! The application of the demo: connections in memory, and one user.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use authflow::{Begin, Revocation};
+use authflow::{
+    Clock as _, Connection, ConnectionKey, Connections, Error, EventKind, Expiry, Flow, Health, HttpRequest,
+    Limits, MemoryStateStore, MemoryTokenStore, Next, ReconnectReason, SystemClock, User,
+    reqwest::ReqwestClient,
+};
+use authflow_testkit::Endpoint;
+use authflow_web::{Accounts, Application, BoxError, DefaultPages, Outcome, Texts};
+use bytes::Bytes;
+use http::header::LOCATION;
+use http::request::Parts;
+use http::{HeaderValue, Response, StatusCode};
+
+use super::feed::{Line, Tone};
+use super::guard::Site;
+use super::story::Story;
+use super::tap::Tap;
+use crate::args::DemoProvider;
+use crate::demo::stage::Stage;
+use crate::failure::Failure;
+use crate::terminal::printable;
+
+/// The path of the accounts' routes.
+pub(super) const BASE: &str = "/accounts";
+
+/// What one request may take: a server that says nothing is noticed soon.
+const REQUEST: Duration = Duration::from_secs(5);
+
+/// How long a busy application is without a token: it asks each time it needs one.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// The redirect URI's path of a provider.
+pub(super) fn callback_path(id: &str) -> String {
+    format!("{BASE}/{id}/callback")
+}
+
+/// Everything that the routes need.
+#[derive(Clone, Debug)]
+pub(super) struct Demo {
+    pub(super) site: Site,
+    pub(super) story: Arc<Story>,
+    pub(super) connections: Connections,
+    pub(super) user: User,
+}
+
+impl Demo {
+    pub(super) fn new(site: Site, stages: Vec<Stage>) -> Result<Self, Failure> {
+        let story = Arc::new(Story::new(stages));
+        let client = Arc::new(ReqwestClient::new()?);
+        let mut builder = Connections::builder()
+            // Forgotten with the process, so that nothing needs to be sealed.
+            .token_store(MemoryTokenStore::new())
+            .cool_down(Duration::from_secs(1), Duration::from_secs(8))
+            .max_retry_after(Duration::from_secs(10));
+        for stage in &story.stages {
+            let redirect_uri = format!("{}{}", site.origin, callback_path(stage.id()));
+            let tap = Tap { inner: Arc::clone(&client), provider: stage.provider, story: Arc::clone(&story) };
+            let flow = Flow::builder(stage.manager(&redirect_uri, MemoryStateStore::default())?)
+                .http_client(tap)
+                .limits(Limits::default().with_total(REQUEST))
+                .build()?;
+            builder = builder.flow(flow);
+        }
+        let connections = builder.build()?;
+        Ok(Self { site, story, connections, user: User::new("", "you") })
+    }
+
+    pub(super) fn accounts(&self) -> Result<Accounts, Failure> {
+        let public_url = format!("{}{BASE}", self.site.origin);
+        let mut builder = Accounts::builder(self.connections.clone(), &public_url, self.clone())
+            .after("/")
+            .pages(DefaultPages::new(Texts::english()).application("authflow demo", "/"));
+        for stage in &self.story.stages {
+            builder = builder.provider_name(stage.id(), stage.title());
+        }
+        Ok(builder.build()?)
+    }
+
+    /// The connection with a provider, of which there is at most one here that works.
+    pub(super) async fn connection(&self, id: &str) -> Result<Option<Connection>, Error> {
+        let mut found = self.of_provider(id).await?;
+        found.sort_by_key(|connection| (connection.health == Health::Good, connection.connected_at));
+        Ok(found.pop())
+    }
+
+    async fn of_provider(&self, id: &str) -> Result<Vec<Connection>, Error> {
+        let listing = self.connections.list(&self.user).await?;
+        Ok(listing.connections.into_iter().filter(|of| of.key.provider_id() == id).collect())
+    }
+
+    /// An API request with the connection's token.
+    pub(super) async fn call(&self, provider: DemoProvider) {
+        let Some((stage, key)) = self.key(provider).await else { return };
+        let act = Line::Act { title: format!("Call the API: {}", stage.title()), reference: "RFC 6750 §2" };
+        self.story.tell(provider, act);
+        let answered = match stage.resource() {
+            Ok(url) => self.connections.send(&key, HttpRequest::get(url)).await,
+            Err(failure) => return failure.tell(),
+        };
+        match answered {
+            Ok(response) if response.status.is_success() => {
+                let proves = [Endpoint::Resource, Endpoint::Token];
+                self.story.success(provider, &proves, "The application has what it asked for.");
+            }
+            Ok(response) => self.fail(provider, "The API said no", &stage.api_error(&response)),
+            Err(error) => self.fail(provider, "The call failed", &error),
+        }
+    }
+
+    /// A refresh before its time.
+    pub(super) async fn refresh(&self, provider: DemoProvider) {
+        let Some((_, key)) = self.key(provider).await else { return };
+        // How it ends is told by the event.
+        if let Err(error) = self.connections.refresh_now(&key).await {
+            self.fail(provider, "No new token", &error);
+        }
+    }
+
+    async fn key(&self, provider: DemoProvider) -> Option<(&Stage, ConnectionKey)> {
+        let stage = self.story.stage(provider)?;
+        match self.connection(stage.id()).await {
+            Ok(Some(connection)) => Some((stage, connection.key)),
+            Ok(None) => {
+                self.story.note(provider, Tone::Bad, "Nothing is connected here: press Connect first.");
+                None
+            }
+            Err(error) => {
+                self.fail(provider, "The connections could not be read", &error);
+                None
+            }
+        }
+    }
+
+    fn fail(&self, provider: DemoProvider, what: &str, error: &Error) {
+        let mut text = format!("{what}: {} ({:?}).", printable(&error.to_string()), error.kind());
+        if let Some(wait) = error.retry_after() {
+            text.push_str(&format!(" The provider asks to wait {} seconds.", wait.as_secs()));
+        }
+        self.story.note(provider, Tone::Bad, text);
+    }
+
+    /// Tells what happens to the connections.
+    pub(super) async fn follow_events(self) {
+        let mut events = self.connections.subscribe();
+        while let Some(next) = events.next().await {
+            let Next::Event(event) = next else { continue };
+            let Some(stage) = self.story.stage_of(event.key.provider_id()) else { continue };
+            let provider = stage.provider;
+            match event.kind {
+                EventKind::Connected => {
+                    let proves =
+                        [Endpoint::Authorization, Endpoint::Consent, Endpoint::Token, Endpoint::Resource];
+                    let text = "Connected: the tokens are kept, under this user.";
+                    self.story.success(provider, &proves, text);
+                }
+                EventKind::Refreshed => {
+                    let text = "Refreshed: whoever asks from now on gets the new token.";
+                    self.story.success(provider, &[Endpoint::Token], text);
+                }
+                EventKind::RefreshFailed(kind) => {
+                    let served = match self.connection(stage.id()).await {
+                        Ok(Some(of)) if left(&of).is_some_and(|left| !left.is_zero()) => {
+                            "The old access token is still good and is served; the refresh is tried again later."
+                        }
+                        _ => "There is no token to serve until a refresh succeeds; it is tried again.",
+                    };
+                    let text = format!("The refresh failed ({kind:?}). {served}");
+                    self.story.note(provider, Tone::Bad, text);
+                }
+                EventKind::NotDurable => {
+                    let text = "The new tokens are not in the store yet, and are kept in memory.";
+                    self.story.note(provider, Tone::Bad, text);
+                }
+                EventKind::NeedsReconnect(reason) => {
+                    self.story.forget_faults(provider);
+                    let text =
+                        format!("The connection has ended: {} You have to connect again.", why(reason));
+                    self.story.note(provider, Tone::Bad, text);
+                }
+                EventKind::Disconnected => {
+                    self.story.forget_faults(provider);
+                    self.story.feed.touch();
+                }
+                _ => self.story.feed.touch(),
+            }
+        }
+    }
+
+    /// Asks for each connection's token again and again, as an application with something to do. Most answers come from memory
+    /// and send nothing; near the token's end one of them has it refreshed.
+    pub(super) async fn be_busy(self) {
+        let clock = SystemClock::new();
+        let mut ended = Vec::new();
+        loop {
+            clock.sleep(BUSY).await;
+            let Ok(listing) = self.connections.list(&self.user).await else { continue };
+            for connection in listing.connections {
+                let needs_user = matches!(connection.health, Health::NeedsReconnect { .. });
+                if !needs_user {
+                    // What goes wrong is told by the events.
+                    let _ = self.connections.token(&connection.key).await;
+                    ended.retain(|key| *key != connection.key);
+                } else if !ended.contains(&connection.key) {
+                    self.tell_end(&connection);
+                    ended.push(connection.key);
+                }
+            }
+        }
+    }
+
+    /// A token that ran out without a refresh is no event of the connections: nothing happened.
+    fn tell_end(&self, connection: &Connection) {
+        let Health::NeedsReconnect { reason: ReconnectReason::Expired, .. } = connection.health else {
+            return;
+        };
+        let Some(stage) = self.story.stage_of(connection.key.provider_id()) else { return };
+        let text = "The access token has run out, and there is no refresh token. You have to connect again.";
+        self.story.note(stage.provider, Tone::Bad, text);
+    }
+}
+
+/// How long the access token is good for.
+pub(super) fn left(connection: &Connection) -> Option<Duration> {
+    match connection.expiry {
+        Expiry::At(at) => Some(at.duration_since(SystemClock::new().now()).unwrap_or_default()),
+        _ => None,
+    }
+}
+
+/// Why a connection needs its user.
+pub(super) const fn why(reason: ReconnectReason) -> &'static str {
+    match reason {
+        ReconnectReason::Refused => "the provider no longer accepts the refresh token.",
+        ReconnectReason::RotationLost => {
+            "the answer to a refresh was lost, and this provider takes each refresh token once."
+        }
+        ReconnectReason::AccountChanged => "a refresh brought the tokens of another account.",
+        ReconnectReason::Expired => "the access token has run out, and there is nothing to refresh it with.",
+        _ => "the provider said so.",
+    }
+}
+
+#[async_trait]
+impl Application for Demo {
+    /// Whoever reaches this page, on this machine.
+    async fn current_user(&self, _: &Parts) -> Result<Option<User>, BoxError> {
+        Ok(Some(self.user.clone()))
+    }
+
+    fn begin<'f>(&self, _: &Parts, provider_id: &str, begin: Begin<'f>) -> Begin<'f> {
+        match self.story.stage_of(provider_id) {
+            Some(stage) => begin.scopes(stage.scopes().iter().copied()),
+            None => begin,
+        }
+    }
+
+    async fn after(
+        &self,
+        _: &Parts,
+        outcome: &Outcome,
+        response: &mut Response<Bytes>,
+    ) -> Result<(), BoxError> {
+        match outcome {
+            Outcome::Denied { provider_id, error } => self.ended(provider_id, "Denied", error),
+            Outcome::Failed { provider_id, error } => self.ended(provider_id, "Not connected", error),
+            Outcome::Disconnected { key, disconnected } => {
+                let Some(stage) = self.story.stage_of(key.provider_id()) else { return Ok(()) };
+                match &disconnected.revocation {
+                    Some(Ok(Revocation::Revoked)) => {
+                        let text = "Disconnected: the provider has revoked the tokens.";
+                        self.story.note(stage.provider, Tone::Good, text);
+                    }
+                    Some(Ok(_)) | None => {
+                        let text = "Disconnected. There was nothing for the provider to revoke.";
+                        self.story.note(stage.provider, Tone::Plain, text);
+                    }
+                    Some(Err(error)) => {
+                        let what = "Disconnected here, but the provider did not revoke the tokens";
+                        self.fail(stage.provider, what, error);
+                    }
+                }
+            }
+            // The event tells it.
+            _ => {}
+        }
+        // Back to this page, beside which all of it is told, instead of authflow-web's own.
+        if response.status() == StatusCode::SEE_OTHER {
+            response.headers_mut().insert(LOCATION, HeaderValue::from_static("/"));
+        }
+        Ok(())
+    }
+
+    fn on_error(&self, request: &Parts, error: &(dyn std::error::Error + 'static)) {
+        let id = request.uri.path().rsplit('/').nth(1).unwrap_or_default();
+        let Some(stage) = self.story.stage_of(id) else { return };
+        self.story.note(stage.provider, Tone::Bad, format!("Refused: {}", printable(&error.to_string())));
+    }
+}
+
+impl Demo {
+    fn ended(&self, provider_id: &str, what: &str, error: &Error) {
+        if let Some(stage) = self.story.stage_of(provider_id) {
+            self.story.forget_faults(stage.provider);
+            self.fail(stage.provider, what, error);
+        }
+    }
+}
