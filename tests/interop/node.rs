@@ -36,7 +36,18 @@ pub(crate) struct OidcProvider {
 
 impl OidcProvider {
     pub(crate) async fn start() -> Self {
+        Self::start_by(command("oidc-provider.mjs")).await
+    }
+
+    /// With one more redirect URI; one of a loopback address without its port.
+    #[allow(dead_code, reason = "a browser's test needs it")]
+    pub(crate) async fn with_redirect_uri(redirect_uri: &str) -> Self {
         let mut command = command("oidc-provider.mjs");
+        command.arg("--redirect-uri").arg(redirect_uri);
+        Self::start_by(command).await
+    }
+
+    async fn start_by(mut command: Command) -> Self {
         let mut child = spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).await.unwrap();

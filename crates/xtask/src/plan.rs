@@ -115,6 +115,7 @@ pub(crate) const STEPS: &[Step] = &[
             Tool::MariaDb,
             Tool::Strace,
             Tool::SecretService,
+            Tool::Chromium,
             Tool::Node,
             Tool::InteropServers,
         ],

@@ -24,8 +24,9 @@ A failed step does not stop the others; the end of the output lists what failed.
 holds; 1: something failed; 2: called wrongly.
 
 Before the first step it says what is missing on this machine and installs it: rustfmt and clippy by
-rustup, redis-server, postgresql, mariadb-server, strace, gnome-keyring, nodejs and npm by apt-get (as root, or with sudo), the
-servers of tests/servers by `npm ci`, cargo-deny by `cargo install`. Only what the chosen steps need is installed.
+rustup, redis-server, postgresql, pgbouncer, mariadb-server, strace, gnome-keyring, chromium, nodejs and
+npm by apt-get (as root, or with sudo), the packages of tests/servers by `npm ci`, cargo-deny by `cargo
+install`. Only what the chosen steps need is installed.
 ";
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<(), Failure> {

@@ -17,6 +17,7 @@ pub(crate) enum Tool {
     MariaDb,
     Strace,
     SecretService,
+    Chromium,
     Node,
     InteropServers,
     CargoDeny,
@@ -53,6 +54,7 @@ impl Tool {
             Self::MariaDb => "mariadb-server",
             Self::Strace => "strace",
             Self::SecretService => "gnome-keyring",
+            Self::Chromium => "chromium",
             Self::Node => "node",
             Self::InteropServers => "the servers of tests/servers",
             Self::CargoDeny => "cargo-deny",
@@ -82,7 +84,12 @@ impl Tool {
             Self::CargoDeny => &["cargo", "deny", "--version"],
             Self::CargoMutants => &["cargo", "mutants", "--version"],
             Self::CargoFuzz => &["cargo", "fuzz", "--version"],
-            Self::Postgres | Self::PgBouncer | Self::MariaDb | Self::SecretService | Self::InteropServers => {
+            Self::Postgres
+            | Self::PgBouncer
+            | Self::MariaDb
+            | Self::SecretService
+            | Self::Chromium
+            | Self::InteropServers => {
                 return None;
             }
         })
@@ -107,6 +114,10 @@ impl Tool {
             Self::SecretService => [["dbus-daemon", "--version"], ["gnome-keyring-daemon", "--version"]]
                 .iter()
                 .all(|program| words_succeed(workspace, program)),
+            // The driver drives the browser of its own version.
+            Self::Chromium => [["chromium", "--version"], ["chromedriver", "--version"]]
+                .iter()
+                .all(|program| words_succeed(workspace, program)),
             _ => self.version_command().is_some_and(|words| words_succeed(workspace, words)),
         }
     }
@@ -121,6 +132,8 @@ impl Tool {
             Self::MariaDb => Source::Apt(&["mariadb-server"]),
             Self::Strace => Source::Apt(&["strace"]),
             Self::SecretService => Source::Apt(&["dbus-daemon", "gnome-keyring"]),
+            // The fonts, for Chromium measures and shows nothing without any.
+            Self::Chromium => Source::Apt(&["chromium", "chromium-driver", "fonts-dejavu-core"]),
             Self::Node if node_major(workspace).is_some() && has_npm(workspace) => Source::NodeFromNpm,
             Self::Node => Source::Apt(&["nodejs", "npm"]),
             Self::InteropServers => Source::NpmCi,

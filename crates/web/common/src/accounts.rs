@@ -1,0 +1,247 @@
+//! The routes of connected accounts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use authflow_core::quirks::ResponseMode;
+use authflow_core::{Connections, Error, Flow, Recovery, Result, User};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+
+use crate::answer;
+use crate::application::{Application, BoxError};
+use crate::builder::AccountsBuilder;
+use crate::client::Client;
+use crate::cookies::{Cookies, Writer};
+use crate::form_token::FormToken;
+use crate::incoming::Incoming;
+use crate::missing::Missing;
+use crate::pages::{Page, Pages, ProviderLink};
+use crate::route::Route;
+use crate::site::{Site, in_query};
+
+/// Connected accounts in a web application: the routes, and what the application's own handlers need. Cheap to clone.
+///
+/// A crate for a framework hands each request below [`base`](Self::base) to [`handle`](Self::handle), and makes extractors of
+/// [`client`](Self::client).
+#[derive(Clone)]
+pub struct Accounts(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) connections: Connections,
+    pub(crate) application: Arc<dyn Application>,
+    pub(crate) pages: Box<dyn Pages>,
+    pub(crate) site: Site,
+    pub(crate) providers: BTreeMap<String, Provider>,
+    pub(crate) after: String,
+    pub(crate) max_body: usize,
+}
+
+/// What is fixed of a provider.
+pub(crate) struct Provider {
+    pub(crate) flow: Flow,
+    pub(crate) name: String,
+    pub(crate) connect: String,
+    pub(crate) disconnect: String,
+    pub(crate) redirect_uri: String,
+}
+
+impl Provider {
+    pub(crate) fn response_mode(&self) -> ResponseMode {
+        self.flow.provider().quirks().authorization_response.response_mode
+    }
+
+    /// The name under which the state comes back.
+    pub(crate) fn state_parameter(&self) -> &str {
+        let shape = &self.flow.provider().quirks().authorization_response;
+        shape.state_parameter.as_deref().unwrap_or("state")
+    }
+}
+
+impl Accounts {
+    /// Connected accounts of `connections`, whose routes are reached from outside at `public_url`, such as
+    /// `https://app.example/auth`. Each provider's client credentials have the redirect URI `{public_url}/{provider}/callback`.
+    pub fn builder(
+        connections: Connections,
+        public_url: &str,
+        application: impl Application,
+    ) -> AccountsBuilder {
+        AccountsBuilder::new(connections, public_url, Arc::new(application))
+    }
+
+    /// The connections.
+    #[must_use]
+    pub fn connections(&self) -> &Connections {
+        &self.0.connections
+    }
+
+    /// The path of `public_url` without a slash at the end; empty at the root. All routes are below it, and the accounts page
+    /// is at it.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        self.0.site.base()
+    }
+
+    /// The most bytes of a body. A framework reads so many and one more; [`handle`](Self::handle) says no to the one more.
+    #[must_use]
+    pub fn max_body(&self) -> usize {
+        self.0.max_body
+    }
+
+    /// Answers a request to any path below [`base`](Self::base): finds the route, judges the method, does the work. What goes
+    /// wrong is an answer, too.
+    ///
+    /// The path is the one that the browser asked for, with the base. The request's extensions are what
+    /// [`Application`] and the state store get to see.
+    pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let (parts, body) = request.into_parts();
+        let is_head = parts.method == Method::HEAD;
+        let mut answer = self.0.answer(Incoming { parts, body }).await;
+        answer::protect(answer.headers_mut());
+        if is_head {
+            *answer.body_mut() = Bytes::new();
+        }
+        answer
+    }
+
+    /// The connection of the user who is signed in with a provider. Where there are several accounts, the one that works and
+    /// was connected last.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, as an answer for the browser or the program that asked ([`Missing::response`]).
+    pub async fn client(&self, request: &Parts, provider_id: &str) -> Result<Client, Missing> {
+        self.0.client(request, provider_id).await
+    }
+
+    /// The path that begins to connect a provider, for a link or the action of a form, and where to go on afterwards.
+    ///
+    /// For a user who is signed in it works from pages of the application's own only.
+    #[must_use]
+    pub fn connect_path(&self, provider_id: &str, return_to: Option<&str>) -> String {
+        let path = self.0.site.path(provider_id, "connect");
+        match return_to {
+            Some(return_to) => format!("{path}?return_to={}", in_query(return_to)),
+            None => path,
+        }
+    }
+
+    /// A token for the application's own forms that post to these routes: a hidden field named
+    /// [`TOKEN_FIELD`](crate::TOKEN_FIELD), and a cookie that goes with the page. See [`FormToken`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Randomness`](authflow_core::ErrorKind::Randomness).
+    pub fn form_token(&self, request: &Parts, user: Option<&User>) -> Result<FormToken> {
+        FormToken::new(self.0.writer(), &self.0.cookies(request), user)
+    }
+}
+
+impl fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accounts")
+            .field("site", &self.0.site)
+            .field("connections", &self.0.connections)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    async fn answer(&self, incoming: Incoming) -> Response<Bytes> {
+        let accounts = self.site.accounts();
+        if incoming.body.len() > self.max_body {
+            return self.page(StatusCode::PAYLOAD_TOO_LARGE, &Page::TooLarge { accounts });
+        }
+        let Some(route) = Route::of(self.site.base(), incoming.parts.uri.path(), &self.connections) else {
+            return self.page(StatusCode::NOT_FOUND, &Page::NotFound { accounts });
+        };
+        if !route.has(&incoming.parts.method) {
+            return self.not_allowed(route.methods());
+        }
+        match route {
+            Route::Accounts => self.accounts_page(&incoming).await,
+            Route::Connect(provider) => self.connect(&incoming, &provider).await,
+            Route::Callback(provider) => self.callback(&incoming, &provider).await,
+            Route::Disconnect(provider) => self.disconnect(&incoming, &provider).await,
+            Route::Denied(provider) => self.denied_page(&provider),
+            Route::Failed(provider) => self.failed_page(&incoming, &provider),
+        }
+    }
+
+    pub(crate) const fn writer(&self) -> Writer {
+        Writer::new(self.site.is_secure())
+    }
+
+    pub(crate) fn cookies(&self, parts: &Parts) -> Cookies {
+        Cookies::read(&parts.headers, self.writer().prefix())
+    }
+
+    pub(crate) fn page(&self, status: StatusCode, page: &Page<'_>) -> Response<Bytes> {
+        answer::page(&*self.pages, status, page)
+    }
+
+    pub(crate) fn not_allowed(&self, methods: &'static str) -> Response<Bytes> {
+        let page = Page::MethodNotAllowed { accounts: self.site.accounts() };
+        let mut answer = self.page(StatusCode::METHOD_NOT_ALLOWED, &page);
+        answer::allow(&mut answer, methods);
+        answer
+    }
+
+    /// A provider as a page shows it. Its id stands for one that is gone.
+    pub(crate) fn link<'a>(&'a self, provider_id: &'a str) -> ProviderLink<'a> {
+        match self.providers.get(provider_id) {
+            Some(provider) => ProviderLink::new(provider_id, &provider.name, &provider.connect),
+            None => ProviderLink::new(provider_id, provider_id, self.site.accounts()),
+        }
+    }
+
+    pub(crate) fn links(&self) -> Vec<ProviderLink<'_>> {
+        self.providers.keys().map(|id| self.link(id)).collect()
+    }
+
+    /// The time by the clock of the flows: they share one, unless a test gives each its own.
+    pub(crate) fn now(&self) -> SystemTime {
+        let clock = self.providers.values().next().map(|provider| provider.flow.clock().now());
+        clock.unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    /// Asks who is signed in. What fails is told to the application, and answered with a page.
+    pub(crate) async fn user(&self, parts: &Parts) -> std::result::Result<Option<User>, BoxError> {
+        let user = self.application.current_user(parts).await;
+        if let Err(error) = &user {
+            self.application.on_error(parts, &**error);
+        }
+        user
+    }
+
+    /// The form token for a page. Pages work without, where no random bytes are to be had.
+    pub(crate) fn token(&self, parts: &Parts, user: Option<&User>) -> Option<FormToken> {
+        let token = FormToken::new(self.writer(), &self.cookies(parts), user);
+        token.inspect_err(|error| self.application.on_error(parts, error)).ok()
+    }
+
+    /// The application's own method, or its configuration, failed.
+    pub(crate) fn broken(&self) -> Response<Bytes> {
+        self.page(StatusCode::INTERNAL_SERVER_ERROR, &Page::Broken { accounts: self.site.accounts() })
+    }
+
+    /// The same request works later.
+    pub(crate) fn unavailable(&self, parts: &Parts, retry_after: Option<Duration>) -> Response<Bytes> {
+        let page = Page::Unavailable { retry_after, reloadable: parts.method != Method::POST };
+        let mut answer = self.page(StatusCode::SERVICE_UNAVAILABLE, &page);
+        answer::retry_after(&mut answer, retry_after);
+        answer
+    }
+
+    /// The page for an error that is no outcome of a flow.
+    pub(crate) fn failure(&self, parts: &Parts, error: &Error) -> Response<Bytes> {
+        self.application.on_error(parts, error);
+        match error.recovery() {
+            Recovery::Retry { after } => self.unavailable(parts, after),
+            _ => self.broken(),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Answers, and the headers that are on all of them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+    SET_COOKIE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+
+use crate::pages::{Page, Pages};
+
+/// What goes with a page whose own policy cannot be a header.
+const STRICTEST: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+/// A page, which nobody may put into a frame.
+pub(crate) fn page(pages: &dyn Pages, status: StatusCode, page: &Page<'_>) -> Response<Bytes> {
+    let mut answer = Response::new(Bytes::from(pages.render(page)));
+    *answer.status_mut() = status;
+    let mut policy = pages.content_security_policy();
+    if !policy.contains("frame-ancestors") {
+        policy.push_str("; frame-ancestors 'none'");
+    }
+    let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static(STRICTEST));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    answer
+}
+
+/// 303: whatever the method was, the next one is GET, and the address of this answer does not stay (RFC 9110 §15.4.4).
+pub(crate) fn redirect(location: &str) -> Response<Bytes> {
+    let mut answer = Response::new(Bytes::new());
+    *answer.status_mut() = StatusCode::SEE_OTHER;
+    // URLs and checked paths are visible ASCII.
+    if let Ok(mut location) = HeaderValue::from_str(location) {
+        // The authorization URL has the state in it.
+        location.set_sensitive(true);
+        answer.headers_mut().insert(LOCATION, location);
+    }
+    answer
+}
+
+/// Says which methods there are (RFC 9110 §15.5.6).
+pub(crate) fn allow(answer: &mut Response<Bytes>, methods: &'static str) {
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+}
+
+/// Says when to come again (RFC 9110 §10.2.3), in whole seconds that are no less.
+pub(crate) fn retry_after(answer: &mut Response<Bytes>, after: Option<Duration>) {
+    let Some(after) = after else { return };
+    let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+}
+
+pub(crate) fn add_cookie(answer: &mut Response<Bytes>, cookie: Option<HeaderValue>) {
+    if let Some(cookie) = cookie {
+        answer.headers_mut().append(SET_COOKIE, cookie);
+    }
+}
+
+/// Every answer is for this browser at this moment, and its address is nobody else's business.
+pub(crate) fn protect(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}

@@ -1,0 +1,128 @@
+//! Builds [`Accounts`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use authflow_core::{Connections, Error, Result, check_return_to};
+
+use crate::accounts::{Accounts, Inner, Provider};
+use crate::application::Application;
+use crate::pages::{DefaultPages, Pages, Texts};
+use crate::site::Site;
+
+/// Builds [`Accounts`].
+#[must_use]
+pub struct AccountsBuilder {
+    connections: Connections,
+    public_url: String,
+    application: Arc<dyn Application>,
+    pages: Box<dyn Pages>,
+    names: Vec<(String, String)>,
+    after: String,
+    max_body: usize,
+}
+
+impl AccountsBuilder {
+    pub(crate) fn new(connections: Connections, public_url: &str, application: Arc<dyn Application>) -> Self {
+        Self {
+            connections,
+            public_url: public_url.to_owned(),
+            application,
+            pages: Box::new(DefaultPages::default()),
+            names: Vec::new(),
+            after: "/".to_owned(),
+            max_body: 64 * 1024,
+        }
+    }
+
+    /// How pages are rendered. Default: [`DefaultPages`].
+    pub fn pages(mut self, pages: impl Pages) -> Self {
+        self.pages = Box::new(pages);
+        self
+    }
+
+    /// [`DefaultPages`] in other words. It takes the place of [`pages`](Self::pages).
+    pub fn texts(self, texts: Texts) -> Self {
+        self.pages(DefaultPages::new(texts))
+    }
+
+    /// What a provider is called on pages. Default: its provider id.
+    pub fn provider_name(mut self, provider_id: impl Into<String>, name: impl Into<String>) -> Self {
+        self.names.push((provider_id.into(), name.into()));
+        self
+    }
+
+    /// Where the application goes on after connecting, where the flow did not say: a path of its own. Default: `/`.
+    pub fn after(mut self, path: impl Into<String>) -> Self {
+        self.after = path.into();
+        self
+    }
+
+    /// The most bytes of a body. Default: 64 KiB, which is also the most of an authorization response.
+    pub const fn max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`](authflow_core::ErrorKind::Configuration) with the first mistake: a `public_url` that is
+    /// neither https nor of this machine, or has a query, a fragment or a user name; a provider whose client credentials lack
+    /// the redirect URI of these routes, which the error names; a name for a provider that is not there; an `after` that is no
+    /// path of this site.
+    pub fn build(self) -> Result<Accounts> {
+        let site = Site::new(&self.public_url)?;
+        check_return_to(&self.after).map_err(|source| {
+            Error::configuration("`after` is a path of this site, such as `/settings`").with_source(source)
+        })?;
+        let mut providers = std::collections::BTreeMap::new();
+        for id in self.connections.providers() {
+            let Some(flow) = self.connections.flow(id).cloned() else { continue };
+            if matches!(id, "." | "..") {
+                return Err(Error::configuration(
+                    "a browser takes the provider ids `.` and `..` out of a path; choose another",
+                ));
+            }
+            let redirect_uri = site.redirect_uri(id);
+            if !flow.manager().credentials().redirect_uris().any(|uri| uri == redirect_uri) {
+                return Err(Error::configuration(format!(
+                    "the client credentials of `{id}` lack the redirect URI of these routes: register `{redirect_uri}` with \
+                     the provider, and add it with `ClientCredentials::redirect_uri`"
+                )));
+            }
+            let (connect, disconnect) = (site.path(id, "connect"), site.path(id, "disconnect"));
+            let name = id.to_owned();
+            providers.insert(id.to_owned(), Provider { flow, name, connect, disconnect, redirect_uri });
+        }
+        for (id, name) in self.names {
+            match providers.get_mut(&id) {
+                Some(provider) => provider.name = name,
+                None => {
+                    return Err(Error::configuration(format!(
+                        "`provider_name` names `{id}`, and the connections have no such provider"
+                    )));
+                }
+            }
+        }
+        Ok(Accounts(Arc::new(Inner {
+            connections: self.connections,
+            application: self.application,
+            pages: self.pages,
+            site,
+            providers,
+            after: self.after,
+            max_body: self.max_body,
+        })))
+    }
+}
+
+impl fmt::Debug for AccountsBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountsBuilder")
+            .field("public_url", &self.public_url)
+            .field("connections", &self.connections)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,215 @@
+//! The end of a flow: the callback.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use authflow_core::quirks::ResponseMode;
+use authflow_core::{AuthorizationResponse, Binding, Error, ErrorKind, Recovery, Secret};
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use subtle::ConstantTimeEq as _;
+
+use crate::accounts::{Inner, Provider};
+use crate::answer;
+use crate::cookies::Found;
+use crate::digest::{flow_id, user_tag};
+use crate::flow_cookie::{FlowCookie, Stage, seconds};
+use crate::incoming::Incoming;
+use crate::outcome::Outcome;
+use crate::pages::{FailedReason, NoticeKind, Page};
+use crate::site::in_query;
+
+/// A request to a callback, and whose it is.
+pub(crate) struct Visit<'a> {
+    pub(crate) incoming: &'a Incoming,
+    pub(crate) provider_id: &'a str,
+    pub(crate) provider: &'a Provider,
+}
+
+/// How the authorization response got here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// In this request.
+    Direct,
+    /// The browser kept it meanwhile. Whether it has been sent round by a page of our own.
+    Resumed { was_bounced: bool },
+}
+
+/// A flow that is under way in this browser, by its cookie.
+pub(crate) struct Flown {
+    pub(crate) id: String,
+    pub(crate) is_none: bool,
+    pub(crate) begun_at: u64,
+    pub(crate) secret: Secret,
+    pub(crate) user_tag: String,
+}
+
+impl Inner {
+    pub(crate) async fn callback(&self, incoming: &Incoming, provider_id: &str) -> Response<Bytes> {
+        let Some(provider) = self.providers.get(provider_id) else {
+            return self.page(StatusCode::NOT_FOUND, &Page::NotFound { accounts: self.site.accounts() });
+        };
+        let visit = Visit { incoming, provider_id, provider };
+        let state_parameter = provider.state_parameter();
+        if !incoming.is_post()
+            && incoming.parameter(state_parameter).is_none()
+            && let Some(id) = incoming.parameter("resume")
+        {
+            return self.resume(&visit, &id).await;
+        }
+        let is_form_post = provider.response_mode() == ResponseMode::FormPost;
+        let parsed = match (is_form_post, incoming.is_post()) {
+            (false, true) => return self.not_allowed("GET"),
+            (false, false) => AuthorizationResponse::from_query(incoming.query()),
+            (true, true) => match incoming.form() {
+                Some(form) => AuthorizationResponse::from_form(form),
+                None => Err(malformed("the callback was posted, and not as a form")),
+            },
+            (true, false) => Err(malformed("the callback arrived in the query; this flow asked for a form")),
+        };
+        let known = parsed.and_then(|response| {
+            let state = response.get(state_parameter)?;
+            let id = flow_id(provider_id, state.ok_or_else(|| not_found("the callback has no state"))?);
+            Ok((response, id))
+        });
+        match known {
+            Ok((response, id)) => match self.flown(&visit, &id) {
+                Ok(flown) => self.arrive(&visit, &flown, &response, Way::Direct).await,
+                Err(answer) => *answer,
+            },
+            Err(error) => self.not_accepted(&visit, &error),
+        }
+    }
+
+    /// What the browser remembers of the flow with this id, if that is one that is under way.
+    pub(crate) fn flown(&self, visit: &Visit<'_>, id: &str) -> Result<Flown, Box<Response<Bytes>>> {
+        let writer = self.writer();
+        let name = format!("{}{id}", writer.prefix());
+        let cookies = self.cookies(&visit.incoming.parts);
+        let value = match cookies.get(&name) {
+            Found::One(value) => value,
+            Found::None => {
+                let error = not_found(
+                    "no cookie of this flow came with the callback: another browser, or one \
+                                       that keeps no cookies",
+                );
+                return Err(Box::new(self.not_accepted(visit, &error)));
+            }
+            Found::Several => {
+                let error = not_found("two cookies of this flow came with the callback, and one is not ours");
+                return Err(Box::new(self.not_accepted(visit, &error)));
+            }
+        };
+        let Some(cookie) = FlowCookie::read(value) else {
+            let error = not_found("the cookie of this flow is not one that was set here");
+            let mut answer = self.not_accepted(visit, &error);
+            answer::add_cookie(&mut answer, writer.remove(&name, writer.same_site(false)));
+            return Err(Box::new(answer));
+        };
+        let is_over = cookie.is_over(seconds(visit.provider.flow.clock().now()));
+        let (provider, accounts) = (self.link(visit.provider_id), self.site.accounts());
+        match cookie.stage {
+            Stage::Done { return_to } => {
+                Err(Box::new(answer::redirect(return_to.as_deref().unwrap_or(&self.after))))
+            }
+            Stage::Ended => Err(Box::new(self.page(StatusCode::GONE, &Page::Ended { provider, accounts }))),
+            Stage::Pending { .. } if is_over => {
+                let page = Page::Expired { provider, form_token: None, return_to: None, accounts };
+                Err(Box::new(self.page(StatusCode::BAD_REQUEST, &page)))
+            }
+            Stage::Pending { secret, user_tag, .. } => {
+                let (is_none, begun_at) = (cookie.is_none, cookie.begun_at);
+                Ok(Flown { id: id.to_owned(), is_none, begun_at, secret, user_tag })
+            }
+        }
+    }
+
+    /// Finishes the flow, for the user of its beginning or for whoever signs in.
+    pub(crate) async fn arrive(
+        &self,
+        visit: &Visit<'_>,
+        flown: &Flown,
+        response: &AuthorizationResponse<'_>,
+        way: Way,
+    ) -> Response<Bytes> {
+        let parts = &visit.incoming.parts;
+        let is_sign_in = flown.user_tag.is_empty();
+        let mut binding = Binding::browser(flown.secret.clone());
+        if !is_sign_in {
+            let user = match self.user(parts).await {
+                Ok(Some(user)) => user,
+                Ok(None) => return self.wait_for_user(visit, flown, response, way).await,
+                // Nothing is used up: the same callback works when the application knows again.
+                Err(_) => return self.unavailable(parts, None),
+            };
+            let tag = user_tag(flown.secret.expose(), &user.tenant, &user.id);
+            if !bool::from(tag.as_bytes().ct_eq(flown.user_tag.as_bytes())) {
+                let error = not_found("another user is signed in than the one who began the flow");
+                self.application.on_error(parts, &error);
+                let (provider, accounts) = (self.link(visit.provider_id), self.site.accounts());
+                return self.page(StatusCode::FORBIDDEN, &Page::UserChanged { provider, accounts });
+            }
+            binding = binding.and(Binding::user(user.tenant, user.id));
+        }
+        let complete = self.connections.complete(visit.provider_id, response, &binding);
+        let mut complete = complete.extensions(parts.extensions.clone());
+        let is_refused = Arc::new(AtomicBool::new(false));
+        if is_sign_in {
+            let (application, refused) = (Arc::clone(&self.application), Arc::clone(&is_refused));
+            complete = complete.sign_in(move |who| async move {
+                let user = application.sign_in(who).await;
+                refused.store(user.is_err(), Ordering::Release);
+                user
+            });
+        }
+        let provider_id = visit.provider_id.into();
+        match complete.await {
+            Ok(connected) => {
+                let return_to = connected.return_to.as_deref().unwrap_or(&self.after);
+                let location = self.with_notice(return_to, NoticeKind::Connected, visit.provider_id);
+                let outcome =
+                    if is_sign_in { Outcome::SignedIn(connected) } else { Outcome::Connected(connected) };
+                self.conclude(visit, flown, way, outcome, location).await
+            }
+            Err(error) => match (error.kind(), error.recovery()) {
+                (ErrorKind::StateNotFound | ErrorKind::CallbackMalformed, _) => {
+                    self.not_accepted(visit, &error)
+                }
+                // The state is not used up, and the cookie stays: the same callback works later.
+                (_, Recovery::Retry { .. }) => self.failure(parts, &error),
+                (ErrorKind::AccessDenied, _) => {
+                    let location = self.site.path(visit.provider_id, "denied");
+                    self.conclude(visit, flown, way, Outcome::Denied { provider_id, error }, location).await
+                }
+                _ => {
+                    let is_refused = is_refused.load(Ordering::Acquire);
+                    let reason =
+                        if is_refused { FailedReason::SignInRefused } else { FailedReason::of(&error) };
+                    let location = self.failed(visit.provider_id, reason);
+                    self.conclude(visit, flown, way, Outcome::Failed { provider_id, error }, location).await
+                }
+            },
+        }
+    }
+
+    /// The clean address of the page for a flow that failed.
+    pub(crate) fn failed(&self, provider_id: &str, reason: FailedReason) -> String {
+        format!("{}?reason={}", self.site.path(provider_id, "failed"), in_query(reason.as_str()))
+    }
+
+    /// The page for a callback that fits no flow of this browser. It shows nothing of the callback, and the flow, if there is
+    /// one, stays as it is.
+    pub(crate) fn not_accepted(&self, visit: &Visit<'_>, error: &Error) -> Response<Bytes> {
+        self.application.on_error(&visit.incoming.parts, error);
+        let (provider, accounts) = (self.link(visit.provider_id), self.site.accounts());
+        self.page(StatusCode::BAD_REQUEST, &Page::NotAccepted { provider, accounts })
+    }
+}
+
+pub(crate) fn malformed(message: &'static str) -> Error {
+    Error::new(ErrorKind::CallbackMalformed, message)
+}
+
+pub(crate) fn not_found(message: &'static str) -> Error {
+    Error::new(ErrorKind::StateNotFound, message)
+}

@@ -1,0 +1,160 @@
+//! The begin of a flow.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use authflow_core::quirks::ResponseMode;
+use authflow_core::{Authorization, Binding, Bucket, Error, Result, Secret, User};
+use bytes::Bytes;
+use http::{Response, StatusCode};
+
+use crate::accounts::{Inner, Provider};
+use crate::answer;
+use crate::digest::{flow_id, user_tag};
+use crate::flow_cookie::{BEYOND, FlowCookie, Stage, make_room, seconds};
+use crate::form_token;
+use crate::incoming::Incoming;
+use crate::pages::{Page, TOKEN_FIELD};
+use crate::same_origin::{Initiator, initiator};
+
+impl Inner {
+    pub(crate) async fn connect(&self, incoming: &Incoming, provider_id: &str) -> Response<Bytes> {
+        let accounts = self.site.accounts();
+        let Some(provider) = self.providers.get(provider_id) else {
+            return self.page(StatusCode::NOT_FOUND, &Page::NotFound { accounts });
+        };
+        let Ok(user) = self.user(&incoming.parts).await else { return self.broken() };
+        match &user {
+            None if !self.application.offers_sign_in() => {
+                return self.page(StatusCode::UNAUTHORIZED, &Page::SignedOut { accounts });
+            }
+            // A sign-in may begin anywhere. What is connected to a user must be wanted by the user.
+            None => {}
+            Some(user) => match self.initiator(incoming, user) {
+                Initiator::Own => {}
+                Initiator::Nobody if !incoming.is_post() => {
+                    return self.confirm(incoming, provider_id, user, false);
+                }
+                Initiator::Nobody | Initiator::Foreign => {
+                    return self.confirm(incoming, provider_id, user, true);
+                }
+            },
+        }
+        match self.begin(incoming, provider_id, provider, user.as_ref()).await {
+            Ok(answer) => answer,
+            Err(error) => self.failure(&incoming.parts, &error),
+        }
+    }
+
+    /// Who made the request. A form with this browser's and this user's token is our own, whatever the headers say.
+    pub(crate) fn initiator(&self, incoming: &Incoming, user: &User) -> Initiator {
+        let cookies = self.cookies(&incoming.parts);
+        let has_token = incoming
+            .field(TOKEN_FIELD)
+            .is_some_and(|token| form_token::is_good(self.writer(), &cookies, user, &token));
+        if has_token { Initiator::Own } else { initiator(&self.site, &incoming.parts.headers) }
+    }
+
+    /// Asks the user, with a button that makes the request our own.
+    fn confirm(&self, incoming: &Incoming, provider_id: &str, user: &User, foreign: bool) -> Response<Bytes> {
+        let token = self.token(&incoming.parts, Some(user));
+        let return_to = incoming.return_to();
+        let page = Page::Confirm {
+            provider: self.link(provider_id),
+            foreign,
+            form_token: token.as_ref().map(form_token::FormToken::value),
+            return_to: return_to.as_deref(),
+            accounts: self.site.accounts(),
+        };
+        let status = if foreign { StatusCode::FORBIDDEN } else { StatusCode::OK };
+        let mut answer = self.page(status, &page);
+        answer::add_cookie(&mut answer, token.and_then(|token| token.set_cookie().cloned()));
+        answer
+    }
+
+    async fn begin(
+        &self,
+        incoming: &Incoming,
+        provider_id: &str,
+        provider: &Provider,
+        user: Option<&User>,
+    ) -> Result<Response<Bytes>> {
+        let parts = &incoming.parts;
+        // A new secret for each flow: nothing that the browser came with is used.
+        let mut binding = Binding::new_browser()?;
+        if let Some(user) = user {
+            binding = binding.and(Binding::user(user.tenant.clone(), user.id.clone()));
+        }
+        let mut begin = self.connections.begin(provider_id, &binding)?.extensions(parts.extensions.clone());
+        if let Some(return_to) = incoming.return_to() {
+            begin = begin.return_to(return_to);
+        }
+        if user.is_none()
+            && let Some(address) = self.application.client_address(parts)
+        {
+            begin = begin.bucket(bucket(address));
+        }
+        let begin = self.application.begin(parts, provider_id, begin);
+        let authorization = begin.redirect_uri(provider.redirect_uri.clone()).await?;
+        let mut answer = answer::redirect(authorization.url());
+        self.remember(incoming, provider_id, provider, user, &authorization, &mut answer)?;
+        Ok(answer)
+    }
+
+    /// Gives the browser the flow's secret, and takes the oldest away where there are too many.
+    fn remember(
+        &self,
+        incoming: &Incoming,
+        provider_id: &str,
+        provider: &Provider,
+        user: Option<&User>,
+        authorization: &Authorization,
+        answer: &mut Response<Bytes>,
+    ) -> Result<()> {
+        let secret = authorization.browser_secret().cloned();
+        let secret =
+            secret.ok_or_else(|| Error::usage("the flow was begun without a secret of the browser"))?;
+        let writer = self.writer();
+        let is_none = provider.response_mode() == ResponseMode::FormPost && self.site.is_secure();
+        let begun_at = seconds(provider.flow.clock().now());
+        let expires_at = seconds(authorization.expires_at());
+        let user_tag = user.map(|user| user_tag(secret.expose(), &user.tenant, &user.id)).unwrap_or_default();
+        let stage = Stage::Pending { secret, expires_at, user_tag };
+        let value = Secret::new(FlowCookie { is_none, begun_at, stage }.write());
+        let name = format!("{}{}", writer.prefix(), flow_id(provider_id, authorization.state()));
+        let cookies = self.cookies(&incoming.parts);
+        for leaving in make_room(&cookies, writer.prefix(), (&name, value.len()), begun_at) {
+            answer::add_cookie(answer, writer.remove(&leaving.name, leaving.same_site));
+        }
+        let lifetime = Duration::from_secs(expires_at.saturating_sub(begun_at)) + BEYOND;
+        let cookie = writer.set(&name, value.expose(), writer.same_site(is_none), Some(lifetime));
+        answer::add_cookie(answer, cookie);
+        Ok(())
+    }
+}
+
+/// Whom a flow is counted for. A household, or a machine, has a /64 of IPv6 to itself (RFC 6177 §2).
+fn bucket(address: IpAddr) -> Bucket {
+    match address.to_canonical() {
+        IpAddr::V4(address) => Bucket::of(&address.octets()),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, e, f, g, h, ..] = address.octets();
+            Bucket::of(&[a, b, c, d, e, f, g, h])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a12_one_address_is_one_bucket_and_so_is_a_network_of_ipv6() {
+        let of = |address: &str| bucket(address.parse().unwrap());
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_ne!(of("::ffff:192.0.2.1"), of("::ffff:192.0.2.2"));
+    }
+}

@@ -1,0 +1,75 @@
+//! The end of a connection, by its user's wish.
+
+use authflow_core::{ConnectionKey, Disconnected, Error, Recovery, Removal, Result, Revocation, User};
+use bytes::Bytes;
+use http::{Response, StatusCode};
+
+use crate::accounts::Inner;
+use crate::answer;
+use crate::incoming::Incoming;
+use crate::outcome::Outcome;
+use crate::pages::{ACCOUNT_FIELD, NoticeKind, Page};
+use crate::same_origin::Initiator;
+
+impl Inner {
+    pub(crate) async fn disconnect(&self, incoming: &Incoming, provider_id: &str) -> Response<Bytes> {
+        let parts = &incoming.parts;
+        let accounts = self.site.accounts();
+        let Ok(user) = self.user(parts).await else { return self.broken() };
+        let Some(user) = user else {
+            return self.page(StatusCode::UNAUTHORIZED, &Page::SignedOut { accounts });
+        };
+        if self.initiator(incoming, &user) != Initiator::Own {
+            return self.page(StatusCode::FORBIDDEN, &Page::DisconnectRefused { accounts });
+        }
+        let key = match self.named(incoming, provider_id, &user).await {
+            Ok(key) => key,
+            Err(error) => return self.failure(parts, &error),
+        };
+        let disconnected = match self.connections.disconnect(&key).await {
+            Ok(disconnected) => disconnected,
+            Err(error) => return self.failure(parts, &error),
+        };
+        let mut answer = match &disconnected.removal {
+            Ok(_) => {
+                let return_to = incoming.return_to();
+                let location = return_to.as_deref().unwrap_or(accounts);
+                answer::redirect(&self.with_notice(location, notice(&disconnected), provider_id))
+            }
+            // It comes back when this process ends, unless the user tries once more.
+            Err(error) => self.not_removed(incoming, error),
+        };
+        let outcome = Outcome::Disconnected { key, disconnected };
+        if let Err(error) = self.application.after(parts, &outcome, &mut answer).await {
+            self.application.on_error(parts, &*error);
+            return self.broken();
+        }
+        answer
+    }
+
+    fn not_removed(&self, incoming: &Incoming, error: &Error) -> Response<Bytes> {
+        match error.recovery() {
+            Recovery::Retry { after } => self.unavailable(&incoming.parts, after),
+            _ => self.broken(),
+        }
+    }
+
+    /// The connection that is meant: of the account that the form names, where an empty name is that of no known account; else
+    /// the one that [`Accounts::client`](crate::Accounts::client) would take. Always one of this user.
+    async fn named(&self, incoming: &Incoming, provider_id: &str, user: &User) -> Result<ConnectionKey> {
+        let key = ConnectionKey::new(user, provider_id);
+        if let Some(account) = incoming.field(ACCOUNT_FIELD) {
+            return Ok(key.with_account(&*account));
+        }
+        let best = self.best(user, provider_id).await?;
+        Ok(best.map_or(key, |connection| connection.key))
+    }
+}
+
+const fn notice(disconnected: &Disconnected) -> NoticeKind {
+    match (&disconnected.removal, &disconnected.revocation) {
+        (Ok(Removal::WasAbsent), None) => NoticeKind::WasNotConnected,
+        (_, Some(Ok(Revocation::Revoked))) => NoticeKind::Disconnected,
+        _ => NoticeKind::DisconnectedHere,
+    }
+}

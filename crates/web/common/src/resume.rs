@@ -1,0 +1,160 @@
+//! Callbacks that arrive without the session's cookie, and go on when it is there.
+//!
+//! A browser leaves cookies with `SameSite=Strict` out of a request that another site made, and `Lax` ones out of a form that it
+//! posted. The authorization response is kept in a cookie of this flow for as long as the browser takes to ask once more.
+
+use std::time::Duration;
+
+use authflow_core::quirks::ResponseMode;
+use authflow_core::{AuthorizationResponse, Error, ErrorKind};
+use bytes::Bytes;
+use cookie::SameSite;
+use http::{HeaderValue, Response, StatusCode};
+use url::form_urlencoded;
+
+use crate::accounts::Inner;
+use crate::answer;
+use crate::callback::{Flown, Visit, Way, malformed, not_found};
+use crate::cookies::Found;
+use crate::digest::{flow_id, is_flow_id};
+use crate::outcome::Outcome;
+use crate::pages::{FailedReason, Page};
+
+/// The most bytes of an authorization response that is kept: browsers take no cookie over 4,096.
+const MAX_STASH: usize = 3000;
+/// For how long it is kept.
+const STASHED: Duration = Duration::from_secs(120);
+
+impl Inner {
+    /// A flow that was begun by a user came back, and nobody is known: has the browser ask once more, in a way in which it sends
+    /// all cookies.
+    pub(crate) async fn wait_for_user(
+        &self,
+        visit: &Visit<'_>,
+        flown: &Flown,
+        response: &AuthorizationResponse<'_>,
+        way: Way,
+    ) -> Response<Bytes> {
+        let id = &flown.id;
+        let path = self.site.path(visit.provider_id, "callback");
+        match way {
+            Way::Direct => {
+                let kept = write(response);
+                if kept.len() > MAX_STASH {
+                    return self.too_large(visit, flown).await;
+                }
+                let is_post = visit.incoming.is_post();
+                // A redirect after a post is a GET, with which Lax cookies come; only a page of our own brings Strict ones.
+                let mut answer = if is_post {
+                    answer::redirect(&format!("{path}?resume={id}"))
+                } else {
+                    self.bounce(&path, id)
+                };
+                let cookie = self.writer().set(&self.stash(id), &kept, SameSite::Lax, Some(STASHED));
+                answer::add_cookie(&mut answer, cookie);
+                answer
+            }
+            Way::Resumed { was_bounced: false } => self.bounce(&path, id),
+            Way::Resumed { was_bounced: true } => {
+                let error = not_found("nobody is signed in any more who could have begun this flow");
+                self.application.on_error(&visit.incoming.parts, &error);
+                let (provider, accounts) = (self.link(visit.provider_id), self.site.accounts());
+                let page = Page::SignInThenConnect { provider, accounts };
+                let mut answer = self.page(StatusCode::UNAUTHORIZED, &page);
+                answer::add_cookie(&mut answer, self.remove_stash(id));
+                answer
+            }
+        }
+    }
+
+    /// A page of our own that goes on by itself: what it asks for is same-site.
+    fn bounce(&self, path: &str, id: &str) -> Response<Bytes> {
+        let to = format!("{path}?resume={id}&again=1");
+        self.page(StatusCode::OK, &Page::Continue { to: &to })
+    }
+
+    async fn too_large(&self, visit: &Visit<'_>, flown: &Flown) -> Response<Bytes> {
+        let message = "nobody was known at the callback, and the authorization response is too large to be kept until the \
+                       session's cookie comes: make that cookie SameSite=Lax, and for form_post None";
+        let error = Error::new(ErrorKind::InvalidResponse, message);
+        let outcome = Outcome::Failed { provider_id: visit.provider_id.into(), error };
+        let location = self.failed(visit.provider_id, FailedReason::TooLarge);
+        self.conclude(visit, flown, Way::Direct, outcome, location).await
+    }
+
+    /// Goes on with the authorization response that the browser kept.
+    pub(crate) async fn resume(&self, visit: &Visit<'_>, id: &str) -> Response<Bytes> {
+        if !is_flow_id(id) {
+            return self.not_accepted(visit, &malformed("this is no callback that was begun to be answered"));
+        }
+        let flown = match self.flown(visit, id) {
+            Ok(flown) => flown,
+            Err(answer) => return *answer,
+        };
+        let cookies = self.cookies(&visit.incoming.parts);
+        let Found::One(kept) = cookies.get(&self.stash(id)) else {
+            let error = not_found("the authorization response is not kept any more");
+            return self.not_accepted(visit, &error);
+        };
+        let response = read(kept).filter(|response| {
+            let state = response.get(visit.provider.state_parameter());
+            state.is_ok_and(|state| state.is_some_and(|state| flow_id(visit.provider_id, state) == id))
+        });
+        let Some(response) = response else {
+            let error = malformed("what the browser kept is no authorization response of this flow");
+            let mut answer = self.not_accepted(visit, &error);
+            answer::add_cookie(&mut answer, self.remove_stash(id));
+            return answer;
+        };
+        let was_bounced = visit.incoming.parameter("again").is_some();
+        self.arrive(visit, &flown, &response, Way::Resumed { was_bounced }).await
+    }
+
+    fn stash(&self, id: &str) -> String {
+        format!("{}resume-{id}", self.writer().prefix())
+    }
+
+    pub(crate) fn remove_stash(&self, id: &str) -> Option<HeaderValue> {
+        self.writer().remove(&self.stash(id), SameSite::Lax)
+    }
+}
+
+/// `1q.` or `1f.`, and the parameters: form encoding has no character that a cookie cannot have.
+fn write(response: &AuthorizationResponse<'_>) -> String {
+    let mode = if response.mode() == ResponseMode::FormPost { "1f." } else { "1q." };
+    form_urlencoded::Serializer::for_suffix(mode.to_owned(), mode.len())
+        .extend_pairs(response.iter())
+        .finish()
+}
+
+fn read(kept: &str) -> Option<AuthorizationResponse<'_>> {
+    let (mode, parameters) = kept.split_once('.')?;
+    match mode {
+        "1q" => AuthorizationResponse::from_query(parameters).ok(),
+        "1f" => AuthorizationResponse::from_form(parameters.as_bytes()).ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b12_what_is_kept_is_what_came() {
+        let query = "code=a%3Bb%22%2C+%5C%25&state=%E2%82%AC=&iss=https%3A%2F%2Fas.example&x=1&x=2&=";
+        for response in [
+            AuthorizationResponse::from_query(query).unwrap(),
+            AuthorizationResponse::from_form(query.as_bytes()).unwrap(),
+        ] {
+            let kept = write(&response);
+            assert!(kept.bytes().all(|b| (0x21..=0x7e).contains(&b) && !b"\",;\\".contains(&b)), "{kept}");
+            let read = read(&kept).unwrap();
+            assert_eq!(read.mode(), response.mode());
+            assert!(read.iter().eq(response.iter()));
+        }
+        for bad in ["", "1q", "2q.a=b", "q.a=b", "1q.%zz", "1f.%ff"] {
+            assert!(read(bad).is_none(), "{bad}");
+        }
+    }
+}

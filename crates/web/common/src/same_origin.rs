@@ -1,0 +1,76 @@
+//! Whether a request was made by a page of the application itself.
+
+use http::{HeaderMap, HeaderName};
+
+use crate::site::Site;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Who made a request, as far as the browser says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Initiator {
+    /// A page of the same origin.
+    Own,
+    /// The user: the address was typed, or is a bookmark.
+    Nobody,
+    /// Another site; or the browser does not tell.
+    Foreign,
+}
+
+/// By `Sec-Fetch-Site`, which no script can set; where a browser does not send it, by `Origin`.
+pub(crate) fn initiator(site: &Site, headers: &HeaderMap) -> Initiator {
+    match only(headers, &SEC_FETCH_SITE) {
+        Some(Some("same-origin")) => Initiator::Own,
+        Some(Some("none")) => Initiator::Nobody,
+        Some(_) => Initiator::Foreign,
+        None => match only(headers, &http::header::ORIGIN) {
+            Some(Some(origin)) if site.is_own_origin(origin) => Initiator::Own,
+            _ => Initiator::Foreign,
+        },
+    }
+}
+
+/// The text of a header that may be there once. `Some(None)`: it is there, and is no such thing.
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Option<&'h str>> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next()?;
+    Some(if values.next().is_some() { None } else { first.to_str().ok() })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a14_who_made_a_request() {
+        let site = Site::new("https://app.example/auth").unwrap();
+        let of = |headers: &[(&'static str, &'static str)]| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(*name, HeaderValue::from_static(value));
+            }
+            initiator(&site, &map)
+        };
+        let (own, foreign) = ("https://app.example", "https://evil.example");
+        for (headers, expected) in [
+            (&[("sec-fetch-site", "same-origin")][..], Initiator::Own),
+            (&[("sec-fetch-site", "none")], Initiator::Nobody),
+            (&[("sec-fetch-site", "cross-site")], Initiator::Foreign),
+            (&[("sec-fetch-site", "same-site")], Initiator::Foreign),
+            (&[("sec-fetch-site", "")], Initiator::Foreign),
+            (&[("sec-fetch-site", "Same-Origin")], Initiator::Foreign),
+            (&[("sec-fetch-site", "cross-site"), ("origin", own)], Initiator::Foreign),
+            (&[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")], Initiator::Foreign),
+            (&[("origin", own)], Initiator::Own),
+            (&[("origin", foreign)], Initiator::Foreign),
+            (&[("origin", "null")], Initiator::Foreign),
+            (&[("origin", own), ("origin", foreign)], Initiator::Foreign),
+            (&[("referer", "https://app.example/auth")], Initiator::Foreign),
+            (&[], Initiator::Foreign),
+        ] {
+            assert_eq!(of(headers), expected, "{headers:?}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The accounts page, the routes, and disconnecting.
+
+use authflow_testkit::{Endpoint, Fault, RetryAfter};
+use http::Method;
+
+use crate::browser::{Browser, From};
+use crate::world::{Setup, World, get, post};
+
+#[tokio::test]
+async fn the_page_shows_what_is_connected_and_no_token() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    world.connect(&browser, "alpha").await;
+    let page = world.get(&browser, From::Typed, "/auth").await;
+    page.is_page(200);
+    for part in ["Alpha &amp; Co.", "user-1", "read", "/auth/alpha/disconnect", "/auth/beta/connect"] {
+        assert!(page.body.contains(part), "{part} in {}", page.body);
+    }
+    for request in world.server.ledger().token_requests() {
+        for issued in request.issued() {
+            assert!(!page.body.contains(issued.value()));
+        }
+    }
+    let other = world.get(&Browser::of("bob"), From::Typed, "/auth").await;
+    assert!(!other.is_page(200).body.contains("user-1"));
+    world.get(&browser, From::Typed, "/auth/").await.is_page(200);
+    assert_eq!(world.accounts.base(), "/auth");
+}
+
+#[tokio::test]
+async fn a_notice_is_a_fixed_sentence() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    let plain = world.get(&browser, From::Typed, "/auth").await.body;
+    let noted = world.get(&browser, From::Typed, "/auth?notice=disconnected&provider=alpha").await;
+    assert_ne!(noted.is_page(200).body, plain);
+    for strange in
+        ["notice=x&provider=alpha", "notice=disconnected&provider=gone", "notice=disconnected", "x"]
+    {
+        assert_eq!(
+            world.get(&browser, From::Typed, &format!("/auth?{strange}")).await.body,
+            plain,
+            "{strange}"
+        );
+    }
+    let callback = world.until_callback(&browser, "alpha", "/auth").await;
+    assert_eq!(world.deliver(&browser, &callback).await.location(), "/auth?notice=connected&provider=alpha");
+}
+
+#[tokio::test]
+async fn one_of_several_accounts_is_disconnected() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    for account in ["one", "two", "three"] {
+        world.server.sign_in(account);
+        world.advance(1);
+        world.connect(&browser, "alpha").await;
+    }
+    assert_eq!(world.connections("alice").await, ["alpha one", "alpha three", "alpha two"]);
+    let disconnect = async |form: &str| {
+        let answer = world.post(&browser, From::Own, "/auth/alpha/disconnect", form).await;
+        answer.location().to_owned()
+    };
+    assert_eq!(disconnect("account=two").await, "/auth?notice=disconnected&provider=alpha");
+    assert_eq!(world.connections("alice").await, ["alpha one", "alpha three"]);
+    // Without a name it is the one that a handler would get.
+    disconnect("").await;
+    assert_eq!(world.connections("alice").await, ["alpha one"]);
+    // An empty name is that of an account that is not known.
+    assert_eq!(disconnect("account=").await, "/auth?notice=was_not_connected&provider=alpha");
+    assert_eq!(disconnect("account=two").await, "/auth?notice=was_not_connected&provider=alpha");
+    assert_eq!(world.connections("alice").await, ["alpha one"]);
+    assert_eq!(
+        world.application.outcomes()[3..],
+        [
+            "disconnected alpha two true",
+            "disconnected alpha three true",
+            "disconnected alpha  true",
+            "disconnected alpha two true"
+        ]
+    );
+    // Somebody else's is not there.
+    let other = Browser::of("bob");
+    world.post(&other, From::Own, "/auth/alpha/disconnect", "account=one").await.location();
+    assert_eq!(world.connections("alice").await, ["alpha one"]);
+}
+
+#[tokio::test]
+async fn a_provider_that_cannot_be_told_is_said() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    world.connect(&browser, "alpha").await;
+    world.server.fault_next(Endpoint::Revocation, Fault::Unavailable(RetryAfter::Absent));
+    let answer = world.post(&browser, From::Own, "/auth/alpha/disconnect", "").await;
+    assert_eq!(answer.location(), "/auth?notice=disconnected_here&provider=alpha");
+    assert!(world.connections("alice").await.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_no_route_is_404_and_what_is_no_method_405() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    for path in [
+        "/",
+        "/authx",
+        "/auth/",
+        "/auth/alpha",
+        "/auth/alpha/",
+        "/auth/gone/connect",
+        "/auth/alpha/other",
+        "/auth/alpha/connect/",
+        "/auth//connect",
+        "/auth/Alpha/connect",
+        "/auth/%61lpha/other",
+        "/auth/%ff/connect",
+    ] {
+        let answer = world.get(&browser, From::Own, path).await;
+        answer.is_page(if path == "/auth/" { 200 } else { 404 });
+    }
+    world.get(&browser, From::Own, "/auth/%61lpha/connect").await.location();
+    for (path, allowed) in [
+        ("/auth", "GET, HEAD"),
+        ("/auth/alpha/denied", "GET, HEAD"),
+        ("/auth/alpha/failed", "GET, HEAD"),
+        ("/auth/alpha/connect", "GET, POST"),
+        ("/auth/alpha/callback", "GET, POST"),
+        ("/auth/alpha/disconnect", "POST"),
+    ] {
+        for method in [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS]
+        {
+            let mut request = post(path, "");
+            *request.method_mut() = method.clone();
+            let answer = world.send(&browser, From::Own, request).await;
+            if allowed.split(", ").any(|known| known == method.as_str()) {
+                // A query was asked for here.
+                let is_posted_callback = path.ends_with("callback") && method == Method::POST;
+                assert_eq!(answer.status == 405, is_posted_callback, "{method} {path}");
+            } else {
+                assert_eq!((answer.status, answer.header("allow")), (405, allowed), "{method} {path}");
+            }
+            assert!(method != Method::HEAD || answer.body.is_empty());
+        }
+    }
+    let mut head = get("/auth");
+    *head.method_mut() = Method::HEAD;
+    assert_eq!(world.send(&browser, From::Own, head).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_routes_may_be_at_the_root() {
+    let mut setup = Setup::new();
+    setup.public_url = "https://app.example/";
+    let world = setup.build();
+    assert_eq!(world.accounts.base(), "");
+    let browser = Browser::of("alice");
+    assert_eq!(world.accounts.connect_path("alpha", None), "/alpha/connect");
+    world.connect(&browser, "alpha").await.location();
+    let page = world.get(&browser, From::Typed, "/").await;
+    assert!(page.is_page(200).body.contains("\"/alpha/disconnect\""));
+    let answer = world.post(&browser, From::Own, "/alpha/disconnect", "").await;
+    assert_eq!(answer.location(), "/?notice=disconnected&provider=alpha");
+}

@@ -1,0 +1,108 @@
+//! What is refused when it is built.
+
+use std::sync::Arc;
+
+use authflow_core::{
+    ClientCredentials, ConfiguredProvider, Connections, Flow, KnownProvider, MemoryStateStore,
+    MemoryTokenStore, Provider, Result, User,
+};
+use authflow_testkit::LoopbackClient;
+use authflow_web::{Accounts, AccountsBuilder, Application, BoxError};
+use http::request::Parts;
+
+use crate::application::TestApplication;
+
+fn connections(id: &str, redirect_uri: &str) -> Connections {
+    let provider = Provider::builder(id)
+        .authorization_endpoint("https://as.example/authorize")
+        .token_endpoint("https://as.example/token")
+        .build()
+        .unwrap();
+    let credentials = ClientCredentials::public("web").redirect_uri(redirect_uri);
+    let manager = ConfiguredProvider::from_provider(provider, credentials, MemoryStateStore::new()).unwrap();
+    let flow = Flow::builder(manager).http_client(LoopbackClient::new()).build().unwrap();
+    Connections::builder().flow(flow).token_store(MemoryTokenStore::new()).build().unwrap()
+}
+
+fn build(
+    id: &str,
+    redirect_uri: &str,
+    more: impl Fn(AccountsBuilder) -> AccountsBuilder,
+) -> Result<Accounts> {
+    let application = Arc::new(TestApplication::default());
+    more(Accounts::builder(connections(id, redirect_uri), "https://app.example/auth", application)).build()
+}
+
+#[tokio::test]
+async fn b3_each_provider_has_a_callback_of_its_own_registered() {
+    assert!(build("alpha", "https://app.example/auth/alpha/callback", |it| it).is_ok());
+    for wrong in [
+        "https://app.example/auth/callback",
+        "https://app.example/auth/beta/callback",
+        "https://app.example/auth/alpha/callback/",
+        "https://www.app.example/auth/alpha/callback",
+    ] {
+        let error = build("alpha", wrong, |it| it).unwrap_err().to_string();
+        assert!(
+            error.contains("`https://app.example/auth/alpha/callback`"),
+            "it says what to register: {error}"
+        );
+    }
+    let encoded = build("a/b", "https://app.example/auth/a%2Fb/callback", |it| it).unwrap();
+    assert_eq!(encoded.connect_path("a/b", Some("/x?y=z")), "/auth/a%2Fb/connect?return_to=/x%3Fy%3Dz");
+}
+
+#[tokio::test]
+async fn mistakes_are_found_when_it_is_built() {
+    let right = "https://app.example/auth/alpha/callback";
+    assert!(build("alpha", right, |it| it.provider_name("alfa", "Alpha")).is_err());
+    assert!(build("alpha", right, |it| it.after("//evil.example")).is_err());
+    assert!(build("alpha", right, |it| it.after("home")).is_err());
+    assert!(build("..", "https://app.example/auth/../callback", |it| it).is_err());
+    assert!(build(".", "https://app.example/auth/./callback", |it| it).is_err());
+    let application = Arc::new(TestApplication::default());
+    let builder = Accounts::builder(connections("alpha", right), "http://app.example/auth", application);
+    assert!(builder.build().is_err());
+}
+
+/// An application that says no more than it has to.
+struct Plain;
+
+#[authflow_web::async_trait]
+impl Application for Plain {
+    async fn current_user(&self, _: &Parts) -> std::result::Result<Option<User>, BoxError> {
+        Ok(None)
+    }
+}
+
+#[tokio::test]
+async fn an_application_offers_to_sign_in_only_if_it_says_so() {
+    let connections = connections("alpha", "https://app.example/auth/alpha/callback");
+    let builder = Accounts::builder(connections, "https://app.example/auth", Plain);
+    assert!(format!("{builder:?}").contains("https://app.example/auth"));
+    let accounts = builder.build().unwrap();
+    assert!(format!("{accounts:?}").contains("https://app.example/auth"));
+    let request = http::Request::get("/auth/alpha/connect").body(bytes::Bytes::new()).unwrap();
+    assert_eq!(accounts.handle(request).await.status(), 401);
+}
+
+/// What a framework needs: a future that may move between threads, and values that may be shared.
+#[tokio::test]
+async fn what_is_made_fits_into_a_server() {
+    fn fits<T: Clone + Send + Sync + std::fmt::Debug + 'static>(value: T) -> T {
+        value
+    }
+    fn moves<T: Send>(value: T) -> T {
+        value
+    }
+    struct Alpha;
+    impl KnownProvider for Alpha {
+        const PROVIDER_ID: &'static str = "alpha";
+    }
+    let accounts =
+        fits(build(Alpha::PROVIDER_ID, "https://app.example/auth/alpha/callback", |it| it).unwrap());
+    let request = http::Request::get("/nowhere").body(bytes::Bytes::new()).unwrap();
+    assert_eq!(moves(accounts.handle(request)).await.status(), 404);
+    let (parts, ()) = http::Request::get("/").body(()).unwrap().into_parts();
+    assert!(moves(accounts.client(&parts, Alpha::PROVIDER_ID)).await.is_err());
+}

@@ -1,0 +1,246 @@
+//! What the application's own handlers get.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use authflow_core::{Error, ErrorKind};
+use authflow_testkit::Fault;
+use authflow_web::Missing;
+use http::request::Parts;
+use http::{HeaderValue, Method, Request};
+
+use crate::application::Mark;
+use crate::browser::{Answer, Browser, From};
+use crate::world::{Setup, World};
+
+const NAVIGATION: [(&str, &str); 2] = [("sec-fetch-mode", "navigate"), ("accept", "text/html,*/*;q=0.8")];
+
+fn request(session: &str, path: &str, headers: &[(&'static str, &'static str)]) -> Parts {
+    let mut request = Request::get(path).extension(Mark);
+    if !session.is_empty() {
+        request = request.header("cookie", format!("session={session}"));
+    }
+    let mut parts = request.body(()).unwrap().into_parts().0;
+    for (name, value) in headers {
+        parts.headers.insert(*name, HeaderValue::from_static(value));
+    }
+    parts
+}
+
+fn answer(world: &World, missing: &Missing, parts: &Parts) -> Answer {
+    let answer = Answer::new(missing.response(&world.accounts, parts));
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(answer.header("referrer-policy"), "no-referrer");
+    answer
+}
+
+fn problem(answer: &Answer, status: u16) -> serde_json::Value {
+    assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"));
+    let problem: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(problem["status"], status);
+    problem
+}
+
+#[tokio::test]
+async fn a_client_sends_with_the_users_token() {
+    let world = World::new();
+    world.connect(&Browser::of("alice"), "alpha").await;
+    let parts = request("alice", "/inbox", &[]);
+    let client = world.accounts.client(&parts, "alpha").await.unwrap();
+    assert_eq!((client.key().provider_id(), client.key().account()), ("alpha", Some("user-1")));
+    let response = client.get("https://as.example/resource").await.unwrap();
+    assert_eq!(response.status, 200);
+    let url = "https://as.example/resource".parse().unwrap();
+    let sent = client.send(authflow_core::HttpRequest::get(url)).await.unwrap();
+    assert_eq!(sent.body, response.body);
+    let issued = world.server.ledger().token_requests()[0].issued()[0].value().to_owned();
+    assert_eq!(client.token().await.unwrap().expose(), issued);
+    assert!(!format!("{client:?}").contains(&issued));
+    assert_eq!(client.get("/resource").await.unwrap_err().kind(), ErrorKind::Usage);
+    let foreign = client.get("https://evil.example/").await.unwrap_err();
+    assert_eq!(foreign.kind(), ErrorKind::ForeignOrigin);
+    assert_eq!(client.clone().connections().providers().count(), 2);
+    // Another user has none, and another provider is another.
+    let bob = world.accounts.client(&request("bob", "/", &[]), "alpha").await;
+    assert!(matches!(bob, Err(Missing::NotConnected { provider_id }) if &*provider_id == "alpha"));
+    let beta = world.accounts.client(&parts, "beta").await;
+    assert!(matches!(beta, Err(Missing::NotConnected { provider_id }) if &*provider_id == "beta"));
+}
+
+#[tokio::test]
+async fn of_several_accounts_the_one_that_works_and_was_connected_last() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    for account in ["one", "two", "three"] {
+        world.server.sign_in(account);
+        world.advance(1);
+        world.connect(&browser, "alpha").await;
+    }
+    let parts = request("alice", "/", &[]);
+    let account = async || {
+        let client = world.accounts.client(&parts, "alpha").await?;
+        Ok::<_, Missing>(client.key().account().unwrap_or_default().to_owned())
+    };
+    assert_eq!(account().await.unwrap(), "three");
+    // It is over at the provider.
+    for (gone, next) in [("three", "two"), ("two", "one")] {
+        world.server.revoke_grants_of(gone);
+        let client = world.accounts.client(&parts, "alpha").await.unwrap();
+        let key = client.key().clone();
+        world.accounts.connections().refresh_now(&key).await.unwrap_err();
+        assert_eq!(account().await.unwrap(), next);
+    }
+    world.server.revoke_grants_of("one");
+    let key = world.accounts.client(&parts, "alpha").await.unwrap().key().clone();
+    let error = world.accounts.connections().refresh_now(&key).await.unwrap_err();
+    assert!(matches!(Missing::from(error), Missing::NeedsReconnect { .. }));
+    let Err(missing @ Missing::NeedsReconnect { .. }) = account().await else { panic!("it works still") };
+    let found = problem(&answer(&world, &missing, &parts), 401);
+    assert_eq!(found["type"], "urn:authflow:needs-reconnect");
+    assert_eq!(found["connect"], "/auth/alpha/connect");
+}
+
+#[tokio::test]
+async fn a_person_is_sent_to_connect_and_a_program_is_told() {
+    let world = World::new();
+    let connect = "/auth/alpha/connect?return_to=/inbox%3Fpage%3D2%26x%3D%25";
+    for (headers, navigates) in [
+        (&NAVIGATION[..], true),
+        (&NAVIGATION[..1], true),
+        (&NAVIGATION[1..], true),
+        (&[("accept", "application/xhtml+xml, Text/HTML")], true),
+        (&[("sec-fetch-mode", "cors"), ("accept", "text/html")], false),
+        (&[("accept", "application/json")], false),
+        (&[("accept", "*/*")], false),
+        (&[], false),
+    ] {
+        let parts = request("alice", "/inbox?page=2&x=%", headers);
+        let missing = world.accounts.client(&parts, "alpha").await.unwrap_err();
+        let given = answer(&world, &missing, &parts);
+        if navigates {
+            assert_eq!(given.location(), connect, "{headers:?}");
+        } else {
+            let found = problem(&given, 401);
+            assert_eq!(found["type"], "urn:authflow:not-connected");
+            assert_eq!(
+                (&found["connect"], &found["provider"]),
+                (&"/auth/alpha/connect".into(), &"alpha".into())
+            );
+        }
+        let mut posted = parts;
+        posted.method = Method::POST;
+        problem(&answer(&world, &missing, &posted), 401);
+    }
+    let parts = request("alice", "//evil.example/", &NAVIGATION);
+    let missing = world.accounts.client(&parts, "alpha").await.unwrap_err();
+    assert_eq!(answer(&world, &missing, &parts).location(), "/auth/alpha/connect", "b17");
+}
+
+#[tokio::test]
+async fn nobody_is_signed_in() {
+    let closed = World::new();
+    let missing = closed.accounts.client(&request("", "/", &[]), "alpha").await.unwrap_err();
+    assert!(matches!(&missing, Missing::SignedOut { provider_id } if &**provider_id == "alpha"));
+    answer(&closed, &missing, &request("", "/", &NAVIGATION)).is_page(401);
+    let found = problem(&answer(&closed, &missing, &request("", "/", &[])), 401);
+    assert_eq!((&found["type"], found.get("connect")), (&"urn:authflow:signed-out".into(), None));
+    let open = Setup::new().offers_sign_in().build();
+    let location = answer(&open, &missing, &request("", "/x", &NAVIGATION));
+    assert_eq!(location.location(), "/auth/alpha/connect?return_to=/x");
+    let found = problem(&answer(&open, &missing, &request("", "/", &[])), 401);
+    assert_eq!(found["connect"], "/auth/alpha/connect");
+    let mut head = request("", "/x", &[]);
+    head.method = Method::HEAD;
+    assert_eq!(answer(&open, &missing, &head).body, "");
+}
+
+/// T-A4: an error is never taken for an answer.
+#[tokio::test]
+async fn t_a4_what_is_not_known_is_not_connected_to_nobody() {
+    let world = World::new();
+    world.connect(&Browser::of("alice"), "alpha").await;
+    world.application.sessions_fail.store(true, Ordering::SeqCst);
+    let parts = request("alice", "/", &[]);
+    let missing = world.accounts.client(&parts, "alpha").await.unwrap_err();
+    assert!(matches!(missing, Missing::Failed(_)));
+    let found = problem(&answer(&world, &missing, &parts), 503);
+    assert_eq!(found["type"], "urn:authflow:unavailable");
+    answer(&world, &missing, &request("alice", "/", &NAVIGATION)).is_page(503);
+    world.application.sessions_fail.store(false, Ordering::SeqCst);
+    world.tokens.set_down(true);
+    let missing = world.accounts.client(&parts, "alpha").await.unwrap_err();
+    assert!(matches!(&missing, Missing::Failed(error) if error.kind() == ErrorKind::StoreUnavailable));
+    problem(&answer(&world, &missing, &parts), 503);
+    world.tokens.set_down(false);
+    let unknown = world.accounts.client(&parts, "gone").await.unwrap_err();
+    let found = problem(&answer(&world, &unknown, &parts), 500);
+    assert_eq!(found.get("connect"), None);
+    answer(&world, &unknown, &request("alice", "/", &NAVIGATION)).is_page(500);
+    // Somebody names a provider that is not there.
+    let odd = Missing::from(Error::new(ErrorKind::NotConnected, "x"));
+    answer(&world, &odd, &request("alice", "/", &NAVIGATION)).is_page(500);
+}
+
+#[tokio::test]
+async fn when_to_come_again_is_said() {
+    let world = World::new();
+    let error = Error::new(ErrorKind::RateLimited, "planted-words")
+        .with_retry_after(Some(Duration::from_millis(1500)));
+    let missing = Missing::from(error);
+    let parts = request("alice", "/", &[]);
+    for parts in [&parts, &request("alice", "/", &NAVIGATION)] {
+        let given = answer(&world, &missing, parts);
+        assert_eq!((given.status, given.header("retry-after")), (503, "2"));
+        assert!(!given.body.contains("planted-words"));
+    }
+    assert_eq!(world.application.errors().len(), 2);
+    let whole = Error::new(ErrorKind::RateLimited, "x").with_retry_after(Some(Duration::from_secs(3)));
+    assert_eq!(answer(&world, &Missing::from(whole), &parts).header("retry-after"), "3");
+}
+
+#[tokio::test]
+async fn a_connection_that_goes_while_a_handler_runs() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    world.connect(&browser, "alpha").await;
+    let parts = request("alice", "/", &[]);
+    let client = world.accounts.client(&parts, "alpha").await.unwrap();
+    world.post(&browser, From::Own, "/auth/alpha/disconnect", "").await.location();
+    let missing = Missing::from(client.get("https://as.example/resource").await.unwrap_err());
+    assert!(matches!(&missing, Missing::NotConnected { provider_id } if &**provider_id == "alpha"));
+    assert_eq!(problem(&answer(&world, &missing, &parts), 401)["connect"], "/auth/alpha/connect");
+}
+
+/// A provider that answers with errors is no reason to forget the connection.
+#[tokio::test]
+async fn x14_a_refused_refresh_is_not_the_end() {
+    let world = World::new();
+    world.connect(&Browser::of("alice"), "alpha").await;
+    let parts = request("alice", "/", &[]);
+    let client = world.accounts.client(&parts, "alpha").await.unwrap();
+    world.server.set_fault(Fault::ServerError);
+    let error = world.accounts.connections().refresh_now(client.key()).await.unwrap_err();
+    assert!(matches!(Missing::from(error), Missing::Failed(_)));
+    assert!(world.accounts.client(&parts, "alpha").await.is_ok());
+}
+
+#[tokio::test]
+async fn x10_a_connection_that_cannot_be_read_is_not_one_that_is_missing() {
+    // Sealed with a key that is gone: another instance with other keys over the same store.
+    let store = std::sync::Arc::new(authflow_core::MemoryTokenStore::new());
+    let build = |keys: authflow_core::KeyRing| {
+        let store = std::sync::Arc::clone(&store);
+        Setup::new().build_with(|builder| builder.token_store(store).keys(keys), |builder| builder)
+    };
+    let before = build(authflow_core::KeyRing::generate().unwrap());
+    before.connect(&Browser::of("alice"), "alpha").await;
+    let after = build(authflow_core::KeyRing::generate().unwrap());
+    let parts = request("alice", "/", &[]);
+    let missing = after.accounts.client(&parts, "alpha").await.unwrap_err();
+    assert!(matches!(missing, Missing::Failed(_)), "{missing:?}");
+    let page = after.get(&Browser::of("alice"), From::Typed, "/auth").await;
+    page.is_page(200);
+    // Connecting again replaces it.
+    after.connect(&Browser::of("alice"), "alpha").await;
+    assert!(after.accounts.client(&parts, "alpha").await.is_ok());
+}

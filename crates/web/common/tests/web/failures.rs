@@ -1,0 +1,158 @@
+//! X26 and its like: what does not answer, and the hook that fails. A12: whom flows are counted for.
+
+use std::sync::atomic::Ordering;
+
+use authflow_testkit::{Endpoint, Fault, RetryAfter};
+use authflow_web::ClientAddress;
+
+use crate::browser::{Browser, From};
+use crate::stores::States;
+use crate::world::{Setup, World, get};
+
+#[tokio::test]
+async fn x26_a_state_store_that_is_down_uses_nothing_up() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    let callback = world.until_callback(&browser, "alpha", "/done").await;
+    world.states.set_down(true);
+    let answer = world.get(&browser, From::Own, "/auth/alpha/connect").await;
+    world.assert_refused(&answer, 503, 0);
+    assert!(answer.body.contains("href=\"\""), "a link that asks once more");
+    let posted = world.post(&browser, From::Own, "/auth/alpha/connect", "").await;
+    assert!(!posted.is_page(503).body.contains("href=\"\""), "which after a post asks for something else");
+    assert_eq!(browser.flows().len(), 1);
+    let answer = world.deliver(&browser, &callback).await;
+    world.assert_refused(&answer, 503, 0);
+    assert!(answer.headers.get("set-cookie").is_none(), "the cookie stays");
+    assert!(world.application.outcomes().is_empty());
+    assert_eq!(world.application.errors().len(), 3);
+    world.states.set_down(false);
+    assert_eq!(world.deliver(&browser, &callback).await.location(), "/done");
+}
+
+#[tokio::test]
+async fn x26_a_token_store_that_is_down_is_no_empty_one() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    world.connect(&browser, "alpha").await;
+    let callback = world.until_callback(&browser, "beta", "/done").await;
+    world.tokens.set_down(true);
+    world.get(&browser, From::Own, "/auth").await.is_page(503);
+    for form in ["", "account=user-1"] {
+        world.post(&browser, From::Own, "/auth/alpha/disconnect", form).await.is_page(503);
+    }
+    assert_eq!(world.application.outcomes(), ["connected alpha", "disconnected alpha user-1 false"]);
+    let answer = world.deliver(&browser, &callback).await;
+    world.assert_refused(&answer, 503, 1);
+    world.tokens.set_down(false);
+    assert_eq!(world.deliver(&browser, &callback).await.location(), "/done");
+    assert_eq!(world.connections("alice").await, ["alpha user-1", "beta user-1"], "it was not removed");
+}
+
+#[tokio::test]
+async fn x26_what_waits_goes_on_waiting() {
+    let world = Setup::new().form_post().build();
+    let browser = Browser::of("alice");
+    let callback = world.until_callback(&browser, "alpha", "/done").await;
+    let resume = world.deliver(&browser, &callback).await.location().to_owned();
+    world.states.set_down(true);
+    world.get(&browser, From::Own, &resume).await.is_page(503);
+    world.states.set_down(false);
+    assert_eq!(world.get(&browser, From::Own, &resume).await.location(), "/done");
+}
+
+#[tokio::test]
+async fn x26_a_session_that_cannot_be_read_is_not_nobody() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    world.connect(&browser, "alpha").await;
+    let callback = world.until_callback(&browser, "beta", "/done").await;
+    world.application.sessions_fail.store(true, Ordering::SeqCst);
+    for path in ["/auth", "/auth/alpha/connect"] {
+        let answer = world.get(&browser, From::Own, path).await;
+        answer.is_page(500);
+        assert!(!answer.body.contains("planted-session-failure"));
+    }
+    world.post(&browser, From::Own, "/auth/alpha/disconnect", "").await.is_page(500);
+    let answer = world.deliver(&browser, &callback).await;
+    world.assert_refused(&answer, 503, 1);
+    assert!(browser.waiting().is_empty());
+    assert!(world.application.errors().concat().contains("planted-session-failure"));
+    world.application.sessions_fail.store(false, Ordering::SeqCst);
+    assert_eq!(world.deliver(&browser, &callback).await.location(), "/done");
+    assert_eq!(world.connections("alice").await, ["alpha user-1", "beta user-1"]);
+}
+
+/// Once the state is used up, the same callback cannot work any more: it is a failure, and says so.
+#[tokio::test]
+async fn x13_a_provider_that_is_down_at_the_exchange() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    let callback = world.until_callback(&browser, "alpha", "/done").await;
+    world.server.fault_next(Endpoint::Token, Fault::Unavailable(RetryAfter::Seconds(7)));
+    let answer = world.deliver(&browser, &callback).await;
+    assert_eq!(answer.location(), "/auth/alpha/failed?reason=unavailable");
+    assert_eq!(world.application.outcomes(), ["failed alpha unavailable"]);
+    world.deliver(&browser, &callback).await.is_page(410);
+    assert_eq!(world.token_requests(), 1);
+}
+
+#[tokio::test]
+async fn x33_a_hook_that_fails_is_an_error_page() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    let callback = world.until_callback(&browser, "alpha", "/done").await;
+    world.application.after_fails.store(true, Ordering::SeqCst);
+    let answer = world.deliver(&browser, &callback).await;
+    answer.is_page(500);
+    assert!(!answer.body.contains("planted-after-failure"));
+    assert!(browser.cookie("planted").is_none(), "nothing of its answer goes out");
+    assert!(world.application.errors().concat().contains("planted-after-failure"));
+    world.deliver(&browser, &callback).await.is_page(410);
+    assert_eq!(world.connections("alice").await, ["alpha user-1"]);
+    let answer = world.post(&browser, From::Own, "/auth/alpha/disconnect", "").await;
+    answer.is_page(500);
+    assert!(browser.cookie("planted").is_none());
+    assert!(world.connections("alice").await.is_empty());
+}
+
+/// The mark remembers where the application's own answer led; only a path of this site is remembered.
+#[tokio::test]
+async fn a9_the_applications_own_answer_is_the_one_that_a_reload_gets() {
+    for (elsewhere, again) in [("/welcome", "/welcome"), ("https://other.example/", "/done")] {
+        let world = World::new();
+        *world.application.elsewhere.lock().unwrap() = Some(elsewhere);
+        let browser = Browser::of("alice");
+        let callback = world.until_callback(&browser, "alpha", "/done").await;
+        assert_eq!(world.deliver(&browser, &callback).await.location(), elsewhere);
+        assert_eq!(world.deliver(&browser, &callback).await.location(), again);
+    }
+}
+
+#[tokio::test]
+async fn a12_flows_of_nobody_are_counted_by_address() {
+    let mut setup = Setup::new().offers_sign_in();
+    setup.states = States::with_capacity(10_000, 3);
+    let world = setup.build();
+    let begin = async |address: &str, browser: &Browser| {
+        let mut request = get("/auth/alpha/connect?return_to=/done");
+        request.extensions_mut().insert(ClientAddress(address.parse().unwrap()));
+        let url = world.send(browser, From::Own, request).await.location().to_owned();
+        world.approve(&url).await
+    };
+    let quiet = Browser::default();
+    let callback = begin("2001:db8:0:1::1", &quiet).await;
+    for number in 0..20 {
+        begin(&format!("2001:db8:0:2::{number}"), &Browser::default()).await;
+        begin("192.0.2.1", &Browser::default()).await;
+    }
+    assert_eq!(world.states.len(), 3 + 3 + 1);
+    assert_eq!(world.deliver(&quiet, &callback).await.location(), "/done");
+    // Whoever is signed in is counted as who that is.
+    let signed_in = Browser::of("alice");
+    let callback = begin("192.0.2.1", &signed_in).await;
+    for _ in 0..5 {
+        begin("192.0.2.1", &Browser::default()).await;
+    }
+    assert_eq!(world.deliver(&signed_in, &callback).await.location(), "/done");
+}

@@ -1,0 +1,169 @@
+//! A14 and A19: who may begin and end a connection, and what a request's own headers decide.
+
+use crate::browser::{Answer, Browser, From};
+use crate::world::{Setup, World, get, parameter, post};
+
+/// Begins nothing: no redirect, no cookie of a flow.
+#[track_caller]
+fn assert_asks(browser: &Browser, answer: &Answer, status: u16) {
+    answer.is_page(status);
+    assert!(answer.body.contains("method=\"post\""), "with a button: {}", answer.body);
+    assert!(browser.flows().is_empty());
+}
+
+#[tokio::test]
+async fn a14_another_site_cannot_begin_to_link() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    let strange = From::Silent(None);
+    for from in
+        [From::Foreign, strange, From::Silent(Some("https://evil.example")), From::Silent(Some("null"))]
+    {
+        // As if the session's cookie had no SameSite at all.
+        for mut request in
+            [get("/auth/alpha/connect?return_to=/x"), post("/auth/alpha/connect", "return_to=/x")]
+        {
+            request.headers_mut().insert("cookie", "session=alice".parse().unwrap());
+            let answer = world.send(&browser, from, request).await;
+            assert_asks(&browser, &answer, 403);
+            assert!(answer.body.contains("value=\"/x\""), "the way back is kept");
+        }
+    }
+    let mut same_site = get("/auth/alpha/connect");
+    same_site.headers_mut().insert("sec-fetch-site", "same-site".parse().unwrap());
+    let answer = world.send(&browser, strange, same_site).await;
+    assert_asks(&browser, &answer, 403);
+    assert!(world.server.ledger().is_empty());
+    assert_eq!(world.states.len(), 0);
+}
+
+#[tokio::test]
+async fn a14_a_typed_address_asks_first() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    let answer = world.get(&browser, From::Typed, "/auth/alpha/connect").await;
+    assert_asks(&browser, &answer, 200);
+    let answer = world.post(&browser, From::Typed, "/auth/alpha/connect", "").await;
+    assert_asks(&browser, &answer, 403);
+}
+
+#[tokio::test]
+async fn a14_the_applications_own_pages_begin() {
+    let world = World::new();
+    let own = From::Silent(Some("https://app.example"));
+    for from in [From::Own, own] {
+        let browser = Browser::of("alice");
+        let answer = world.post(&browser, from, "/auth/alpha/connect", "return_to=/x").await;
+        assert!(answer.location().starts_with("https://as.example/authorize?"));
+        world.get(&browser, from, "/auth/alpha/connect").await.location();
+        assert_eq!(browser.flows().len(), 2);
+    }
+}
+
+/// The token of the form on a page.
+fn token_of(answer: &Answer) -> String {
+    let field = answer.body.split("name=\"token\"").nth(1).expect("a form with a token");
+    field.split("value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a14_a_form_token_stands_for_the_origin() {
+    let world = World::new();
+    let (alice, mallory) = (Browser::of("alice"), Browser::of("mallory"));
+    let token = token_of(world.get(&alice, From::Typed, "/auth").await.is_page(200));
+    let again = token_of(world.get(&alice, From::Typed, "/auth/alpha/connect").await.is_page(200));
+    assert_eq!(token, again, "forms in other tabs stay good");
+    let foreign = token_of(&world.get(&mallory, From::Typed, "/auth").await);
+    let silent = From::Silent(None);
+    let form = |token: &str| format!("token={token}");
+    for wrong in ["", "x", &token[1..], &foreign] {
+        world.post(&alice, silent, "/auth/alpha/connect", &form(wrong)).await.is_page(403);
+    }
+    let double = format!("token={token}&token={token}");
+    world.post(&alice, silent, "/auth/alpha/connect", &double).await.is_page(403);
+    world.get(&alice, silent, &format!("/auth/alpha/connect?token={token}")).await.is_page(403);
+    world.post(&alice, silent, "/auth/alpha/connect", &form(&token)).await.location();
+    alice.plant("session", "bob");
+    world.post(&alice, silent, "/auth/alpha/connect", &form(&token)).await.is_page(403);
+    // A form is what is posted, and as one.
+    alice.plant("session", "alice");
+    let mut with_body = post("/auth/alpha/connect", &form(&token));
+    *with_body.method_mut() = http::Method::GET;
+    world.send(&alice, silent, with_body).await.is_page(403);
+    let mut text = post("/auth/alpha/connect", &form(&token));
+    text.headers_mut().insert("content-type", "text/plain".parse().unwrap());
+    world.send(&alice, silent, text).await.is_page(403);
+}
+
+#[tokio::test]
+async fn a14_the_applications_own_forms_can_have_the_token() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    let (parts, _) = get("/").into_parts();
+    let user = authflow_core::User::new("", "alice");
+    let token = world.accounts.form_token(&parts, Some(&user)).unwrap();
+    let cookie = token.set_cookie().unwrap().to_str().unwrap();
+    let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+    browser.plant(name, value);
+    let form = format!("token={}", token.value());
+    world.post(&browser, From::Silent(None), "/auth/alpha/connect", &form).await.location();
+    let nobody = world.accounts.form_token(&parts, None).unwrap();
+    assert_ne!(nobody.value(), token.value());
+}
+
+#[tokio::test]
+async fn a14_another_site_cannot_disconnect() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    world.connect(&browser, "alpha").await;
+    for from in [From::Foreign, From::Typed, From::Silent(None)] {
+        let mut request = post("/auth/alpha/disconnect", "");
+        request.headers_mut().insert("cookie", "session=alice".parse().unwrap());
+        world.send(&browser, from, request).await.is_page(403);
+    }
+    let answer = world.get(&browser, From::Own, "/auth/alpha/disconnect").await;
+    assert_eq!((answer.status, answer.header("allow")), (405, "POST"));
+    assert_eq!(world.connections("alice").await, ["alpha user-1"]);
+    let answer = world.post(&browser, From::Own, "/auth/alpha/disconnect", "").await;
+    assert_eq!(answer.location(), "/auth?notice=disconnected&provider=alpha");
+    assert!(world.connections("alice").await.is_empty());
+}
+
+#[tokio::test]
+async fn a14_a_sign_in_may_begin_anywhere_where_it_is_offered() {
+    let world = Setup::new().offers_sign_in().build();
+    for from in [From::Foreign, From::Typed, From::Silent(None)] {
+        world.get(&Browser::default(), from, "/auth/alpha/connect").await.location();
+    }
+    let world = World::new();
+    let browser = Browser::default();
+    for from in [From::Own, From::Foreign] {
+        world.get(&browser, from, "/auth/alpha/connect").await.is_page(401);
+    }
+    assert!(browser.flows().is_empty());
+    assert_eq!(world.states.len(), 0);
+}
+
+#[tokio::test]
+async fn a19_the_redirect_uri_comes_from_the_configuration() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    let mut request = get("/auth/alpha/connect?redirect_uri=https://evil.example/&host=evil.example");
+    for (name, value) in [
+        ("host", "evil.example"),
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-proto", "http"),
+        ("forwarded", "host=evil.example;proto=http"),
+        ("x-original-url", "/evil"),
+    ] {
+        request.headers_mut().insert(name, value.parse().unwrap());
+    }
+    let answer = world.send(&browser, From::Own, request).await;
+    assert_eq!(parameter(answer.location(), "redirect_uri"), "https://app.example/auth/alpha/callback");
+    assert!(!answer.location().contains("evil"));
+    assert!(browser.flows()[0].0.starts_with("__Host-"));
+    let callback = world.approve(answer.location()).await;
+    world.deliver(&browser, &callback).await.location();
+    let sent = world.server.ledger().token_requests().remove(0);
+    assert_eq!(sent.form_value("redirect_uri"), Some("https://app.example/auth/alpha/callback"), "b16");
+}

@@ -1,0 +1,117 @@
+//! A8 and A9: several flows in one browser, and callbacks that are opened once more.
+
+use crate::browser::{Browser, From};
+use crate::world::World;
+
+#[tokio::test]
+async fn a8_five_tabs_in_reverse_order() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    let mut tabs = Vec::new();
+    for tab in 0..5 {
+        let provider = if tab % 2 == 0 { "alpha" } else { "beta" };
+        tabs.push((world.until_callback(&browser, provider, &format!("/tab/{tab}")).await, tab));
+    }
+    for (callback, tab) in tabs.into_iter().rev() {
+        assert_eq!(world.deliver(&browser, &callback).await.location(), format!("/tab/{tab}"));
+    }
+    assert_eq!(world.token_requests(), 5);
+}
+
+#[tokio::test]
+async fn a8_the_eleventh_takes_the_oldest_away_and_no_other() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    let mut tabs = Vec::new();
+    for tab in 0..11 {
+        world.advance(1);
+        tabs.push(world.until_callback(&browser, "alpha", &format!("/tab/{tab}")).await);
+        assert!(browser.flows().len() <= 10);
+    }
+    assert_eq!(browser.flows().len(), 10);
+    let answer = world.deliver(&browser, &tabs[0]).await;
+    world.assert_refused(&answer, 400, 0);
+    for (tab, callback) in tabs.iter().enumerate().skip(1) {
+        assert_eq!(world.deliver(&browser, callback).await.location(), format!("/tab/{tab}"));
+    }
+}
+
+#[tokio::test]
+async fn a8_flows_that_have_ended_make_room_first() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    let oldest = world.until_callback(&browser, "alpha", "/oldest").await;
+    for _ in 0..8 {
+        world.advance(1);
+        world.begin(&browser, "alpha", "").await;
+    }
+    world.advance(1);
+    world.connect(&browser, "beta").await;
+    assert_eq!(browser.flows().len(), 10);
+    world.begin(&browser, "alpha", "").await;
+    assert_eq!(browser.flows().len(), 10);
+    assert!(!browser.flows().iter().any(|(_, value)| value.starts_with("1ld")), "the mark made room");
+    assert_eq!(world.deliver(&browser, &oldest).await.location(), "/oldest");
+}
+
+#[tokio::test]
+async fn a8_the_cookies_stay_below_4_kib() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    let long = format!("/{}", "x".repeat(500));
+    for round in 0..12 {
+        world.advance(1);
+        let callback = world.until_callback(&browser, "alpha", &long).await;
+        assert_eq!(world.deliver(&browser, &callback).await.location(), long);
+        let bytes: usize = browser.flows().iter().map(|(name, value)| name.len() + value.len() + 3).sum();
+        assert!(bytes <= 3584, "{bytes} bytes after {round}");
+    }
+    for _ in 0..10 {
+        world.begin(&browser, "alpha", &long).await;
+    }
+    assert_eq!(browser.flows().len(), 10);
+}
+
+#[tokio::test]
+async fn a9_the_reload_of_a_callback_goes_on() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    let return_to = "/done?tab=2;x=\"y\",z%20#part";
+    let callback = world.until_callback(&browser, "alpha", return_to).await;
+    assert_eq!(world.deliver(&browser, &callback).await.location(), return_to);
+    for from in [From::Foreign, From::Own, From::Typed] {
+        assert_eq!(world.get(&browser, from, &callback).await.location(), return_to);
+    }
+    assert_eq!(world.token_requests(), 1);
+    assert_eq!(world.application.outcomes().len(), 1);
+    world.advance(600);
+    let answer = world.deliver(&browser, &callback).await;
+    world.assert_refused(&answer, 400, 1);
+}
+
+#[tokio::test]
+async fn a9_the_reload_without_a_return_to_goes_to_the_default() {
+    let world = crate::world::Setup::new().build_with(|it| it, |builder| builder.after("/home"));
+    let browser = Browser::of("alice");
+    let callback = world.until_callback(&browser, "alpha", "").await;
+    assert_eq!(world.deliver(&browser, &callback).await.location(), "/home");
+    let [(name, value)] = browser.flows().try_into().unwrap();
+    assert_eq!(world.deliver(&browser, &callback).await.location(), "/home");
+    // Too long to be kept, or planted: the default.
+    let (head, _) = value.rsplit_once('.').unwrap();
+    for planted in ["", "//evil.example", "https:%2F%2Fevil.example", "%2F%5Cevil.example"] {
+        browser.plant(&name, &format!("{head}.{planted}"));
+        assert_eq!(world.deliver(&browser, &callback).await.location(), "/home", "b17: {planted}");
+    }
+}
+
+#[tokio::test]
+async fn a9_the_reload_of_a_denial_says_that_it_has_ended() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    let denied = world.until_denied(&browser, "alpha").await;
+    assert_eq!(world.deliver(&browser, &denied).await.location(), "/auth/alpha/denied");
+    let again = world.deliver(&browser, &denied).await;
+    world.assert_refused(&again, 410, 0);
+    assert_eq!(world.application.outcomes(), ["denied alpha access_denied"]);
+}

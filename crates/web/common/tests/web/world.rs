@@ -1,0 +1,308 @@
+//! An application with two providers, and the authorization server behind both.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use authflow_core::quirks::{IssPolicy, ResponseMode};
+use authflow_core::{
+    Call, ClientCredentials, Clock, ConfiguredProvider, Connections, ConnectionsBuilder, Flow, FlowManager,
+    HttpClient, HttpError, HttpRequest, HttpResponse, Limits, MemoryTokenStore, Provider, Quirks, StateStore,
+    TokenSet, async_trait,
+};
+use authflow_testkit::{AuthorizationServer, Client, Consent, Endpoint, Fault, ManualClock};
+use authflow_web::{Accounts, AccountsBuilder};
+use bytes::Bytes;
+use http::{Method, Request};
+
+use crate::application::{Mark, TestApplication, user_of};
+use crate::browser::{Answer, Browser, From};
+use crate::stores::{States, Tokens};
+
+pub(crate) const ORIGIN: &str = "https://app.example";
+
+/// The authorization server as an HTTP client sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct InProcess(Arc<AuthorizationServer>);
+
+#[async_trait]
+impl HttpClient for InProcess {
+    async fn send(&self, request: HttpRequest, _: &Limits) -> Result<HttpResponse, HttpError> {
+        let mut made = Request::new(Bytes::from(request.body));
+        *made.method_mut() = request.method;
+        *made.uri_mut() = request.url.as_str().parse().unwrap();
+        *made.headers_mut() = request.headers;
+        let (parts, body) = self.0.handle(made).await.into_parts();
+        let mut response = HttpResponse::new(parts.status, body);
+        response.headers = parts.headers;
+        Ok(response)
+    }
+}
+
+/// A provider whose API names the account.
+#[derive(Debug)]
+struct Manager(ConfiguredProvider);
+
+#[async_trait]
+impl FlowManager for Manager {
+    fn provider(&self) -> &Provider {
+        self.0.provider()
+    }
+
+    fn credentials(&self) -> Arc<ClientCredentials> {
+        self.0.credentials()
+    }
+
+    fn state_store(&self) -> &dyn StateStore {
+        self.0.state_store()
+    }
+
+    async fn after_exchange(
+        &self,
+        _: &Call<'_>,
+        http: &dyn HttpClient,
+        tokens: &TokenSet,
+    ) -> authflow_core::Result<Option<TokenSet>> {
+        let mut request = HttpRequest::get("https://as.example/resource".parse().unwrap());
+        let bearer = format!("Bearer {}", tokens.access_token.expose());
+        request.headers.insert("authorization", bearer.parse().unwrap());
+        let response = http.send(request, &Limits::default()).await?;
+        let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+        let mut tokens = tokens.clone();
+        tokens.account = body["sub"].as_str().map(str::to_owned);
+        Ok(Some(tokens))
+    }
+}
+
+/// What a test wants to be otherwise.
+pub(crate) struct Setup {
+    pub(crate) public_url: &'static str,
+    pub(crate) application: TestApplication,
+    pub(crate) response_mode: ResponseMode,
+    pub(crate) iss: IssPolicy,
+    pub(crate) states: States,
+    pub(crate) server: Option<Arc<AuthorizationServer>>,
+    pub(crate) clock: ManualClock,
+}
+
+impl Setup {
+    pub(crate) fn new() -> Self {
+        Self {
+            public_url: "https://app.example/auth",
+            application: TestApplication::default(),
+            response_mode: ResponseMode::Query,
+            iss: IssPolicy::Required,
+            states: States::with_capacity(10_000, 100),
+            server: None,
+            clock: ManualClock::new(),
+        }
+    }
+
+    pub(crate) fn form_post(mut self) -> Self {
+        self.response_mode = ResponseMode::FormPost;
+        self
+    }
+
+    pub(crate) fn offers_sign_in(mut self) -> Self {
+        self.application.offers_sign_in = true;
+        self
+    }
+
+    pub(crate) fn build(self) -> World {
+        self.build_with(|builder| builder, |builder| builder)
+    }
+
+    pub(crate) fn build_with(
+        self,
+        connections: impl FnOnce(ConnectionsBuilder) -> ConnectionsBuilder,
+        accounts: impl FnOnce(AccountsBuilder) -> AccountsBuilder,
+    ) -> World {
+        let Self { public_url, application, response_mode, iss, states, server, clock } = self;
+        let redirect_uri = |id: &str| format!("{}/{id}/callback", public_url.trim_end_matches('/'));
+        let server = server.unwrap_or_else(|| {
+            let now = clock.clone();
+            let client =
+                Client::public("web").redirect_uri(redirect_uri("alpha")).redirect_uri(redirect_uri("beta"));
+            let builder = AuthorizationServer::builder().consent(Consent::Approve).client(client);
+            Arc::new(builder.clock(move || now.now()).build().unwrap())
+        });
+        let handle: Arc<dyn Clock> = Arc::new(clock.clone());
+        let flow = |id: &str| {
+            let mut quirks = Quirks::default();
+            quirks.authorization_response.response_mode = response_mode;
+            quirks.authorization_response.iss = iss;
+            let provider = Provider::builder(id)
+                .issuer(server.issuer())
+                .authorization_endpoint(&server.authorization_endpoint())
+                .token_endpoint(&server.token_endpoint())
+                .revocation_endpoint(&server.revocation_endpoint())
+                .api_origin(server.base_url())
+                .quirks(quirks)
+                .build()
+                .unwrap();
+            let credentials = ClientCredentials::public("web")
+                .redirect_uri(format!("https://app.example/auth/{id}/planted"))
+                .redirect_uri(redirect_uri(id));
+            let manager = ConfiguredProvider::from_provider(provider, credentials, states.clone()).unwrap();
+            let http = InProcess(Arc::clone(&server));
+            Flow::builder(Manager(manager)).http_client(http).clock(Arc::clone(&handle)).build().unwrap()
+        };
+        let builder =
+            Connections::builder().flow(flow("alpha")).flow(flow("beta")).clock(Arc::clone(&handle));
+        let tokens = Tokens::new(MemoryTokenStore::new().clock(Arc::clone(&handle)));
+        let connections = connections(builder.token_store(tokens.clone())).build().unwrap();
+        let application = Arc::new(application);
+        let builder = Accounts::builder(connections, public_url, Arc::clone(&application));
+        let accounts = accounts(builder.provider_name("alpha", "Alpha & Co.")).build().unwrap();
+        World { server, application, accounts, clock, states, tokens, response_mode }
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) server: Arc<AuthorizationServer>,
+    pub(crate) application: Arc<TestApplication>,
+    pub(crate) accounts: Accounts,
+    pub(crate) clock: ManualClock,
+    pub(crate) states: States,
+    pub(crate) tokens: Tokens,
+    response_mode: ResponseMode,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Setup::new().build()
+    }
+
+    pub(crate) fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    pub(crate) fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// Sends a request with the browser's cookies and headers, and keeps what the answer sets.
+    pub(crate) async fn send(&self, browser: &Browser, from: From, mut request: Request<Bytes>) -> Answer {
+        let cookies = browser.header(request.method() == Method::POST, from, self.now());
+        let headers = request.headers_mut();
+        if !cookies.is_empty() && !headers.contains_key("cookie") {
+            headers.insert("cookie", cookies.parse().unwrap());
+        }
+        let site = match from {
+            From::Own => Some("same-origin"),
+            From::Foreign => Some("cross-site"),
+            From::Typed => Some("none"),
+            From::Silent(origin) => {
+                if let Some(origin) = origin {
+                    headers.insert("origin", origin.parse().unwrap());
+                }
+                None
+            }
+        };
+        if let Some(site) = site {
+            headers.insert("sec-fetch-site", site.parse().unwrap());
+            headers.insert("sec-fetch-mode", "navigate".parse().unwrap());
+        }
+        request.extensions_mut().insert(Mark);
+        let answer = Answer::new(self.accounts.handle(request).await);
+        assert_eq!(answer.header("cache-control"), "no-store", "a18: {answer:?}");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer", "b20: {answer:?}");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        browser.keep(&answer, self.now());
+        answer
+    }
+
+    pub(crate) async fn get(&self, browser: &Browser, from: From, path: &str) -> Answer {
+        self.send(browser, from, get(path)).await
+    }
+
+    pub(crate) async fn post(&self, browser: &Browser, from: From, path: &str, form: &str) -> Answer {
+        self.send(browser, from, post(path, form)).await
+    }
+
+    /// Presses *Connect* on a page of the application. Returns the authorization URL.
+    pub(crate) async fn begin(&self, browser: &Browser, provider: &str, return_to: &str) -> String {
+        let path = self.accounts.connect_path(provider, Some(return_to).filter(|path| !path.is_empty()));
+        let answer = self.get(browser, From::Own, &path).await;
+        answer.location().to_owned()
+    }
+
+    /// Opens the authorization URL: the server approves at once. Returns path and query of the callback.
+    pub(crate) async fn approve(&self, url: &str) -> String {
+        // The server knows only the query; what it would post is in there.
+        let url = url.replace("&response_mode=form_post", "");
+        let answer = self.server.handle(get(&url)).await;
+        let location = answer.headers().get("location").unwrap_or_else(|| panic!("{answer:?}"));
+        location.to_str().unwrap().strip_prefix(ORIGIN).unwrap().to_owned()
+    }
+
+    /// Up to the callback, which is not opened yet.
+    pub(crate) async fn until_callback(&self, browser: &Browser, provider: &str, return_to: &str) -> String {
+        let url = self.begin(browser, provider, return_to).await;
+        self.approve(&url).await
+    }
+
+    /// The same where the provider says no.
+    pub(crate) async fn until_denied(&self, browser: &Browser, provider: &str) -> String {
+        let url = self.begin(browser, provider, "").await;
+        self.server.fault_next(Endpoint::Authorization, Fault::DenyByServer);
+        self.approve(&url).await
+    }
+
+    /// Opens a callback as the browser does when the provider sends it there.
+    pub(crate) async fn deliver(&self, browser: &Browser, callback: &str) -> Answer {
+        if self.response_mode == ResponseMode::FormPost {
+            let (path, form) = callback.split_once('?').unwrap();
+            return self.post(browser, From::Foreign, path, form).await;
+        }
+        self.get(browser, From::Foreign, callback).await
+    }
+
+    pub(crate) async fn connect(&self, browser: &Browser, provider: &str) -> Answer {
+        let callback = self.until_callback(browser, provider, "").await;
+        self.deliver(browser, &callback).await
+    }
+
+    pub(crate) fn token_requests(&self) -> usize {
+        self.server.ledger().token_requests().len()
+    }
+
+    /// Provider and account of a user's connections.
+    pub(crate) async fn connections(&self, user: &str) -> Vec<String> {
+        let listing = self.accounts.connections().list(&user_of(user)).await.unwrap();
+        let keys = listing.connections.iter().map(|connection| &connection.key);
+        let mut named: Vec<_> =
+            keys.map(|key| format!("{} {}", key.provider_id(), key.account().unwrap_or("?"))).collect();
+        named.sort();
+        named
+    }
+
+    /// A page that says no more than that it is not accepted, and nothing was sent to the provider.
+    #[track_caller]
+    pub(crate) fn assert_refused(&self, answer: &Answer, status: u16, token_requests: usize) {
+        answer.is_page(status);
+        assert_eq!(self.token_requests(), token_requests);
+    }
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").field("accounts", &self.accounts).finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn get(path: &str) -> Request<Bytes> {
+    Request::get(path).body(Bytes::new()).unwrap()
+}
+
+pub(crate) fn post(path: &str, form: &str) -> Request<Bytes> {
+    let form = Bytes::copy_from_slice(form.as_bytes());
+    Request::post(path).header("content-type", "application/x-www-form-urlencoded").body(form).unwrap()
+}
+
+/// A parameter of a URL, decoded.
+pub(crate) fn parameter(url: &str, name: &str) -> String {
+    let query = url.split_once('?').unwrap().1;
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(known, _)| known == name).unwrap_or_else(|| panic!("no {name} in {url}")).1.into_owned()
+}

@@ -1,0 +1,181 @@
+//! The example applications, as the programs that they are, and the providers that they are given.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use authflow_testkit::{AuthorizationServer, Client};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// Which example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    Axum,
+    Actix,
+}
+
+impl Which {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Axum => "axum",
+            Self::Actix => "actix",
+        }
+    }
+
+    /// Cargo builds the examples with the tests, beside them.
+    fn program(self) -> PathBuf {
+        let tests = std::env::current_exe().unwrap();
+        let profile = tests.parent().and_then(Path::parent).unwrap();
+        let program = profile.join("examples").join(self.name());
+        let how = format!("run `cargo build --example {}`; a whole `cargo test` does it", self.name());
+        let built =
+            program.metadata().unwrap_or_else(|_| panic!("{} is not built: {how}", program.display()));
+        let sources = [format!("examples/{}.rs", self.name()), "examples/support/mod.rs".to_owned()];
+        for source in sources {
+            let changed = Path::new(env!("CARGO_MANIFEST_DIR")).join(&source).metadata().unwrap();
+            assert!(
+                changed.modified().unwrap() <= built.modified().unwrap(),
+                "{source} is newer than {}: {how}",
+                program.display()
+            );
+        }
+        program
+    }
+}
+
+/// A registration of the application at a provider: one `[[registration]]` of what the examples read.
+#[derive(Clone, Debug)]
+pub(crate) struct Registration {
+    pub(crate) id: &'static str,
+    pub(crate) client_id: String,
+    pub(crate) scopes: &'static str,
+    pub(crate) issuer: String,
+    pub(crate) authorization_endpoint: String,
+    pub(crate) token_endpoint: String,
+    pub(crate) revocation_endpoint: String,
+    /// What tells whose account it is.
+    pub(crate) account_url: String,
+    pub(crate) form_post: bool,
+}
+
+impl Registration {
+    pub(crate) fn at(id: &'static str, server: &AuthorizationServer) -> Self {
+        Self {
+            id,
+            client_id: "web-example".to_owned(),
+            scopes: "'profile', 'offline_access'",
+            issuer: server.issuer().to_owned(),
+            authorization_endpoint: server.authorization_endpoint(),
+            token_endpoint: server.token_endpoint(),
+            revocation_endpoint: server.revocation_endpoint(),
+            account_url: server.resource_url(),
+            form_post: false,
+        }
+    }
+
+    fn to_toml(&self) -> String {
+        let mode = if self.form_post { "form_post" } else { "query" };
+        format!(
+            "[[registration]]
+             client_id = '{}'
+             account_url = '{}'
+             [registration.provider]
+             id = '{}'
+             default_scopes = [{}]
+             [registration.provider.endpoints]
+             issuer = '{}'
+             authorization_endpoint = '{}'
+             token_endpoint = '{}'
+             revocation_endpoint = '{}'
+             api_origins = ['{}']
+             [registration.provider.quirks.authorization_response]
+             response_mode = '{mode}'\n",
+            self.client_id,
+            self.account_url,
+            self.id,
+            self.scopes,
+            self.issuer,
+            self.authorization_endpoint,
+            self.token_endpoint,
+            self.revocation_endpoint,
+            url::Url::parse(&self.account_url).unwrap().origin().ascii_serialization(),
+        )
+        .replace("\n             ", "\n")
+    }
+}
+
+/// The testkit's server, which knows the examples as a client.
+pub(crate) async fn server(id: &str) -> AuthorizationServer {
+    let redirect_uri = format!("http://127.0.0.1/auth/{id}/callback");
+    let client = Client::public("web-example").name("The example application").redirect_uri(redirect_uri);
+    AuthorizationServer::builder().client(client).subject("ada").start().await.unwrap()
+}
+
+/// A running example. It ends with this value.
+#[derive(Debug)]
+pub(crate) struct Example {
+    _process: Child,
+    /// Scheme, host and port.
+    pub(crate) address: String,
+}
+
+impl Example {
+    pub(crate) async fn start(which: Which, registrations: &[Registration]) -> Self {
+        let providers: String = registrations.iter().map(Registration::to_toml).collect();
+        let mut process = Command::new(which.program())
+            .env("AUTHFLOW_EXAMPLE_PROVIDERS", providers)
+            .env_remove("AUTHFLOW_EXAMPLE_PORT")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some(address) = line.strip_prefix("Listening on ") {
+                let address = address.trim().to_owned();
+                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                return Self { _process: process, address };
+            }
+        }
+        panic!("the example {} did not start", which.name());
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.address)
+    }
+}
+
+/// An example with the providers `example` and `another`, both of the testkit.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) app: Example,
+    pub(crate) example: AuthorizationServer,
+    pub(crate) another: AuthorizationServer,
+}
+
+impl Stage {
+    pub(crate) async fn new(which: Which) -> Self {
+        let (example, another) = (server("example").await, server("another").await);
+        let registrations = [Registration::at("example", &example), Registration::at("another", &another)];
+        let app = Example::start(which, &registrations).await;
+        Self { app, example, another }
+    }
+
+    pub(crate) fn token_requests(&self) -> usize {
+        self.example.ledger().token_requests().len() + self.another.ledger().token_requests().len()
+    }
+
+    /// The callback of the provider's last answer, as the browser was sent to it.
+    pub(crate) fn last_callback(&self) -> String {
+        let entries = self.example.ledger().entries();
+        let code = entries.iter().rev().find_map(|entry| entry.code()).expect("a code went out");
+        let state = entries.iter().rev().find_map(|entry| entry.query_value("state")).unwrap();
+        let mut url = url::Url::parse(&self.app.url("/auth/example/callback")).unwrap();
+        url.query_pairs_mut()
+            .append_pair("code", code)
+            .append_pair("state", state)
+            .append_pair("iss", self.example.issuer());
+        url.into()
+    }
+}

@@ -1,0 +1,176 @@
+//! How every page looks, on a phone and on a desk, in the light and in the dark: pictures to look at, and axe-core's judgement.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use authflow::User;
+use authflow_testkit::{Endpoint, ErrorCode, Fault, ScriptedUser};
+use serde_json::{Value, json};
+
+use crate::application::SESSION;
+use crate::axe::assert_accessible;
+use crate::chromium::Browsers;
+use crate::example::{Stage, Which};
+use crate::framework::{Actix, Axum, Framework};
+use crate::jar::SameSite;
+use crate::page::Page;
+use crate::stores::Kind;
+use crate::world::{OTHER, Setup, TTL, World};
+
+driven! {
+    the_example_and_its_provider,
+    the_pages_of_whoever_is_signed_in,
+    the_pages_of_whoever_is_not,
+}
+
+/// `target/tmp/screenshots`
+fn folder(which: Which) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("screenshots").join(which.name())
+}
+
+/// The page in front, by every screen and light.
+async fn look(which: Which, page: &Page, name: &str) {
+    std::fs::create_dir_all(folder(which)).unwrap();
+    page.heading().await;
+    for (width, dark) in [(390, false), (390, true), (1280, false), (1280, true)] {
+        page.show_on(width, dark).await;
+        let light = if dark { "dark" } else { "light" };
+        let name = format!("{name}-{width}-{light}");
+        let overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        let overflow = page.driver().execute(overflow, Vec::new()).await.unwrap();
+        assert_eq!(overflow, json!(0), "{name}: nobody has to scroll sideways");
+        let shot = page.cdp("Page.captureScreenshot", json!({ "captureBeyondViewport": true })).await;
+        std::fs::write(folder(which).join(format!("{name}.png")), decoded(&shot)).unwrap();
+        assert_accessible(page, &name).await;
+    }
+}
+
+/// Base64 (RFC 4648 §4), as the browser sends a picture.
+fn decoded(shot: &Value) -> Vec<u8> {
+    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let text = shot["data"].as_str().expect("a picture");
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut count) = (0_u32, 0);
+    for letter in text.bytes().take_while(|letter| *letter != b'=') {
+        let value = ALPHABET.iter().position(|known| *known == letter).expect("base64");
+        bits = (bits << 6 | value as u32) & 0xFFFF;
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count & 0xFF) as u8);
+        }
+    }
+    bytes
+}
+
+async fn the_example_and_its_provider(which: Which, browsers: Arc<Browsers>) {
+    let stage = Stage::new(which).await;
+    let page = browsers.open().await;
+    page.goto(&stage.app.url("/")).await;
+    look(which, &page, "example-signed-out").await;
+    page.follow("Sign in with Example").await;
+    look(which, &page, "consent").await;
+    page.approve().await;
+    page.arrives_at(&stage.app.url("/")).await;
+    look(which, &page, "example-signed-in").await;
+}
+
+/// A browser on this machine's http, with somebody signed in.
+async fn signed_in<F: Framework>(world: &World<F>, page: &Page, name: &str) {
+    page.goto(&format!("{}/auth/example/denied", world.origin)).await;
+    let session = world.application.session(Some(&User::new("acme", name)));
+    page.set_cookie(SESSION, &session, SameSite::Lax).await;
+}
+
+async fn the_pages_of_whoever_is_signed_in(which: Which, browsers: Arc<Browsers>) {
+    match which {
+        Which::Axum => of_a_user::<Axum>(which, browsers).await,
+        Which::Actix => of_a_user::<Actix>(which, browsers).await,
+    }
+}
+
+async fn of_a_user<F: Framework>(which: Which, browsers: Arc<Browsers>) {
+    let world: World<F> = Setup::new(Kind::Memory).await.on_loopback().asking_for_account().start().await;
+    let at = |path: &str| format!("{}{path}", world.origin);
+    let page = browsers.open().await;
+    signed_in(&world, &page, "alice").await;
+    let visit = async |name: &str, path: String| {
+        page.goto(&path).await;
+        look(which, &page, name).await;
+    };
+    visit("accounts-empty", at("/auth")).await;
+    visit("denied", at("/auth/example/denied")).await;
+    visit("failed", at("/auth/example/failed")).await;
+    visit("failed-unavailable", at("/auth/example/failed?reason=unavailable")).await;
+    visit("connect-asks", at("/auth/example/connect?return_to=/whoami")).await;
+    visit("not-found", at("/auth/example/nothing")).await;
+    visit("not-accepted", at("/auth/example/callback?code=x&state=y")).await;
+
+    let http = world.browser_of("alice");
+    world.example.sign_in("ada");
+    world.connect(&http).await;
+    let long = "a-very-long-name-of-an-account-that-does-not-fit-on-a-phone@example.com";
+    for account in [long, "<script>alert(1)</script>", "עדה"] {
+        assert!(world.other.sign_in(account));
+        let url = world.begin_at(OTHER, &http, Some("/done")).await;
+        let callback = world.approve(&url).await;
+        assert_eq!(world.deliver(&http, &callback).await.location(), "/done");
+    }
+    visit("accounts", at("/auth")).await;
+    // One that has ended.
+    world.example.fault_all(Endpoint::Token, Fault::Refuse(ErrorCode::InvalidGrant));
+    world.example.fault_all(Endpoint::Resource, Fault::Refuse(ErrorCode::InvalidToken));
+    http.get("/me").send().await;
+    http.get("/me").send().await;
+    visit("accounts-reconnect", at("/auth")).await;
+    page.press("[action='/auth/other/disconnect'] button").await;
+    page.arrives_under(&at("/auth")).await;
+    look(which, &page, "accounts-disconnected").await;
+    world.example.clear_faults();
+
+    // Flows of this browser, with the callbacks that become of them.
+    let [expired, changed, ended] =
+        [begin(&world, &page).await, begin(&world, &page).await, begin(&world, &page).await];
+    let denied = ScriptedUser::new().deny(&ended).await.unwrap();
+    page.goto(&denied).await;
+    page.arrives_under(&at("/auth/example/denied")).await;
+    visit("ended", denied).await;
+    let changed = ScriptedUser::new().approve(&changed).await.unwrap();
+    signed_in(&world, &page, "bob").await;
+    visit("another-user", changed).await;
+    signed_in(&world, &page, "alice").await;
+    world.application.break_sessions(true);
+    visit("session-unreadable", at("/auth")).await;
+    world.application.break_sessions(false);
+    let expired = ScriptedUser::new().approve(&expired).await.unwrap();
+    world.clock.advance(TTL + Duration::from_secs(1));
+    visit("expired", expired).await;
+}
+
+/// Begins in the real browser, and stays at the provider: the authorization URL.
+async fn begin<F: Framework>(world: &World<F>, page: &Page) -> String {
+    page.goto(&format!("{}/auth/example/connect", world.origin)).await;
+    page.press("main form button").await;
+    page.arrives_under(world.example.base_url()).await;
+    page.url().await.into()
+}
+
+async fn the_pages_of_whoever_is_not(which: Which, browsers: Arc<Browsers>) {
+    match which {
+        Which::Axum => of_nobody::<Axum>(which, browsers).await,
+        Which::Actix => of_nobody::<Actix>(which, browsers).await,
+    }
+}
+
+async fn of_nobody<F: Framework>(which: Which, browsers: Arc<Browsers>) {
+    let page = browsers.open().await;
+    let offering: World<F> = Setup::new(Kind::Memory).await.on_loopback().offering_sign_in().start().await;
+    page.goto(&format!("{}/auth", offering.origin)).await;
+    look(which, &page, "sign-in").await;
+    let world: World<F> = Setup::new(Kind::Memory).await.on_loopback().start().await;
+    page.goto(&format!("{}/auth", world.origin)).await;
+    look(which, &page, "signed-out").await;
+    page.goto(&format!("{}/auth/example/connect", world.origin)).await;
+    look(which, &page, "signed-out-connect").await;
+}

@@ -1,0 +1,203 @@
+//! What a person does with a page, and what they see.
+
+use std::time::Duration;
+
+use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::{Client, Locator};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::jar::SameSite;
+
+/// How long something may take until it is on the screen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A browser with one or more tabs.
+#[derive(Clone, Debug)]
+pub(crate) struct Page(Client);
+
+impl Page {
+    pub(crate) fn new(client: Client) -> Self {
+        Self(client)
+    }
+
+    pub(crate) fn driver(&self) -> &Client {
+        &self.0
+    }
+
+    pub(crate) async fn goto(&self, url: &str) {
+        self.0.goto(url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
+    }
+
+    /// Presses what is found, once it is there.
+    pub(crate) async fn press(&self, css: &str) {
+        let element = self.0.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
+        let Ok(element) = element else { panic!("no {css} in {}", self.describe().await) };
+        element.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
+    }
+
+    /// Presses a link by its words.
+    pub(crate) async fn follow(&self, words: &str) {
+        let found = self.0.wait().at_most(PATIENCE).for_element(Locator::LinkText(words)).await;
+        let Ok(link) = found else { panic!("no link {words:?} in {}", self.describe().await) };
+        link.click().await.unwrap();
+    }
+
+    /// Approves on the provider's page.
+    pub(crate) async fn approve(&self) {
+        self.press("button[value=approve]").await;
+    }
+
+    pub(crate) async fn deny(&self) {
+        self.press("button[value=deny]").await;
+    }
+
+    pub(crate) async fn url(&self) -> Url {
+        self.0.current_url().await.unwrap()
+    }
+
+    /// Waits until the address is this one, whatever its query.
+    pub(crate) async fn is_at(&self, url: &str) {
+        self.arrives(url, |here| here.split(['?', '#']).next() == Some(url)).await;
+    }
+
+    /// The same with a page: what is above it.
+    pub(crate) async fn arrives_at(&self, url: &str) -> String {
+        self.is_at(url).await;
+        self.heading().await
+    }
+
+    /// Waits for a page whose address begins like this.
+    pub(crate) async fn arrives_under(&self, prefix: &str) -> String {
+        self.arrives(prefix, |here| here.starts_with(prefix)).await;
+        self.heading().await
+    }
+
+    async fn arrives(&self, where_to: &str, is_there: impl Fn(&str) -> bool) {
+        let arrived = self.until(async |page| is_there(page.url().await.as_str()).then_some(())).await;
+        if arrived.is_none() {
+            panic!("not at {where_to} but {}", self.describe().await);
+        }
+    }
+
+    /// The page's heading, once there is one.
+    pub(crate) async fn heading(&self) -> String {
+        let script = "const heading = document.querySelector('h1'); return heading && heading.innerText";
+        let heading = self.until(async |page| {
+            let found = page.0.execute(script, Vec::new()).await.ok()?;
+            found.as_str().map(str::to_owned)
+        });
+        match heading.await {
+            Some(heading) => heading,
+            None => panic!("no heading in {}", self.describe().await),
+        }
+    }
+
+    /// Waits until something is there.
+    pub(crate) async fn shows(&self, css: &str) {
+        let found = self.0.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
+        if found.is_err() {
+            panic!("no {css} in {}", self.describe().await);
+        }
+    }
+
+    /// Everything that can be read on the page.
+    pub(crate) async fn text(&self) -> String {
+        let text = self.until(async |page| {
+            let found =
+                page.0.execute("return document.body && document.body.innerText", Vec::new()).await.ok()?;
+            found.as_str().map(str::to_owned)
+        });
+        text.await.expect("a page")
+    }
+
+    pub(crate) async fn has(&self, css: &str) -> bool {
+        !self.0.find_all(Locator::Css(css)).await.unwrap().is_empty()
+    }
+
+    /// Asks again and again, which takes the driver's time each time.
+    async fn until<T>(&self, ask: impl AsyncFn(&Self) -> Option<T>) -> Option<T> {
+        let asking = async {
+            loop {
+                if let Some(answer) = ask(self).await {
+                    break answer;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asking).await.ok()
+    }
+
+    /// For a failure's message.
+    pub(crate) async fn describe(&self) -> String {
+        let url = self.0.current_url().await.map(String::from).unwrap_or_default();
+        // A code or a state is nothing for a log, even one of a test.
+        let place = url.split('?').next().unwrap_or_default().to_owned();
+        format!("{place}:\n{}", self.0.source().await.unwrap_or_default())
+    }
+
+    /// A new tab, which is then the one in front.
+    pub(crate) async fn new_tab(&self) -> fantoccini::wd::WindowHandle {
+        let tab = self.0.new_window(true).await.unwrap().handle;
+        self.0.switch_to_window(tab.clone()).await.unwrap();
+        tab
+    }
+
+    /// The names of the cookies that the page's origin has.
+    pub(crate) async fn cookie_names(&self) -> Vec<String> {
+        let cookies = self.0.get_all_cookies().await.unwrap();
+        cookies.iter().map(|cookie| cookie.name().to_owned()).collect()
+    }
+
+    /// Puts a cookie of the page's origin there.
+    pub(crate) async fn set_cookie(&self, name: &str, value: &str, same_site: SameSite) {
+        let url = self.url().await;
+        let cookie = json!({
+            "name": name, "value": value, "url": url.as_str(), "path": "/", "httpOnly": true,
+            "secure": url.scheme() == "https",
+            "sameSite": if same_site == SameSite::Strict { "Strict" } else { "Lax" },
+        });
+        let done = self.cdp("Network.setCookie", cookie).await;
+        assert_eq!(done["success"], true, "{done}");
+    }
+
+    /// A command of Chromium's own protocol.
+    pub(crate) async fn cdp(&self, command: &'static str, parameters: Value) -> Value {
+        let answer = self.0.issue_cmd(Cdp { command, parameters }).await;
+        answer.unwrap_or_else(|error| panic!("{command}: {error}"))
+    }
+
+    /// A screen this wide, of a phone or of a desk, in the light or in the dark.
+    pub(crate) async fn show_on(&self, width: u32, dark: bool) {
+        let height = if width < 600 { 844 } else { 800 };
+        let screen =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
+        self.cdp("Emulation.setDeviceMetricsOverride", screen).await;
+        let scheme = if dark { "dark" } else { "light" };
+        let media = json!({ "features": [
+            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ] });
+        self.cdp("Emulation.setEmulatedMedia", media).await;
+        // Colours go over into each other, and halfway they are nobody's choice.
+        let settle = "document.getAnimations().forEach((one) => one.finish())";
+        self.0.execute(settle, Vec::new()).await.unwrap();
+    }
+}
+
+#[derive(Debug)]
+struct Cdp {
+    command: &'static str,
+    parameters: Value,
+}
+
+impl WebDriverCompatibleCommand for Cdp {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, url::ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (http::Method, Option<String>) {
+        let body = json!({ "cmd": self.command, "params": self.parameters });
+        (http::Method::POST, Some(body.to_string()))
+    }
+}

@@ -1,0 +1,92 @@
+//! A12, A15, T-A7, T-A10: flows of people who are not signed in, how many there may be, and what becomes of the session.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use authflow::MemoryStateStore;
+
+use crate::application::{SESSION, Seen};
+use crate::browser::Browser;
+use crate::framework::Framework;
+use crate::jar::{From, SameSite};
+use crate::stores::{Kind, Stores};
+use crate::world::{EXAMPLE, Setup, World};
+
+judged! {
+    memory:
+        a12_t_a10_a_flood_from_one_address_pushes_out_its_own,
+        a15_t_a7_the_session_of_before_is_over,
+        a15_a_sign_in_links_nothing_to_whoever_signed_in_meanwhile;
+    every_store:
+        signing_in_connects_the_account_to_its_user;
+}
+
+async fn signing_in_connects_the_account_to_its_user<F: Framework>(kind: Kind) {
+    let world: World<F> = Setup::new(kind).await.offering_sign_in().start().await;
+    let browser = world.browser();
+    world.connect(&browser).await;
+    assert_eq!(world.application.seen(), [Seen::SignedIn(EXAMPLE.to_owned())]);
+    assert_eq!(browser.get("/whoami").send().await.body, "new-0");
+    assert_eq!(browser.get("/me").send().await.status, 200);
+    assert_eq!(world.connections_of("new-0").await, [EXAMPLE]);
+    // The same account in another browser is the same user.
+    let elsewhere = world.browser();
+    world.connect(&elsewhere).await;
+    assert_eq!(elsewhere.get("/whoami").send().await.body, "new-0");
+}
+
+/// Whoever planted the session that the victim signs in with is left with nothing.
+async fn a15_t_a7_the_session_of_before_is_over<F: Framework>(kind: Kind) {
+    let world: World<F> = Setup::new(kind).await.offering_sign_in().start().await;
+    let planted = world.application.session(None);
+    let victim = world.browser();
+    victim.plant(SESSION, &planted, SameSite::Lax);
+    world.connect(&victim).await;
+    let [session] = victim.cookies(SESSION).try_into().unwrap();
+    assert_ne!(session.value, planted, "the hook set a new session");
+    assert_eq!(victim.get("/whoami").send().await.body, "new-0");
+
+    let attacker = world.browser();
+    attacker.plant(SESSION, &planted, SameSite::Lax);
+    assert_eq!(attacker.get("/whoami").send().await.body, "nobody");
+}
+
+/// A flow that was begun by nobody ends as a sign-in: it does not become a link.
+async fn a15_a_sign_in_links_nothing_to_whoever_signed_in_meanwhile<F: Framework>(kind: Kind) {
+    let world: World<F> = Setup::new(kind).await.offering_sign_in().start().await;
+    let browser = world.browser();
+    let callback = world.until_callback(&browser, Some("/done")).await;
+    world.sign_in(&browser, "alice");
+    let [of_alice] = browser.cookies(SESSION).try_into().unwrap();
+    assert_eq!(world.deliver(&browser, &callback).await.location(), "/done");
+    assert!(world.connections_of("alice").await.is_empty());
+    assert_eq!(browser.get("/whoami").send().await.body, "new-0");
+    assert!(world.application.user_of(&of_alice.value).is_none(), "nobody is two people at once");
+}
+
+/// Each address has a bucket of its own: 127.0.0.2 floods, 127.0.0.3 does not notice.
+async fn a12_t_a10_a_flood_from_one_address_pushes_out_its_own<F: Framework>(_: Kind) {
+    const CAP: usize = 32;
+    let states = Arc::new(MemoryStateStore::with_capacity(100_000, CAP));
+    let world: World<F> = Setup::over(Stores::small(Arc::clone(&states))).offering_sign_in().start().await;
+    let from = |last: u8| {
+        let own = IpAddr::V4(Ipv4Addr::new(127, 0, 0, last));
+        Browser::at(&world.origin, world.address, Some(own))
+    };
+    let neighbour = from(3);
+    let waiting = world.until_callback(&neighbour, Some("/done")).await;
+    let flood = from(2);
+    for _ in 0..20 {
+        let some = (0..50).map(|_| {
+            let visit = flood.get("/auth/example/connect").from(From::CrossSite).cookies("");
+            async { assert_eq!(visit.send().await.status, 303) }
+        });
+        crate::binding::futures(some).await;
+    }
+    assert!(states.len() <= CAP + 1, "{} flows are kept of a thousand", states.len());
+    assert_eq!(world.deliver(&neighbour, &waiting).await.location(), "/done");
+    // Whoever floods has the newest of their own.
+    let own = from(2);
+    let callback = world.until_callback(&own, Some("/done")).await;
+    assert_eq!(world.deliver(&own, &callback).await.location(), "/done");
+}
