@@ -8,16 +8,18 @@ Markdown table. Progress goes to stderr.
 
 Usage: cargo xtask bench [OPTIONS]
 
-  --only NAME   one row, repeatable: steps, begin, whole, store, pending, redis, at-expiry, before-expiry,
-                unavailable, processes, valid, million, together, tree
+  --only NAME   one row, repeatable: steps, begin, whole, store, pending, redis, web, at-expiry,
+                before-expiry, unavailable, processes, valid, million, together, tree
   --quick       fewer and shorter rounds: a look, not a figure
   --build       also clean release builds beside bare reqwest and rustls; takes minutes
   --help        this text
 
 Times are CPU times of the calling thread alone, or of the build's processes, or wall times where it says
-so. The contenders take turns; a ratio is the median over the rounds of (contender / floor in that round),
-with the least and the most. `redis` needs redis-server in PATH; `tree` and `build` need cargo. `processes`
-and `million` leave out what is not installed of redis-server and PostgreSQL. `million` takes two minutes.
+so. In `web` each application is a process of its own, and what counts is the CPU time of that process: neither
+the client's nor the token endpoint's nor Redis's. The contenders take turns; a ratio is the median over the
+rounds of (contender / floor in that round), with the least and the most. `redis` and `web` need redis-server in
+PATH; `tree` and `build` need cargo. `processes` and `million` leave out what is not installed of redis-server
+and PostgreSQL. `million` takes two minutes.
 ";
 
 pub(crate) enum Request {
@@ -25,6 +27,7 @@ pub(crate) enum Request {
     Measure(Settings),
     ServeTokens,
     ServeRefreshes,
+    ServeWeb([String; 3]),
     AskTogether([String; 2]),
     HoldConnections([String; 3]),
     HoldPending(String),
@@ -73,6 +76,7 @@ impl Request {
                 "serve-tokens" => return Ok(Self::ServeTokens),
                 "hold-pending" => return Ok(Self::HoldPending(rest.next().unwrap_or_default().to_owned())),
                 "serve-refreshes" => return Ok(Self::ServeRefreshes),
+                "serve-web" => return Ok(Self::ServeWeb(values(rest))),
                 "ask-together" => return Ok(Self::AskTogether(values(rest))),
                 "hold-connections" => return Ok(Self::HoldConnections(values(rest))),
                 "expire" => return Ok(Self::Expire),

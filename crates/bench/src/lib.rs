@@ -8,11 +8,14 @@
 
 mod allocations;
 mod arguments;
+mod browser;
 mod floor;
 mod floor_connections;
+mod floor_web;
 mod measure;
 mod ours;
 mod ours_connections;
+mod ours_web;
 mod peer;
 mod refresh_server;
 mod registration;
@@ -20,6 +23,7 @@ mod rows;
 mod server;
 mod stores;
 mod table;
+mod web_server;
 
 use std::process::ExitCode;
 
@@ -39,6 +43,9 @@ pub fn run(arguments: &[String]) -> ExitCode {
         }
         Ok(Request::ServeTokens) => server::serve(),
         Ok(Request::ServeRefreshes) => refresh_server::serve(),
+        Ok(Request::ServeWeb([application, token_endpoint, states])) => {
+            web_server::serve(&application, &token_endpoint, &states)
+        }
         Ok(Request::AskTogether([address, endpoint])) => rows::processes::ask(&address, &endpoint),
         Ok(Request::HoldConnections([address, endpoint, cache])) => {
             rows::million::hold(&address, &endpoint, &cache)

@@ -6,7 +6,16 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// The CPU time that this thread has used, in nanoseconds.
 pub(crate) fn thread_cpu() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
+    nanoseconds(ClockId::ThreadCPUTime)
+}
+
+/// The CPU time that this process has used, in nanoseconds.
+pub(crate) fn process_cpu() -> u64 {
+    nanoseconds(ClockId::ProcessCPUTime)
+}
+
+fn nanoseconds(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
     u64::try_from(time.tv_sec).unwrap() * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap()
 }
 

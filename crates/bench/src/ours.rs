@@ -23,13 +23,24 @@ pub(crate) fn flow_by(
     store: impl StateStore,
     http: impl HttpClient,
 ) -> Flow {
+    flow_to(REDIRECT_URI, clock, token_endpoint, store, http)
+}
+
+/// The same with another redirect URI.
+pub(crate) fn flow_to(
+    redirect_uri: &str,
+    clock: Arc<dyn Clock>,
+    token_endpoint: &str,
+    store: impl StateStore,
+    http: impl HttpClient,
+) -> Flow {
     let provider = Provider::builder(PROVIDER_ID)
         .authorization_endpoint(AUTHORIZATION_ENDPOINT)
         .token_endpoint(token_endpoint)
         .default_scopes(SCOPES)
         .build()
         .unwrap();
-    let credentials = ClientCredentials::confidential(CLIENT_ID, CLIENT_SECRET).redirect_uri(REDIRECT_URI);
+    let credentials = ClientCredentials::confidential(CLIENT_ID, CLIENT_SECRET).redirect_uri(redirect_uri);
     let manager = ConfiguredProvider::from_provider(provider, credentials, store).unwrap();
     Flow::builder(manager).http_client(http).clock(clock).build().unwrap()
 }

@@ -66,14 +66,14 @@ impl Client {
             }
         }
         let pending = self.pendings.check(&state?, now()).filter(|pending| pending.browser == browser)?;
-        let tokens = self
-            .oauth2
-            .exchange_code(AuthorizationCode::new(code?.into_owned()))
-            .set_pkce_verifier(PkceCodeVerifier::new(pending.verifier))
-            .request_async(&|request| send(self.http.clone(), request))
-            .await
-            .ok()?;
+        let tokens = self.exchange(code?.into_owned(), pending.verifier).await?;
         Some((tokens, pending.return_to))
+    }
+
+    pub(crate) async fn exchange(&self, code: String, verifier: String) -> Option<BasicTokenResponse> {
+        let exchange = self.oauth2.exchange_code(AuthorizationCode::new(code));
+        let exchange = exchange.set_pkce_verifier(PkceCodeVerifier::new(verifier));
+        exchange.request_async(&|request| send(self.http.clone(), request)).await.ok()
     }
 }
 

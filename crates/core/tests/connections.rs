@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use authflow_core::quirks::IssPolicy;
+use authflow_core::quirks::{IssPolicy, RefreshInput};
 use authflow_core::{
     AuthorizationResponse, Binding, ConnectionKey, Connections, ErrorKind, EventKind, Health, HttpRequest,
     KeyRing, MemoryTokenStore, Next, Recovery, Removal, Revocation, Scopes, User,
@@ -273,6 +273,18 @@ async fn a_user_has_several_accounts_and_sees_no_other_users() {
     assert!(listing.connections.iter().all(|connection| connection.health == Health::Good));
     assert!(!format!("{listing:?}").contains("AT-"), "never a token");
     assert!(connections.list(&User::new("other", "user-42")).await.unwrap().connections.is_empty());
+}
+
+#[tokio::test]
+async fn the_list_tells_what_goes_on_without_its_user() {
+    for (input, expected) in [(RefreshInput::RefreshToken, true), (RefreshInput::None, false)] {
+        let mut world = World::new(Rotates::Strictly);
+        world.quirks.refresh_policy.input = input;
+        let connections = world.process();
+        world.connect(&connections).await;
+        let listing = connections.list(&user()).await.unwrap();
+        assert_eq!(listing.connections[0].is_refreshable, expected, "{input:?}");
+    }
 }
 
 #[tokio::test]

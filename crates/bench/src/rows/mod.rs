@@ -14,6 +14,7 @@ pub(crate) mod together;
 pub(crate) mod tree;
 pub(crate) mod unavailable;
 pub(crate) mod valid;
+pub(crate) mod web;
 pub(crate) mod whole;
 
 use crate::arguments::Settings;
@@ -30,6 +31,7 @@ pub(crate) const ALL: &[Row] = &[
     ("store", store::measure),
     ("pending", pending::measure),
     ("redis", redis::measure),
+    ("web", web::measure),
     ("at-expiry", at_expiry::measure),
     ("before-expiry", before_expiry::measure),
     ("unavailable", unavailable::measure),
@@ -45,7 +47,7 @@ pub(crate) const ALL: &[Row] = &[
 pub(crate) type Count<'a> = dyn FnMut(&str, &mut dyn FnMut(u32)) + 'a;
 
 /// A runtime of one thread, so that all that a flow does is this thread's CPU time.
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 

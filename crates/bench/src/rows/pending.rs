@@ -65,7 +65,7 @@ pub(crate) fn hold(contender: &str) -> ExitCode {
 
 /// The resident memory of this process, in bytes. It allocates nothing: the smallest piece above all others, back in glibc's
 /// hands, keeps everything below it from going back to the kernel.
-pub(super) fn resident() -> u64 {
+pub(crate) fn resident() -> u64 {
     let mut status = [0; 8192];
     let len = File::open("/proc/self/status").unwrap().read(&mut status).unwrap();
     let status = std::str::from_utf8(&status[..len]).unwrap();

@@ -12,7 +12,7 @@ use crate::token_store::{Page, Record};
 use super::access::View;
 use super::contents::ReconnectReason;
 use super::failure;
-use super::inner::Inner;
+use super::inner::{Inner, Registered};
 use super::plan::{Demand, Step};
 
 /// What can be shown of a connection. There is no token in it.
@@ -33,6 +33,9 @@ pub struct Connection {
     pub expiry: Expiry,
     /// Until when the refresh token is good.
     pub refresh_expiry: Expiry,
+    /// Whether there is something to refresh it with, so that it goes on after the access token's end without its user. It
+    /// is not, where its provider is not known here.
+    pub is_refreshable: bool,
     /// Whether it works.
     pub health: Health,
 }
@@ -96,7 +99,11 @@ impl Inner {
     async fn connection(&self, record: &Record) -> Option<Connection> {
         let view = self.open(&record.key, record).await.ok()?;
         let contents = &view.contents;
+        let provider = self.provider(record.key.provider_id()).ok();
+        let can_refresh =
+            |provider: &Registered| provider.policy.can_refresh(&contents.tokens, self.clock.now());
         Some(Connection {
+            is_refreshable: provider.is_some_and(can_refresh),
             scopes: contents.tokens.scopes.clone(),
             missing_scopes: contents.header.requested_scopes.missing_from(&contents.tokens.scopes),
             connected_at: contents.connected_at(),

@@ -31,9 +31,9 @@ type Index = HashTable<u32>;
 pub(super) struct Shard {
     index: Index,
     /// The places of the entries, in chunks, so that growing copies nothing.
-    chunks: Vec<Vec<Option<Entry>>>,
-    /// The places without an entry. The one that was left last is at hand, and is taken first.
-    free: Vec<u32>,
+    chunks: Vec<Vec<Place>>,
+    /// The place that was left last: it is at hand, and is taken first.
+    free: u32,
     /// The entry that expires first, and the last.
     first: u32,
     last: u32,
@@ -50,6 +50,23 @@ struct Entry {
     after: u32,
 }
 
+/// A place for an entry.
+#[derive(Debug)]
+enum Place {
+    Taken(Entry),
+    /// The place that was left before this one.
+    Free(u32),
+}
+
+impl Place {
+    const fn entry(&self) -> Option<&Entry> {
+        match self {
+            Self::Taken(entry) => Some(entry),
+            Self::Free(_) => None,
+        }
+    }
+}
+
 /// What a call took out.
 pub(super) struct Taken {
     pub(super) flow: Parked,
@@ -64,7 +81,8 @@ pub(super) struct Evicted(Option<Box<Garbage>>);
 #[derive(Default)]
 struct Garbage {
     entries: Vec<Entry>,
-    shard: Option<Shard>,
+    chunks: Vec<Vec<Place>>,
+    index: Option<Index>,
 }
 
 impl Evicted {
@@ -93,7 +111,7 @@ impl Evicted {
 
 impl Default for Shard {
     fn default() -> Self {
-        Self { index: Index::new(), chunks: Vec::new(), free: Vec::new(), first: NONE, last: NONE }
+        Self { index: Index::new(), chunks: Vec::new(), free: NONE, first: NONE, last: NONE }
     }
 }
 
@@ -119,7 +137,7 @@ impl Shard {
                 None => break,
             }
         }
-        let at = self.free.last().copied().unwrap_or_else(|| self.places());
+        let at = if self.free == NONE { self.places() } else { self.free };
         let chunks = &self.chunks;
         let is_it = |at: &u32| key_at(chunks, *at) == Some(key.as_bytes());
         let hash_at = |at: &u32| key_at(chunks, *at).map_or(0, hash);
@@ -171,10 +189,13 @@ impl Shard {
     }
 
     fn entry_mut(&mut self, at: u32) -> Option<&mut Entry> {
-        self.place(at)?.as_mut()
+        match self.place(at)? {
+            Place::Taken(entry) => Some(entry),
+            Place::Free(_) => None,
+        }
     }
 
-    fn place(&mut self, at: u32) -> Option<&mut Option<Entry>> {
+    fn place(&mut self, at: u32) -> Option<&mut Place> {
         let at = usize::try_from(at).ok()?;
         self.chunks.get_mut(at / CHUNK)?.get_mut(at % CHUNK)
     }
@@ -187,13 +208,13 @@ impl Shard {
 
     /// Fills the place that was left last, or a new one.
     fn put(&mut self, entry: Entry) {
-        if let Some(at) = self.free.pop() {
-            if let Some(place) = self.place(at) {
-                *place = Some(entry);
+        let entry = Place::Taken(entry);
+        if let Some(place) = self.place(self.free) {
+            if let Place::Free(next) = std::mem::replace(place, entry) {
+                self.free = next;
             }
             return;
         }
-        let entry = Some(entry);
         match self.chunks.last_mut() {
             Some(chunk) if chunk.len() < CHUNK => {
                 if chunk.len() == chunk.capacity() {
@@ -256,45 +277,77 @@ impl Shard {
 
     /// Takes out an entry that the index no longer names.
     fn detach(&mut self, at: u32, evicted: &mut Evicted) -> Option<Entry> {
-        let removed = self.place(at)?.take()?;
+        let removed = self.leave(at)?;
         self.join(removed.before, removed.after);
-        self.free.push(at);
         self.shrink(evicted);
         Some(removed)
     }
 
-    /// Gives memory back once most of it is unused: what is left moves to a shard as large as it needs, in the order in which
-    /// it expires. A shard is small enough to do so within a call.
+    /// Takes the entry out of a place, which then is the first to be taken.
+    fn leave(&mut self, at: u32) -> Option<Entry> {
+        let left = Place::Free(self.free);
+        let place = self.place(at)?;
+        match std::mem::replace(place, left) {
+            Place::Taken(entry) => {
+                self.free = at;
+                Some(entry)
+            }
+            free @ Place::Free(_) => {
+                *place = free;
+                None
+            }
+        }
+    }
+
+    /// Gives memory back once most of it is unused: what lies behind moves to the front, and nothing new is allocated but the
+    /// index. A shard is small enough to do so within a call.
     fn shrink(&mut self, evicted: &mut Evicted) {
         let (len, room) = (self.len(), self.index.capacity());
         let is_idle = len == 0 && room > SMALL;
         if !is_idle && (room <= LARGE || len >= room / 4) {
             return;
         }
-        let mut old = std::mem::take(self);
-        self.index = Index::with_capacity(len * 2);
-        let mut at = old.first;
-        while let Some(mut entry) = old.place(at).and_then(Option::take) {
-            at = entry.after;
-            let place = self.places();
-            (entry.before, entry.after) = (self.last, NONE);
-            let hash = hash(&entry.key);
-            let (before, chunks) = (self.last, &self.chunks);
-            self.index.insert_unique(hash, place, |at| key_at(chunks, *at).map_or(0, self::hash));
-            self.put(entry);
-            self.join(before, place);
-            self.last = place;
+        let chunks_kept = len.div_ceil(CHUNK);
+        let places = self.places();
+        let kept = u32::try_from(chunks_kept * CHUNK).unwrap_or(NONE).min(places);
+        // Only the places in front are free now, the foremost first.
+        self.free = NONE;
+        for at in (0..kept).rev() {
+            let free = self.free;
+            if let Some(place @ Place::Free(_)) = self.place(at) {
+                *place = Place::Free(free);
+                self.free = at;
+            }
         }
-        evicted.garbage().shard = Some(old);
+        for at in kept..places {
+            let to = self.free;
+            let Some(place) = self.place(at) else { break };
+            if let Place::Taken(entry) = std::mem::replace(place, Place::Free(NONE)) {
+                let (before, after) = (entry.before, entry.after);
+                self.put(entry);
+                self.join(before, to);
+                self.join(to, after);
+            }
+        }
+        let mut index = Index::with_capacity(len * 2);
+        let chunks = &self.chunks;
+        let hash_at = |at: &u32| key_at(chunks, *at).map_or(0, hash);
+        for at in (0..kept).filter(|at| self.entry(*at).is_some()) {
+            index.insert_unique(hash_at(&at), at, hash_at);
+        }
+        let garbage = evicted.garbage();
+        garbage.index = Some(std::mem::replace(&mut self.index, index));
+        garbage.chunks =
+            if is_idle { std::mem::take(&mut self.chunks) } else { self.chunks.split_off(chunks_kept) };
     }
 }
 
-fn entry_at(chunks: &[Vec<Option<Entry>>], at: u32) -> Option<&Entry> {
+fn entry_at(chunks: &[Vec<Place>], at: u32) -> Option<&Entry> {
     let at = usize::try_from(at).ok()?;
-    chunks.get(at / CHUNK)?.get(at % CHUNK)?.as_ref()
+    chunks.get(at / CHUNK)?.get(at % CHUNK)?.entry()
 }
 
-fn key_at(chunks: &[Vec<Option<Entry>>], at: u32) -> Option<&[u8; 32]> {
+fn key_at(chunks: &[Vec<Place>], at: u32) -> Option<&[u8; 32]> {
     entry_at(chunks, at).map(|entry| &entry.key)
 }
 
@@ -340,7 +393,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_when_memory_is_given_back_is_found_and_expires_in_order() {
+        let mut shard = Shard::default();
+        (0..10_000).for_each(|n| store(&mut shard, n));
+        // From everywhere, so that what stays lies in all chunks.
+        (0..10_000).filter(|n| n % 10 != 0).for_each(|n| assert!(shard.take(&key(n), 0).0.is_some()));
+        assert!(shard.len() == 1_000 && shard.chunks.len() <= 4, "{} chunks", shard.chunks.len());
+        let mut order = Vec::new();
+        let mut at = shard.first;
+        while let Some(entry) = shard.entry(at) {
+            order.push(entry.key);
+            at = entry.after;
+        }
+        let expected: Vec<_> = (0..10_000).step_by(10).map(|n| *key(n).as_bytes()).collect();
+        assert!(order == expected);
+        (10_000..12_000).for_each(|n| store(&mut shard, n));
+        let all = (0..10_000).step_by(10).chain(10_000..12_000);
+        all.for_each(|n| assert!(shard.take(&key(n), 0).0.is_some(), "{n}"));
+        assert_eq!((shard.len(), shard.first, shard.last), (0, NONE, NONE));
+    }
+
+    #[test]
     fn an_entry_fills_its_cache_lines() {
-        assert_eq!(size_of::<Option<Entry>>(), 192);
+        assert_eq!(size_of::<Place>(), 192);
     }
 }

@@ -280,7 +280,7 @@ impl<'a> AccountRow<'a> {
             refreshed_at: connection.refreshed_at,
             expiry: connection.expiry,
             refresh_expiry: connection.refresh_expiry,
-            refreshes: connection.refreshed_at.map(|_| true),
+            refreshes: Some(connection.is_refreshable),
             health: connection.health,
         }
     }
