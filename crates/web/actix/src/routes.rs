@@ -116,8 +116,8 @@ impl Routes {
         config.app_data(web::Data::new(self.clone()));
         let routes = self.clone();
         let answer = move |request: HttpRequest, payload: Payload| routes.clone().answer(request, payload);
-        // The path as it was sent, which a pattern of actix-web would see decoded.
-        config.service(web::resource("/{path:.*}").guard(self.is_ours()).to(answer));
+        // The path as it was sent, which a pattern of actix-web would see decoded; and a pattern costs more than the guard.
+        config.service(web::scope("").guard(self.is_ours()).default_service(web::to(answer)));
     }
 
     pub(crate) fn accounts(&self) -> &Accounts {
