@@ -15,7 +15,7 @@ use crate::error::{no_key, of_connection};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Replayable;
 
-/// Sends requests with the token of a connection. See the [crate](crate) for what it does.
+/// Sends requests with the token of a connection. What it does is in the documentation of the crate.
 #[derive(Clone, Debug)]
 pub struct ConnectionMiddleware {
     connections: Connections,

@@ -8,7 +8,7 @@ use tower_layer::Layer;
 use crate::keep::CloneBody;
 use crate::service::ConnectionService;
 
-/// Makes services that send their requests with the token of a connection. See the [crate](crate) for what they do.
+/// Makes services that send their requests with the token of a connection. What they do is in the documentation of the crate.
 #[derive(Clone)]
 pub struct ConnectionLayer<K = CloneBody> {
     connections: Connections,
