@@ -119,6 +119,7 @@ async fn a9_the_back_button(which: Which, browsers: Arc<Browsers>) {
     assert!(page.text().await.contains("Example is connected"));
     page.goto(&stage.app.url("/auth")).await;
     page.press("[action='/auth/another/connect'] button").await;
+    page.arrives_under(stage.another.base_url()).await;
     page.driver().back().await.unwrap();
     page.arrives_at(&stage.app.url("/auth")).await;
     page.press("[action='/auth/another/connect'] button").await;
