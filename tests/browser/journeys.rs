@@ -44,7 +44,8 @@ async fn connect_link_and_disconnect(which: Which, browsers: Arc<Browsers>) {
     assert_eq!(stage.token_requests(), 2);
 
     page.press("[action='/auth/another/disconnect'] button").await;
-    page.arrives_under(&stage.app.url("/auth")).await;
+    // The page after it has a line about it.
+    page.shows("[role=status]").await;
     page.goto(&stage.app.url("/auth")).await;
     assert!(!page.has("[action='/auth/another/disconnect']").await, "{}", page.describe().await);
     assert_eq!(stage.another.ledger().count(authflow_testkit::Endpoint::Revocation), 1);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::elements::Element;
 use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
 use url::Url;
@@ -33,14 +34,28 @@ impl Page {
     pub(crate) async fn press(&self, css: &str) {
         let element = self.0.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
         let Ok(element) = element else { panic!("no {css} in {}", self.describe().await) };
-        element.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
+        self.leave_by(element, css).await;
     }
 
     /// Presses a link by its words.
     pub(crate) async fn follow(&self, words: &str) {
         let found = self.0.wait().at_most(PATIENCE).for_element(Locator::LinkText(words)).await;
         let Ok(link) = found else { panic!("no link {words:?} in {}", self.describe().await) };
-        link.click().await.unwrap();
+        self.leave_by(link, words).await;
+    }
+
+    /// A click may be over before the page that it leads to is there: waits for that one.
+    async fn leave_by(&self, element: Element, what: &str) {
+        self.0.execute("window.isThePageBefore = true", Vec::new()).await.unwrap();
+        element.click().await.unwrap_or_else(|error| panic!("{what}: {error}"));
+        let script = "return window.isThePageBefore === undefined && document.readyState === 'complete'";
+        let left = self.until(async |page| {
+            let is_there = page.0.execute(script, Vec::new()).await.ok()?;
+            is_there.as_bool()?.then_some(())
+        });
+        if left.await.is_none() {
+            panic!("{what} leads to no other page than {}", self.describe().await);
+        }
     }
 
     /// Approves on the provider's page.
