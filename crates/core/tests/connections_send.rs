@@ -192,6 +192,37 @@ async fn f22_what_is_sent_by_hand_goes_the_same_way() {
     assert_eq!(world.server.refreshes(), 1);
 }
 
+/// A proxy or a server with many names goes by it, whatever the URL says.
+#[tokio::test]
+async fn c5_a_host_header_names_the_host_of_the_url() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    for (hosts, is_same) in [
+        (&["api.example"][..], true),
+        (&["Api.Example:443"], true),
+        (&["api.example", "api.example:443"], true),
+        (&["api.example:80"], false),
+        (&["api.example:"], false),
+        (&["api.example."], false),
+        (&["user@api.example"], false),
+        (&["evil.example"], false),
+        (&[""], false),
+        (&["api.example", "evil.example"], false),
+    ] {
+        let mut request = get();
+        for host in hosts {
+            request.headers.append("host", host.parse().unwrap());
+        }
+        let before = world.server.api().len();
+        match connections.send(&key, request).await {
+            Ok(_) => assert!(is_same, "{hosts:?}"),
+            Err(error) => {
+                assert_eq!((error.kind(), is_same), (ErrorKind::ForeignOrigin, false), "{hosts:?}");
+                assert_eq!(world.server.api().len(), before, "nothing was sent");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_token_is_attached_by_hand_to_requests_of_the_providers_api_only() {
     let (world, connections, key) = World::connected(Rotates::Strictly).await;

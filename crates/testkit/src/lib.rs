@@ -5,6 +5,7 @@ mod clock;
 pub mod conformance;
 mod http;
 mod leaks;
+mod outage;
 mod server;
 mod user;
 pub use clock::ManualClock;
@@ -12,6 +13,7 @@ pub use http::{LoopbackClient, ScriptedClient};
 #[cfg(feature = "tracing")]
 pub use leaks::LogCapture;
 pub use leaks::{Leak, LeakDetector, LeakForm};
+pub use outage::Outage;
 pub use server::{
     AuthorizationServer, BadExpiresIn, Builder, Client, ClientAuthentication, Coding, Consent, Declared,
     Delivery, Endpoint, Entry, ErrorCode, Fault, Issued, IssuedKind, IssuerParameter, Ledger, Outcome,

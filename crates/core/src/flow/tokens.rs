@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::header::HOST;
+
 use super::Flow;
 use super::guard::check_size;
 use super::token_check::check_token_request;
@@ -112,7 +114,8 @@ impl Flow {
     /// # Errors
     ///
     /// [`ErrorKind::ForeignOrigin`] if the request does not go to one of the provider's
-    /// [`api_origins`](crate::Endpoints::api_origins), before or after the hook; nothing is attached then.
+    /// [`api_origins`](crate::Endpoints::api_origins), before or after the hook, or has a `Host` header of another host;
+    /// nothing is attached then.
     pub async fn authenticate(&self, tokens: &TokenSet, request: &mut HttpRequest) -> Result<()> {
         self.at(Operation::Authenticate, self.run_authenticate(tokens, request).await)
     }
@@ -135,6 +138,12 @@ impl Flow {
         self.manager().authenticate(&cx, tokens, &mut attached)?;
         if !urls.is_api(&attached.url) {
             return foreign();
+        }
+        if !names_its_host(&attached) {
+            return Err(Error::new(
+                ErrorKind::ForeignOrigin,
+                "the request's Host header names another host than its URL; leave it to the HTTP client",
+            ));
         }
         *request = attached;
         Ok(())
@@ -176,4 +185,15 @@ impl Flow {
         }
         Ok(())
     }
+}
+
+/// Whether the request goes where its URL says: a proxy, or a server with many names, goes by this header (RFC 9110 §7.2).
+fn names_its_host(request: &HttpRequest) -> bool {
+    let url = &request.url;
+    let host = url.host_str().unwrap_or_default();
+    request.headers.get_all(HOST).iter().all(|named| {
+        let (named, port) = (named.as_bytes(), url.port_or_known_default().unwrap_or_default());
+        named.eq_ignore_ascii_case(format!("{host}:{port}").as_bytes())
+            || (url.port().is_none() && named.eq_ignore_ascii_case(host.as_bytes()))
+    })
 }

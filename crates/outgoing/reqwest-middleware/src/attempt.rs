@@ -1,12 +1,12 @@
 //! One request with a token, and its answer without.
 
 use authflow_core::{AccessToken, BearerChallenge, Connections, HttpRequest};
-use http::header::{AUTHORIZATION, HOST};
-use http::{Extensions, HeaderValue};
+use http::Extensions;
+use http::header::AUTHORIZATION;
 use reqwest::{Request, Response, ResponseBuilderExt as _, StatusCode, Url};
 use reqwest_middleware::{Next, Result};
 
-use crate::error::{foreign_host, of_connection, redirected, redirects_may_take_it_along, token_in_body};
+use crate::error::{of_connection, redirected, redirects_may_take_it_along, token_in_body};
 use crate::middleware::Redirects;
 
 /// A request that is ready to be sent.
@@ -32,7 +32,6 @@ impl Attempt {
         token: &AccessToken,
         mut request: Request,
     ) -> Result<Self> {
-        check_host(&request)?;
         let mut attached = HttpRequest::new(request.method().clone(), request.url().clone());
         attached.headers.clone_from(request.headers());
         connections.authenticate(token, &mut attached).await.map_err(of_connection)?;
@@ -68,22 +67,6 @@ impl Attempt {
         let response = if sent == asked { response } else { with_url(response, asked) };
         Ok(Answer { response, is_refused })
     }
-}
-
-/// A proxy or a server with many names goes by this header, whatever the URL says.
-fn check_host(request: &Request) -> Result<()> {
-    let url = request.url();
-    let host = url.host_str().unwrap_or_default();
-    let with_port = format!("{host}:{}", url.port_or_known_default().unwrap_or_default());
-    let is_same = |named: &HeaderValue| {
-        let named = named.as_bytes();
-        named.eq_ignore_ascii_case(with_port.as_bytes())
-            || (url.port().is_none() && named.eq_ignore_ascii_case(host.as_bytes()))
-    };
-    if request.headers().get_all(HOST).iter().all(is_same) {
-        return Ok(());
-    }
-    Err(of_connection(foreign_host()))
 }
 
 /// Whether everything that was attached is in the header that reqwest takes away before it follows a redirect to another

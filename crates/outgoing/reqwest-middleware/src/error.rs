@@ -43,13 +43,6 @@ pub(crate) fn token_in_body() -> Error {
     )
 }
 
-pub(crate) fn foreign_host() -> Error {
-    Error::new(
-        ErrorKind::ForeignOrigin,
-        "the request's Host header names another host than its URL; leave it to the client",
-    )
-}
-
 pub(crate) fn redirects_may_take_it_along() -> Error {
     Error::configuration(
         "this provider's tokens are not in the Authorization header alone, and reqwest would take them along to another \

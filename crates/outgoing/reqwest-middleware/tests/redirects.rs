@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "../../tower/tests/support/mod.rs"]
 mod support;
 
 use authflow_core::{Error, ErrorKind, HttpError, HttpErrorKind};

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "../../tower/tests/support/mod.rs"]
 mod support;
 
 use std::sync::Arc;
@@ -312,7 +313,7 @@ async fn a_request_without_connection_is_not_sent() {
 #[tokio::test]
 async fn where_the_store_is_down_nothing_is_sent() {
     let world = World::rfc().await;
-    world.store.off();
+    world.store.set_down(true);
     // A process that holds no token yet.
     let connections = authflow_core::Connections::builder()
         .flow(world.connections.flow("rfc").unwrap().clone())
@@ -330,7 +331,7 @@ async fn where_the_store_is_down_a_refused_request_is_not_sent_again() {
     let world = World::rfc().await;
     world.token().await;
     world.expire();
-    world.store.off();
+    world.store.set_down(true);
     assert_eq!(kind(client(&world).get(world.api()).send().await), ErrorKind::StoreUnavailable);
     assert_eq!(world.statuses(), [401]);
     assert_eq!(world.refreshes(), 0);

@@ -4,10 +4,9 @@ use std::mem;
 
 use authflow_core::url::Url;
 use authflow_core::{AccessToken, ConnectionKey, Connections, Error, ErrorKind, HttpRequest, Result};
-use http::header::HOST;
+use http::Uri;
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Uri};
 
 /// A head that is ready to be sent.
 pub(crate) struct Attached {
@@ -36,7 +35,6 @@ pub(crate) async fn attach_token(
     mut head: Parts,
 ) -> Result<Attached> {
     let url = url_of(&head.uri)?;
-    check_host(&head.headers, &url)?;
     let mut request = HttpRequest::new(head.method, url.clone());
     request.headers = mem::take(&mut head.headers);
     connections.authenticate(&token, &mut request).await?;
@@ -59,24 +57,6 @@ fn url_of(uri: &Uri) -> Result<Url> {
         ));
     }
     Url::parse(&uri.to_string()).map_err(|_| Error::usage("the request's URI is no URL"))
-}
-
-/// A proxy or a server with many names goes by this header, whatever the URI says.
-fn check_host(headers: &HeaderMap, url: &Url) -> Result<()> {
-    let host = url.host_str().unwrap_or_default();
-    let with_port = format!("{host}:{}", url.port_or_known_default().unwrap_or_default());
-    let is_same = |named: &HeaderValue| {
-        let named = named.as_bytes();
-        named.eq_ignore_ascii_case(with_port.as_bytes())
-            || (url.port().is_none() && named.eq_ignore_ascii_case(host.as_bytes()))
-    };
-    if headers.get_all(HOST).iter().all(is_same) {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::ForeignOrigin,
-        "the request's Host header names another host than its URI; leave it to the client",
-    ))
 }
 
 /// The URI of `attached`. Scheme and host are those that were checked, as they were read then; path and query stay byte for

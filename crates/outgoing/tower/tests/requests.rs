@@ -131,7 +131,7 @@ async fn c5_a_host_header_names_the_host_of_the_uri() {
 #[tokio::test]
 async fn a_request_that_does_not_say_where_it_goes_is_refused() {
     let world = World::rfc().await;
-    world.store.off();
+    world.store.set_down(true);
     for uri in ["/resource", "*", "127.0.0.1:80", "api.example:443"] {
         let mut request = get(uri);
         // Whose token would have to be looked up.
@@ -279,7 +279,7 @@ async fn a_request_without_connection_is_not_sent() {
 async fn where_the_store_is_down_nothing_is_sent() {
     let world = World::rfc().await;
     let key = world.connect("user-43").await;
-    world.store.off();
+    world.store.set_down(true);
     // Not the one of which this process holds a token.
     let other = authflow_core::Connections::builder()
         .flow(world.connections.flow("rfc").unwrap().clone())
@@ -296,7 +296,7 @@ async fn where_the_store_is_down_a_refused_request_is_not_sent_again() {
     let world = World::rfc().await;
     world.token().await;
     world.expire();
-    world.store.off();
+    world.store.set_down(true);
     assert_eq!(kind(send(&world, get(&world.api())).await), ErrorKind::StoreUnavailable);
     assert_eq!(world.statuses(), [401]);
     assert_eq!(world.refreshes(), 0);

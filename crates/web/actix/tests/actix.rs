@@ -19,7 +19,6 @@ use authflow_actix::{Connected, CurrentUser, Failure, IfConnected, Refusal, Rout
 use authflow_core::MemoryTokenStore;
 use authflow_core::http::{Extensions, HeaderName, HeaderValue, Request, Response};
 use authflow_web::{ClientAddress, Missing};
-use support::store::Down;
 use support::{Example, Peer, SignedIn, Web, World, cookies, get, location, suite, with};
 
 struct Actix<F>(F);
@@ -157,7 +156,7 @@ async fn a_missing_connection_is_a_way_to_connect() {
 
 #[actix_web::test]
 async fn a_store_that_is_down_is_503() {
-    let world = World::with_store(Down).await;
+    let world = World::down().await;
     suite::a_store_that_is_down_is_503(&app(Routes::new(world.accounts.clone())).await).await;
 }
 

@@ -15,7 +15,6 @@ use axum::extract::{ConnectInfo, Path, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{any, get};
-use support::store::Down;
 use support::{Example, Peer, Web, World, suite};
 use tower::ServiceExt as _;
 
@@ -159,7 +158,7 @@ async fn a_missing_connection_is_a_way_to_connect() {
 
 #[tokio::test]
 async fn a_store_that_is_down_is_503() {
-    let world = World::with_store(Down).await;
+    let world = World::down().await;
     suite::a_store_that_is_down_is_503(&Axum::new(&world.accounts)).await;
 }
 

@@ -8,22 +8,18 @@
     reason = "tests, each of which uses a part"
 )]
 
-mod store;
-
 use std::sync::Arc;
 use std::time::Duration;
 
 use authflow_contentstack::Contentstack;
 use authflow_core::{
     AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, ConnectionKey, Connections, Flow,
-    FlowManager, MemoryStateStore, Provider, Quirks,
+    FlowManager, MemoryStateStore, MemoryTokenStore, Provider, Quirks,
 };
 use authflow_stackexchange::StackExchange;
 use authflow_testkit::{
-    AuthorizationServer, Endpoint, Entry, LoopbackClient, ManualClock, Personality, ScriptedUser,
+    AuthorizationServer, Endpoint, Entry, LoopbackClient, ManualClock, Outage, Personality, ScriptedUser,
 };
-
-pub use self::store::Switch;
 
 const REDIRECT_URI: &str = "http://127.0.0.1:7001/callback";
 
@@ -31,7 +27,7 @@ pub struct World {
     pub server: AuthorizationServer,
     pub connections: Connections,
     pub key: ConnectionKey,
-    pub store: Arc<Switch>,
+    pub store: Arc<Outage<MemoryTokenStore>>,
     /// By which the server's tokens expire; the connections have another one, which stands still.
     server_clock: ManualClock,
 }
@@ -61,7 +57,7 @@ impl World {
         let manager = manager(&server, quirks);
         let flow =
             Flow::builder(manager).http_client(LoopbackClient::new()).clock(clock.clone()).build().unwrap();
-        let store = Arc::new(Switch::default());
+        let store = Arc::new(Outage::new(MemoryTokenStore::new()));
         let connections =
             Connections::builder().flow(flow).token_store(Arc::clone(&store)).clock(clock).build().unwrap();
         let key = connect(&connections, "user-42").await;

@@ -11,7 +11,6 @@
     reason = "tests, and each uses a part"
 )]
 
-pub mod store;
 pub mod suite;
 
 use std::net::SocketAddr;
@@ -25,7 +24,7 @@ use authflow_core::{
     Flow, KnownProvider, MemoryStateStore, MemoryTokenStore, Provider, ServerError, SignIn, TokenStore, User,
     async_trait,
 };
-use authflow_testkit::{AuthorizationServer, Client, LoopbackClient, ScriptedUser};
+use authflow_testkit::{AuthorizationServer, Client, LoopbackClient, Outage, ScriptedUser};
 use authflow_web::{Accounts, Application, BoxError, ClientAddress, Outcome};
 use bytes::Bytes;
 
@@ -121,7 +120,14 @@ impl World {
         Self::with_store(MemoryTokenStore::new()).await
     }
 
-    pub async fn with_store(store: impl TokenStore) -> Self {
+    /// Its token store does not answer.
+    pub async fn down() -> Self {
+        let store = Outage::new(MemoryTokenStore::new());
+        store.set_down(true);
+        Self::with_store(store).await
+    }
+
+    async fn with_store(store: impl TokenStore) -> Self {
         Self::at("/auth", store).await
     }
 

@@ -10,14 +10,14 @@ use authflow_core::{
     HttpClient, HttpError, HttpRequest, HttpResponse, Limits, MemoryTokenStore, Provider, Quirks, StateStore,
     TokenSet, async_trait,
 };
-use authflow_testkit::{AuthorizationServer, Client, Consent, Endpoint, Fault, ManualClock};
+use authflow_testkit::{AuthorizationServer, Client, Consent, Endpoint, Fault, ManualClock, Outage};
 use authflow_web::{Accounts, AccountsBuilder};
 use bytes::Bytes;
 use http::{Method, Request};
 
 use crate::application::{Mark, TestApplication, user_of};
 use crate::browser::{Answer, Browser, From};
-use crate::stores::{States, Tokens};
+use crate::stores::States;
 
 pub(crate) const ORIGIN: &str = "https://app.example";
 
@@ -149,7 +149,7 @@ impl Setup {
         };
         let builder =
             Connections::builder().flow(flow("alpha")).flow(flow("beta")).clock(Arc::clone(&handle));
-        let tokens = Tokens::new(MemoryTokenStore::new().clock(Arc::clone(&handle)));
+        let tokens = Arc::new(Outage::new(MemoryTokenStore::new().clock(Arc::clone(&handle))));
         let connections = connections(builder.token_store(tokens.clone())).build().unwrap();
         let application = Arc::new(application);
         let builder = Accounts::builder(connections, public_url, Arc::clone(&application));
@@ -164,7 +164,7 @@ pub(crate) struct World {
     pub(crate) accounts: Accounts,
     pub(crate) clock: ManualClock,
     pub(crate) states: States,
-    pub(crate) tokens: Tokens,
+    pub(crate) tokens: Arc<Outage<MemoryTokenStore>>,
     response_mode: ResponseMode,
 }
 
