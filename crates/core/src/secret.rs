@@ -4,19 +4,26 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer};
 use subtle::ConstantTimeEq as _;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// A token, a client secret, a code, a verifier: text that no log, error or comparison may reveal.
 ///
 /// `Debug` prints `[redacted]`. There is no `Display`, no `PartialEq` and no `Serialize`: what reads the value says so
 /// by calling [`expose`](Self::expose), and what compares it uses [`ct_eq`](Self::ct_eq). The memory is wiped on drop.
 #[derive(Clone)]
-pub struct Secret(Zeroizing<String>);
+pub struct Secret(Zeroizing<Box<str>>);
 
 impl Secret {
     /// Wraps `value`. The caller's own copies are the caller's to wipe.
     pub fn new(value: impl Into<String>) -> Self {
-        Self(Zeroizing::new(value.into()))
+        let mut value = value.into();
+        if value.len() == value.capacity() {
+            return Self(Zeroizing::new(value.into_boxed_str()));
+        }
+        // Not left to the allocator, which moves what it makes smaller and wipes nothing.
+        let exact = Self(Zeroizing::new(value.as_str().into()));
+        value.zeroize();
+        exact
     }
 
     /// The value, for the one place that needs it.
@@ -71,6 +78,14 @@ impl<'de> Deserialize<'de> for Secret {
 #[cfg(test)]
 mod tests {
     use super::Secret;
+
+    #[test]
+    fn what_has_room_to_spare_is_kept_whole() {
+        let mut value = String::with_capacity(100);
+        value.push_str("hunter2");
+        let secret = Secret::new(value);
+        assert_eq!((secret.expose(), secret.len()), ("hunter2", 7));
+    }
 
     #[test]
     fn h1_debug_does_not_print_the_value() {

@@ -5,20 +5,22 @@ mod parked;
 mod shard;
 
 use std::fmt;
+use std::future::ready;
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
 use self::buckets::Buckets;
-use self::parked::Parked;
 use self::shard::{Evicted, Shard};
 use crate::state::{PendingFlow, StateContext, StateKey, StateStore, StoreError, StoreErrorKind};
 
 /// Keeps pending flows in this process: sharded, expiring, capped for each bucket and in total.
 ///
 /// A flow takes about 210 bytes. What has expired is let go bit by bit, with the calls that come; no call waits for more
-/// than a few of them. [`purge_expired`](Self::purge_expired) lets go of all at once.
+/// than a few of them, and one in some thousands for giving memory back. [`purge_expired`](Self::purge_expired) lets go of
+/// all at once.
 ///
 /// At its bucket's cap, a new flow takes the place of that bucket's oldest; at the store's cap, of the oldest near it. So
 /// whoever begins many flows pushes out their own.
@@ -34,8 +36,8 @@ const DEFAULT_CAPACITY: usize = 1_000_000;
 const DEFAULT_BUCKET_CAPACITY: usize = 256;
 /// More shards than processors that may call at once, so that two calls seldom meet.
 const ENOUGH_SHARDS: usize = 64;
-/// As many as the byte of the key that chooses one can name.
-const MAX_SHARDS: usize = 256;
+/// As many as the bytes of the key that choose one can name.
+const MAX_SHARDS: usize = 1 << 16;
 /// Above this a shard takes long to give memory back.
 const LONG_SHARD: usize = 16_384;
 /// A store so small that an exact cap matters more than concurrency has one shard.
@@ -79,7 +81,8 @@ impl MemoryStateStore {
         let now = milliseconds(now);
         for shard in &self.shards {
             loop {
-                let evicted = lock(&shard.0).expire(now);
+                let mut evicted = Evicted::default();
+                lock(&shard.0).expire(now, &mut evicted);
                 self.forget(&evicted);
                 if evicted.is_empty() {
                     break;
@@ -89,8 +92,46 @@ impl MemoryStateStore {
     }
 
     fn shard(&self, key: &StateKey) -> Option<&Mutex<Shard>> {
-        // The number of shards is a power of two; the byte is one that the shard's own map does not look at.
-        self.shards.get(usize::from(key.as_bytes()[31]) & (self.shards.len() - 1)).map(|shard| &shard.0)
+        // The number of shards is a power of two; the bytes are some that the shard's own map does not look at.
+        let [.., one, other] = *key.as_bytes();
+        let at = usize::from(u16::from_le_bytes([one, other])) & (self.shards.len() - 1);
+        self.shards.get(at).map(|shard| &shard.0)
+    }
+
+    fn store(
+        &self,
+        cx: &StateContext<'_>,
+        key: &StateKey,
+        flow: PendingFlow,
+        ttl: Duration,
+    ) -> Result<(), StoreError> {
+        let now = milliseconds(cx.now);
+        let ttl = whole_milliseconds(ttl);
+        let Some(shard) = self.shard(key) else { return Err(StoreError::new(StoreErrorKind::Unavailable)) };
+        let bucket = flow.bucket;
+        let expires_at = now.saturating_add(ttl);
+        let mut evicted = Evicted::default();
+        let is_stored = {
+            let mut shard = lock(shard);
+            let room = shard.make_room(key, now, expires_at, self.shard_capacity, &mut evicted);
+            room.map(|room| room.park(flow)).is_some()
+        };
+        self.forget(&evicted);
+        if !is_stored {
+            return Err(StoreError::new(StoreErrorKind::Conflict));
+        }
+        if let Some(bucket) = bucket {
+            // Counted after it is stored: at worst a bucket holds one flow too many for a moment.
+            for oldest in self.buckets.add(bucket, *key) {
+                if let Some(shard) = self.shard(&oldest) {
+                    let mut pushed_out = None;
+                    let mut evicted = Evicted::default();
+                    lock(shard).take(&oldest, now, &mut pushed_out, &mut evicted);
+                    self.forget(&evicted);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn forget(&self, evicted: &Evicted) {
@@ -118,34 +159,22 @@ impl fmt::Debug for MemoryStateStore {
 
 #[async_trait]
 impl StateStore for MemoryStateStore {
-    async fn store_state(
-        &self,
-        cx: &StateContext<'_>,
-        key: &StateKey,
+    /// Stores when it is called, not when it is polled: the future would take the flow along, and move it five times.
+    fn store_state<'a, 'b, 'c, 'd, 'async_trait>(
+        &'a self,
+        cx: &'b StateContext<'c>,
+        key: &'d StateKey,
         flow: PendingFlow,
         ttl: Duration,
-    ) -> Result<(), StoreError> {
-        let now = milliseconds(cx.now);
-        let ttl = whole_milliseconds(ttl);
-        let Some(shard) = self.shard(key) else { return Err(StoreError::new(StoreErrorKind::Unavailable)) };
-        let bucket = flow.bucket;
-        let flow = Parked::new(flow);
-        let (stored, evicted) =
-            lock(shard).store(key, flow, now, now.saturating_add(ttl), self.shard_capacity);
-        self.forget(&evicted);
-        if !stored {
-            return Err(StoreError::new(StoreErrorKind::Conflict));
-        }
-        if let Some(bucket) = bucket {
-            // Counted after it is stored: at worst a bucket holds one flow too many for a moment.
-            for oldest in self.buckets.add(bucket, *key) {
-                if let Some(shard) = self.shard(&oldest) {
-                    let taken = lock(shard).take(&oldest, now);
-                    self.forget(&taken.1);
-                }
-            }
-        }
-        Ok(())
+    ) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'async_trait>>
+    where
+        'a: 'async_trait,
+        'b: 'async_trait,
+        'c: 'async_trait,
+        'd: 'async_trait,
+        Self: 'async_trait,
+    {
+        Box::pin(ready(self.store(cx, key, flow, ttl)))
     }
 
     async fn check_state(
@@ -155,13 +184,16 @@ impl StateStore for MemoryStateStore {
     ) -> Result<Option<PendingFlow>, StoreError> {
         let now = milliseconds(cx.now);
         let Some(shard) = self.shard(key) else { return Ok(None) };
-        let (found, evicted) = lock(shard).take(key, now);
+        let (mut found, mut evicted) = (None, Evicted::default());
+        let expires_at = lock(shard).take(key, now, &mut found, &mut evicted);
         self.forget(&evicted);
-        let Some(found) = found else { return Ok(None) };
-        if let Some(bucket) = found.flow.bucket() {
-            self.buckets.remove(&bucket, key);
+        if let Some(PendingFlow { bucket: Some(bucket), .. }) = &found {
+            self.buckets.remove(bucket, key);
         }
-        Ok((now < found.expires_at).then(|| found.flow.into_flow()))
+        if expires_at <= now {
+            found = None;
+        }
+        Ok(found)
     }
 }
 

@@ -1,9 +1,8 @@
 //! A pending flow as the store holds it.
 
-use std::fmt;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::binding::User;
 use crate::flow::ReturnTo;
@@ -11,14 +10,22 @@ use crate::scopes::Scopes;
 use crate::secret::Secret;
 use crate::state::{Bucket, PendingFlow};
 
+/// The bytes of the engine's verifiers.
+const VERIFIER: usize = 43;
+
 /// What a flow shares with the provider it goes to stays shared; the verifier lies within, without memory of its own; what most
-/// flows do not have is kept aside.
+/// flows do not have is kept aside. A flow goes in and out part by part: nothing large is built aside and moved, which would take
+/// its time and leave copies of the verifier behind.
+#[derive(Default)]
+#[repr(C)]
 pub(super) struct Parked {
-    provider_id: Arc<str>,
-    redirect_uri: Arc<str>,
+    /// `None` where there is no flow. At the beginning, where a place says whether it is taken.
+    provider_id: Option<Arc<str>>,
+    redirect_uri: Option<Arc<str>>,
     scopes: Scopes,
     return_to: Option<ReturnTo>,
-    verifier: Option<Zeroizing<[u8; 43]>>,
+    /// In words, which are wiped faster than bytes. No text is zero.
+    verifier: Zeroizing<[u64; VERIFIER.div_ceil(8)]>,
     created_at: u64,
     expires_at: u64,
     rest: Option<Box<Rest>>,
@@ -36,7 +43,13 @@ struct Rest {
 }
 
 impl Parked {
-    pub(super) fn new(flow: PendingFlow) -> Self {
+    /// Whether there is a flow.
+    pub(super) const fn is_taken(&self) -> bool {
+        self.provider_id.is_some()
+    }
+
+    /// Puts a flow where there is none.
+    pub(super) fn park(&mut self, flow: PendingFlow) {
         let PendingFlow {
             provider_id,
             issuer,
@@ -51,56 +64,70 @@ impl Parked {
             created_at,
             expires_at,
         } = flow;
-        let verifier =
-            code_verifier.as_ref().and_then(|verifier| verifier.expose().as_bytes().try_into().ok());
-        let verifier = verifier.map(Zeroizing::new);
-        let other_verifier = code_verifier.filter(|_| verifier.is_none());
+        self.provider_id = Some(provider_id);
+        self.redirect_uri = Some(redirect_uri);
+        self.scopes = scopes;
+        self.return_to = return_to;
+        (self.created_at, self.expires_at) = (created_at, expires_at);
+        let verifier = code_verifier.filter(|verifier| !self.park_verifier(verifier.expose().as_bytes()));
         let has_rest = issuer.is_some()
             || owner.is_some()
             || nonce.is_some()
             || !resources.is_empty()
             || bucket.is_some()
-            || other_verifier.is_some();
-        let rest = has_rest
-            .then(|| Box::new(Rest { issuer, owner, nonce, resources, bucket, verifier: other_verifier }));
-        Self { provider_id, redirect_uri, scopes, return_to, verifier, created_at, expires_at, rest }
-    }
-
-    pub(super) fn into_flow(self) -> PendingFlow {
-        let Self { provider_id, redirect_uri, scopes, return_to, verifier, created_at, expires_at, rest } =
-            self;
-        let Rest { issuer, owner, nonce, resources, bucket, verifier: other_verifier } =
-            rest.map(|rest| *rest).unwrap_or_default();
-        let code_verifier = verifier.and_then(|bytes| as_text(&*bytes).map(Secret::new)).or(other_verifier);
-        PendingFlow {
-            provider_id,
-            issuer,
-            owner,
-            code_verifier,
-            nonce,
-            scopes,
-            redirect_uri,
-            resources,
-            return_to,
-            bucket,
-            created_at,
-            expires_at,
+            || verifier.is_some();
+        if has_rest {
+            self.rest = Some(Box::new(Rest { issuer, owner, nonce, resources, bucket, verifier }));
         }
     }
 
-    pub(super) fn bucket(&self) -> Option<Bucket> {
-        self.rest.as_ref().and_then(|rest| rest.bucket)
+    /// Takes the flow out, to `out`.
+    pub(super) fn unpark(&mut self, out: &mut Option<PendingFlow>) {
+        let (Some(provider_id), Some(redirect_uri)) = (self.provider_id.take(), self.redirect_uri.take())
+        else {
+            return;
+        };
+        let verifier = self.unpark_verifier();
+        let Rest { issuer, owner, nonce, resources, bucket, verifier: other_verifier } =
+            self.rest.take().map(|rest| *rest).unwrap_or_default();
+        *out = Some(PendingFlow {
+            provider_id,
+            issuer,
+            owner,
+            code_verifier: verifier.or(other_verifier),
+            nonce,
+            scopes: std::mem::take(&mut self.scopes),
+            redirect_uri,
+            resources,
+            return_to: self.return_to.take(),
+            bucket,
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+        });
     }
-}
 
-/// It was a text, so it is one.
-fn as_text(bytes: &[u8]) -> Option<&str> {
-    std::str::from_utf8(bytes).ok()
-}
+    /// Whether there was room for it.
+    fn park_verifier(&mut self, verifier: &[u8]) -> bool {
+        if verifier.len() != VERIFIER {
+            return false;
+        }
+        for (word, bytes) in self.verifier.iter_mut().zip(verifier.chunks(8)) {
+            *word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        }
+        true
+    }
 
-impl fmt::Debug for Parked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Parked").finish_non_exhaustive()
+    fn unpark_verifier(&mut self) -> Option<Secret> {
+        let [words @ .., last] = &*self.verifier;
+        if *last == 0 {
+            return None;
+        }
+        let mut bytes = Vec::with_capacity(VERIFIER);
+        words.iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
+        bytes.extend_from_slice(&last.to_le_bytes()[..VERIFIER % 8]);
+        self.verifier.zeroize();
+        // It was a text, so it is one.
+        String::from_utf8(bytes).ok().map(Secret::new)
     }
 }
 
@@ -139,7 +166,13 @@ mod tests {
             for flow in [&full, &long, &plain] {
                 let mut flow = flow.clone();
                 flow.code_verifier = verifier.map(Secret::from);
-                assert_eq!(Parked::new(flow.clone()).into_flow().to_bytes(), flow.to_bytes());
+                let mut parked = Parked::default();
+                parked.park(flow.clone());
+                assert!(parked.is_taken());
+                let mut out = None;
+                parked.unpark(&mut out);
+                assert_eq!(out.map(|flow| flow.to_bytes()), Some(flow.to_bytes()));
+                assert!(!parked.is_taken());
             }
         }
     }

@@ -4,7 +4,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 
 use super::parked::Parked;
-use crate::state::{Bucket, StateKey};
+use crate::state::{Bucket, PendingFlow, StateKey};
 
 /// No entry.
 const NONE: u32 = u32::MAX;
@@ -15,19 +15,18 @@ const MAX_STEPS: usize = 32;
 /// How many entries are allocated together.
 const CHUNK: usize = 1024;
 /// Up to how many entries an index keeps its memory when it is empty.
-const SMALL: usize = 28;
+const SMALL: usize = 14;
 /// Up to how many entries an index keeps its memory as long as it is not.
 const LARGE: usize = 256;
-/// The most entries of a chunk that is kept though it is empty.
-const KEPT: usize = 4;
-/// For how many entries the first chunk has room before it has it for all. It grows in two steps: each leaves small pieces
+/// For how many entries the first chunk has room at first.
+const FIRST: usize = 4;
+/// For how many entries it has room next, before it has it for all. It grows in two steps: each leaves small pieces
 /// behind, which in the allocator's hands keep what lies below them from going back to the operating system.
 const FEW: usize = 16;
 
 /// The places of the entries, found by their keys.
 type Index = HashTable<u32>;
 
-#[derive(Debug)]
 pub(super) struct Shard {
     index: Index,
     /// The places of the entries, in chunks, so that growing copies nothing.
@@ -39,38 +38,23 @@ pub(super) struct Shard {
     last: u32,
 }
 
-/// In as few cache lines as it fills: of many entries few are at hand.
-#[derive(Debug)]
-#[repr(align(64))]
-struct Entry {
+/// A place for an entry, in as few cache lines as it fills: of many entries few are at hand. All that is looked at of a
+/// neighbour lies in the first.
+#[derive(Default)]
+#[repr(C, align(64))]
+struct Place {
     key: [u8; 32],
-    flow: Parked,
     expires_at: u64,
     before: u32,
+    /// Of a free place, the place that was left before this one.
     after: u32,
-}
-
-/// A place for an entry.
-#[derive(Debug)]
-enum Place {
-    Taken(Entry),
-    /// The place that was left before this one.
-    Free(u32),
+    flow: Parked,
 }
 
 impl Place {
-    const fn entry(&self) -> Option<&Entry> {
-        match self {
-            Self::Taken(entry) => Some(entry),
-            Self::Free(_) => None,
-        }
+    fn is_taken(&self) -> bool {
+        self.flow.is_taken()
     }
-}
-
-/// What a call took out.
-pub(super) struct Taken {
-    pub(super) flow: Parked,
-    pub(super) expires_at: u64,
 }
 
 /// What a call let go of. It is dropped after the lock is given back: the allocator may return much memory at once. Most calls
@@ -80,7 +64,7 @@ pub(super) struct Evicted(Option<Box<Garbage>>);
 
 #[derive(Default)]
 struct Garbage {
-    entries: Vec<Entry>,
+    entries: Vec<(StateKey, PendingFlow)>,
     chunks: Vec<Vec<Place>>,
     index: Option<Index>,
 }
@@ -94,7 +78,7 @@ impl Evicted {
         self.0.get_or_insert_default()
     }
 
-    fn push(&mut self, entry: Entry) {
+    fn push(&mut self, entry: (StateKey, PendingFlow)) {
         let entries = &mut self.garbage().entries;
         if entries.is_empty() {
             entries.reserve(EXPIRE_AT_ONCE);
@@ -104,8 +88,8 @@ impl Evicted {
 
     /// The keys that a bucket counts.
     pub(super) fn counted(&self) -> impl Iterator<Item = (StateKey, Bucket)> {
-        let counted = |entry: &Entry| Some((StateKey::from_bytes(entry.key), entry.flow.bucket()?));
-        self.0.iter().flat_map(|garbage| &garbage.entries).filter_map(counted)
+        let entries = self.0.iter().flat_map(|garbage| &garbage.entries);
+        entries.filter_map(|(key, flow)| Some((*key, flow.bucket?)))
     }
 }
 
@@ -120,79 +104,82 @@ impl Shard {
         self.index.len()
     }
 
-    /// Stores under a key that is free, and lets go of what expired and of what is over `capacity`.
-    pub(super) fn store(
+    /// Makes room under a key that is free, where a flow has to be put then, and lets go of what expired and of what is over
+    /// `capacity`.
+    pub(super) fn make_room(
         &mut self,
         key: &StateKey,
-        flow: Parked,
         now: u64,
         expires_at: u64,
         capacity: usize,
-    ) -> (bool, Evicted) {
-        let mut evicted = Evicted::default();
-        self.expire_into(now, &mut evicted);
-        while self.len() >= capacity {
-            match self.remove(self.first, &mut evicted) {
-                Some(entry) => evicted.push(entry),
-                None => break,
-            }
-        }
+        evicted: &mut Evicted,
+    ) -> Option<&mut Parked> {
+        self.expire(now, evicted);
+        while self.len() >= capacity && self.evict(self.first, evicted) {}
         let at = if self.free == NONE { self.places() } else { self.free };
         let chunks = &self.chunks;
         let is_it = |at: &u32| key_at(chunks, *at) == Some(key.as_bytes());
         let hash_at = |at: &u32| key_at(chunks, *at).map_or(0, hash);
         match self.index.entry(hash(key.as_bytes()), is_it, hash_at) {
             Slot::Vacant(vacant) if at != NONE => vacant.insert(at),
-            _ => return (false, evicted),
+            _ => return None,
         };
-        self.put(Entry { key: *key.as_bytes(), flow, expires_at, before: NONE, after: NONE });
-        self.link(at);
-        (true, evicted)
+        let (before, after) = self.neighbours(expires_at);
+        self.follow(before, at);
+        self.precede(after, at);
+        let place = self.take_place()?;
+        (place.key, place.expires_at) = (*key.as_bytes(), expires_at);
+        (place.before, place.after) = (before, after);
+        Some(&mut place.flow)
     }
 
-    /// Takes the flow of a key, and lets go of a few that expired at `now`.
-    pub(super) fn take(&mut self, key: &StateKey, now: u64) -> (Option<Taken>, Evicted) {
-        let mut evicted = Evicted::default();
+    /// Takes the flow of a key to `taken`, and lets go of a few that expired at `now`. Says when the flow ends.
+    pub(super) fn take(
+        &mut self,
+        key: &StateKey,
+        now: u64,
+        taken: &mut Option<PendingFlow>,
+        evicted: &mut Evicted,
+    ) -> u64 {
         let is_it = |at: &u32| key_at(&self.chunks, *at) == Some(key.as_bytes());
-        let entry = match self.index.find_entry(hash(key.as_bytes()), is_it) {
-            Ok(found) => {
-                let (at, _) = found.remove();
-                self.detach(at, &mut evicted)
-            }
-            Err(_) => None,
-        };
-        self.expire_into(now, &mut evicted);
-        (entry.map(|entry| Taken { flow: entry.flow, expires_at: entry.expires_at }), evicted)
+        let mut expires_at = 0;
+        if let Ok(found) = self.index.find_entry(hash(key.as_bytes()), is_it) {
+            let (at, _) = found.remove();
+            expires_at = self.leave(at, taken, evicted);
+        }
+        self.expire(now, evicted);
+        expires_at
     }
 
     /// Lets go of a few entries that expired at `now`.
-    pub(super) fn expire(&mut self, now: u64) -> Evicted {
-        let mut evicted = Evicted::default();
-        self.expire_into(now, &mut evicted);
-        evicted
-    }
-
-    fn expire_into(&mut self, now: u64, evicted: &mut Evicted) {
+    pub(super) fn expire(&mut self, now: u64, evicted: &mut Evicted) {
         for _ in 0..EXPIRE_AT_ONCE {
-            match self.entry(self.first) {
-                Some(entry) if entry.expires_at <= now => {}
-                _ => break,
-            }
-            if let Some(entry) = self.remove(self.first, evicted) {
-                evicted.push(entry);
+            let has_expired = self.entry(self.first).is_some_and(|entry| entry.expires_at <= now);
+            if !has_expired || !self.evict(self.first, evicted) {
+                break;
             }
         }
     }
 
-    fn entry(&self, at: u32) -> Option<&Entry> {
+    /// Lets go of an entry, if there is one.
+    fn evict(&mut self, at: u32, evicted: &mut Evicted) -> bool {
+        let Some(key) = key_at(&self.chunks, at).copied() else { return false };
+        if let Ok(found) = self.index.find_entry(hash(&key), |known| *known == at) {
+            found.remove();
+        }
+        let mut taken = None;
+        self.leave(at, &mut taken, evicted);
+        let Some(flow) = taken else { return false };
+        evicted.push((StateKey::from_bytes(key), flow));
+        true
+    }
+
+    fn entry(&self, at: u32) -> Option<&Place> {
         entry_at(&self.chunks, at)
     }
 
-    fn entry_mut(&mut self, at: u32) -> Option<&mut Entry> {
-        match self.place(at)? {
-            Place::Taken(entry) => Some(entry),
-            Place::Free(_) => None,
-        }
+    fn entry_mut(&mut self, at: u32) -> Option<&mut Place> {
+        self.place(at).filter(|place| place.is_taken())
     }
 
     fn place(&mut self, at: u32) -> Option<&mut Place> {
@@ -206,97 +193,71 @@ impl Shard {
         u32::try_from((self.chunks.len() - 1) * CHUNK + last.len()).unwrap_or(NONE)
     }
 
-    /// Fills the place that was left last, or a new one.
-    fn put(&mut self, entry: Entry) {
-        let entry = Place::Taken(entry);
-        if let Some(place) = self.place(self.free) {
-            if let Place::Free(next) = std::mem::replace(place, entry) {
-                self.free = next;
-            }
-            return;
+    /// The place that was left last, or a new one.
+    fn take_place(&mut self) -> Option<&mut Place> {
+        if self.free == NONE {
+            return self.new_place();
         }
-        match self.chunks.last_mut() {
-            Some(chunk) if chunk.len() < CHUNK => {
-                if chunk.len() == chunk.capacity() {
-                    let room = if chunk.len() < FEW { FEW } else { CHUNK };
-                    chunk.reserve_exact(room - chunk.len());
-                }
-                chunk.push(entry);
-            }
-            _ => {
-                // A shard with a few entries has room for a few.
-                let mut chunk = Vec::with_capacity(if self.chunks.is_empty() { KEPT } else { CHUNK });
-                chunk.push(entry);
-                self.chunks.push(chunk);
-            }
-        }
+        let free = self.free;
+        self.free = self.place(free)?.after;
+        self.place(free)
     }
 
-    /// Links an entry in its place among those that expire later. They come in order where all have the same
-    /// lifetime; where one belongs far ahead it is put as far as the steps reach, and is let go of a little late.
-    fn link(&mut self, at: u32) {
-        let Some(expires_at) = self.entry(at).map(|entry| entry.expires_at) else { return };
-        let mut before = self.last;
+    fn new_place(&mut self) -> Option<&mut Place> {
+        let has_room = self.chunks.last().is_some_and(|chunk| chunk.len() < CHUNK);
+        if !has_room {
+            // A shard with a few entries has room for a few.
+            self.chunks.push(Vec::with_capacity(if self.chunks.is_empty() { FIRST } else { CHUNK }));
+        }
+        let chunk = self.chunks.last_mut()?;
+        if chunk.len() == chunk.capacity() {
+            chunk.reserve_exact(if chunk.len() < FEW { FEW } else { CHUNK } - chunk.len());
+        }
+        chunk.push(Place::default());
+        chunk.last_mut()
+    }
+
+    /// Between which two an entry belongs. They come in order where all have the same lifetime; where one belongs far ahead it is
+    /// put as far as the steps reach, and is let go of a little late.
+    fn neighbours(&self, expires_at: u64) -> (u32, u32) {
+        let (mut before, mut after) = (self.last, NONE);
         for _ in 0..MAX_STEPS {
             match self.entry(before) {
-                Some(entry) if entry.expires_at > expires_at => before = entry.before,
+                Some(entry) if entry.expires_at > expires_at => (before, after) = (entry.before, before),
                 _ => break,
             }
         }
-        let after = match self.entry(before) {
-            Some(entry) => entry.after,
-            None => self.first,
-        };
-        if let Some(entry) = self.entry_mut(at) {
-            (entry.before, entry.after) = (before, after);
-        }
-        self.join(before, at);
-        self.join(at, after);
+        (before, after)
     }
 
-    /// Makes `after` follow `before`; either may be the end of the list.
-    fn join(&mut self, before: u32, after: u32) {
+    /// Makes `at` follow an entry, or be the first.
+    fn follow(&mut self, before: u32, at: u32) {
         match self.entry_mut(before) {
-            Some(entry) => entry.after = after,
-            None => self.first = after,
+            Some(entry) => entry.after = at,
+            None => self.first = at,
         }
+    }
+
+    /// Makes `at` precede an entry, or be the last.
+    fn precede(&mut self, after: u32, at: u32) {
         match self.entry_mut(after) {
-            Some(entry) => entry.before = before,
-            None => self.last = before,
+            Some(entry) => entry.before = at,
+            None => self.last = at,
         }
     }
 
-    /// Removes an entry.
-    fn remove(&mut self, at: u32, evicted: &mut Evicted) -> Option<Entry> {
-        let hash = hash(key_at(&self.chunks, at)?);
-        if let Ok(found) = self.index.find_entry(hash, |known| *known == at) {
-            found.remove();
-        }
-        self.detach(at, evicted)
-    }
-
-    /// Takes out an entry that the index no longer names.
-    fn detach(&mut self, at: u32, evicted: &mut Evicted) -> Option<Entry> {
-        let removed = self.leave(at)?;
-        self.join(removed.before, removed.after);
+    /// Takes an entry that the index no longer names to `taken`. Its place then is the first to be taken. Says when the flow ends.
+    fn leave(&mut self, at: u32, taken: &mut Option<PendingFlow>, evicted: &mut Evicted) -> u64 {
+        let free = self.free;
+        let Some(place) = self.entry_mut(at) else { return 0 };
+        place.flow.unpark(taken);
+        let (before, after, expires_at) = (place.before, place.after, place.expires_at);
+        place.after = free;
+        self.free = at;
+        self.follow(before, after);
+        self.precede(after, before);
         self.shrink(evicted);
-        Some(removed)
-    }
-
-    /// Takes the entry out of a place, which then is the first to be taken.
-    fn leave(&mut self, at: u32) -> Option<Entry> {
-        let left = Place::Free(self.free);
-        let place = self.place(at)?;
-        match std::mem::replace(place, left) {
-            Place::Taken(entry) => {
-                self.free = at;
-                Some(entry)
-            }
-            free @ Place::Free(_) => {
-                *place = free;
-                None
-            }
-        }
+        expires_at
     }
 
     /// Gives memory back once most of it is unused: what lies behind moves to the front, and nothing new is allocated but the
@@ -314,20 +275,21 @@ impl Shard {
         self.free = NONE;
         for at in (0..kept).rev() {
             let free = self.free;
-            if let Some(place @ Place::Free(_)) = self.place(at) {
-                *place = Place::Free(free);
+            if let Some(place) = self.place(at).filter(|place| !place.is_taken()) {
+                place.after = free;
                 self.free = at;
             }
         }
         for at in kept..places {
+            let Some(place) = self.place(at).filter(|place| place.is_taken()) else { continue };
+            let entry = std::mem::take(place);
+            let (before, after) = (entry.before, entry.after);
             let to = self.free;
-            let Some(place) = self.place(at) else { break };
-            if let Place::Taken(entry) = std::mem::replace(place, Place::Free(NONE)) {
-                let (before, after) = (entry.before, entry.after);
-                self.put(entry);
-                self.join(before, to);
-                self.join(to, after);
+            if let Some(place) = self.take_place() {
+                *place = entry;
             }
+            self.follow(before, to);
+            self.precede(after, to);
         }
         let mut index = Index::with_capacity(len * 2);
         let chunks = &self.chunks;
@@ -342,9 +304,10 @@ impl Shard {
     }
 }
 
-fn entry_at(chunks: &[Vec<Place>], at: u32) -> Option<&Entry> {
+/// The place, if an entry is in it.
+fn entry_at(chunks: &[Vec<Place>], at: u32) -> Option<&Place> {
     let at = usize::try_from(at).ok()?;
-    chunks.get(at / CHUNK)?.get(at % CHUNK)?.entry()
+    chunks.get(at / CHUNK)?.get(at % CHUNK).filter(|place| place.is_taken())
 }
 
 fn key_at(chunks: &[Vec<Place>], at: u32) -> Option<&[u8; 32]> {
@@ -372,7 +335,13 @@ mod tests {
     fn store(shard: &mut Shard, n: u64) {
         let ttl = Duration::from_secs(600);
         let flow = PendingFlow::new("p", "https://app.example/cb", SystemTime::UNIX_EPOCH, ttl);
-        assert!(shard.store(&key(n), Parked::new(flow), 0, 600, usize::MAX).0);
+        shard.make_room(&key(n), 0, 600, usize::MAX, &mut Evicted::default()).unwrap().park(flow);
+    }
+
+    fn takes(shard: &mut Shard, n: u64) -> bool {
+        let mut taken = None;
+        shard.take(&key(n), 0, &mut taken, &mut Evicted::default());
+        taken.is_some()
     }
 
     #[test]
@@ -381,15 +350,26 @@ mod tests {
         (0..10_000).for_each(|n| store(&mut shard, n));
         assert!(shard.index.capacity() >= 10_000);
         for n in 0..9_900 {
-            assert!(shard.take(&key(n), 0).0.is_some());
+            assert!(takes(&mut shard, n));
         }
         assert_eq!((shard.len(), shard.chunks.len()), (100, 100_usize.div_ceil(CHUNK)));
         assert!(shard.index.capacity() < 1_000, "room for {}", shard.index.capacity());
         for n in 9_900..10_000 {
-            assert!(shard.take(&key(n), 0).0.is_some());
+            assert!(takes(&mut shard, n));
         }
         assert_eq!((shard.len(), shard.chunks.capacity()), (0, 0));
         assert!(shard.index.capacity() <= SMALL, "room for {}", shard.index.capacity());
+    }
+
+    #[test]
+    fn a12_few_flows_leave_no_memory_behind() {
+        for few in [FIRST + 1, SMALL, SMALL + 1, FEW, FEW + 1, 28, 29, LARGE] {
+            let mut shard = Shard::default();
+            (0..few as u64).for_each(|n| store(&mut shard, n));
+            (0..few as u64).for_each(|n| assert!(takes(&mut shard, n)));
+            let places: usize = shard.chunks.iter().map(Vec::capacity).sum();
+            assert!(places <= FEW, "room for {places} after {few}");
+        }
     }
 
     #[test]
@@ -397,7 +377,7 @@ mod tests {
         let mut shard = Shard::default();
         (0..10_000).for_each(|n| store(&mut shard, n));
         // From everywhere, so that what stays lies in all chunks.
-        (0..10_000).filter(|n| n % 10 != 0).for_each(|n| assert!(shard.take(&key(n), 0).0.is_some()));
+        (0..10_000).filter(|n| n % 10 != 0).for_each(|n| assert!(takes(&mut shard, n)));
         assert!(shard.len() == 1_000 && shard.chunks.len() <= 4, "{} chunks", shard.chunks.len());
         let mut order = Vec::new();
         let mut at = shard.first;
@@ -409,7 +389,7 @@ mod tests {
         assert!(order == expected);
         (10_000..12_000).for_each(|n| store(&mut shard, n));
         let all = (0..10_000).step_by(10).chain(10_000..12_000);
-        all.for_each(|n| assert!(shard.take(&key(n), 0).0.is_some(), "{n}"));
+        all.for_each(|n| assert!(takes(&mut shard, n), "{n}"));
         assert_eq!((shard.len(), shard.first, shard.last), (0, NONE, NONE));
     }
 
