@@ -2,16 +2,25 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[allow(dead_code, unreachable_pub, reason = "a part is used")]
+#[path = "../../../reqwest/tests/common/server.rs"]
+mod server;
 #[path = "../../tower/tests/support/mod.rs"]
 mod support;
+#[allow(dead_code, unreachable_pub, reason = "a part is used")]
+#[path = "../../../reqwest/tests/common/tls.rs"]
+mod tls;
 
 use authflow_core::{Error, ErrorKind, HttpError, HttpErrorKind};
 use authflow_reqwest_middleware::{ConnectionMiddleware, connection_error};
 use authflow_testkit::{AuthorizationServer, Endpoint, Entry, Fault, LeakDetector, Personality};
 use http::StatusCode;
-use reqwest::Client;
+use reqwest::{Certificate, Client, Proxy};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
+use server::{answer, serve};
 use support::World;
+use tls::Ca;
+use tokio::io::AsyncWriteExt as _;
 
 const PERSONALITIES: [Personality; 3] =
     [Personality::Rfc, Personality::StackExchange, Personality::Contentstack];
@@ -93,6 +102,41 @@ async fn c5_a_redirect_to_another_origin_goes_without_the_token() {
     assert_eq!(other.ledger().len(), 5);
     assert_eq!(world.refreshes(), 0);
     assert_eq!(world.requests().len(), 5);
+}
+
+/// The scheme is a part of the origin: the same host and port without TLS are another one.
+#[tokio::test]
+async fn c5_a_redirect_to_another_scheme_goes_without_the_token() {
+    let world = World::rfc().await;
+    let ca = Ca::new();
+    let acceptor = ca.acceptor("api.example", |_| {});
+    let proxy = serve(move |seen, mut stream, _| {
+        let acceptor = acceptor.clone();
+        async move {
+            if !seen.request(&mut stream).await.unwrap().starts_with("CONNECT ") {
+                return stream.write_all(&answer(401, "", b"")).await.unwrap();
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            seen.request(&mut stream).await.unwrap();
+            let location = "Location: http://api.example:443/elsewhere\r\n";
+            stream.write_all(&answer(307, location, b"")).await.unwrap();
+        }
+    })
+    .await;
+    let client = Client::builder()
+        .proxy(Proxy::all(proxy.url("")).unwrap())
+        .tls_certs_only([Certificate::from_pem(ca.pem().as_bytes()).unwrap()])
+        .build()
+        .unwrap();
+    let client = ClientBuilder::new(client).with(middleware(&world)).build();
+    let response = client.get("https://api.example/me").send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    let token = world.token().await;
+    let [_, first, second] = proxy.texts().try_into().unwrap();
+    assert!(first.starts_with("GET /me ") && first.contains(&token));
+    assert!(second.starts_with("GET http://api.example:443/elsewhere ") && !second.contains(&token));
+    assert_eq!(world.refreshes(), 0);
 }
 
 #[tokio::test]
