@@ -54,6 +54,7 @@ impl<S> Outage<S> {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl<S: StateStore> StateStore for Outage<S> {
     async fn store_state(
         &self,
