@@ -285,6 +285,14 @@ async fn the_list_tells_what_goes_on_without_its_user() {
         let listing = connections.list(&user()).await.unwrap();
         assert_eq!(listing.connections[0].is_refreshable, expected, "{input:?}");
     }
+    // It has a refresh token still, and nothing is done with that any more.
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.server.end_all();
+    connections.refresh_now(&key).await.unwrap_err();
+    let listing = connections.list(&user()).await.unwrap();
+    let connection = &listing.connections[0];
+    assert!(matches!(connection.health, Health::NeedsReconnect { .. }));
+    assert!(!connection.is_refreshable);
 }
 
 #[tokio::test]

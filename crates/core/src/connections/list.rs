@@ -34,7 +34,7 @@ pub struct Connection {
     /// Until when the refresh token is good.
     pub refresh_expiry: Expiry,
     /// Whether there is something to refresh it with, so that it goes on after the access token's end without its user. It
-    /// is not, where its provider is not known here.
+    /// is not, where its user has to connect again, or where its provider is not known here.
     pub is_refreshable: bool,
     /// Whether it works.
     pub health: Health,
@@ -99,30 +99,31 @@ impl Inner {
     async fn connection(&self, record: &Record) -> Option<Connection> {
         let view = self.open(&record.key, record).await.ok()?;
         let contents = &view.contents;
-        let provider = self.provider(record.key.provider_id()).ok();
+        let provider = self.providers.get(record.key.provider_id());
         let can_refresh =
             |provider: &Registered| provider.policy.can_refresh(&contents.tokens, self.clock.now());
+        let health = self.health(&view, provider);
+        let needs_reconnect = matches!(health, Health::NeedsReconnect { .. });
         Some(Connection {
-            is_refreshable: provider.is_some_and(can_refresh),
+            is_refreshable: !needs_reconnect && provider.is_some_and(can_refresh),
             scopes: contents.tokens.scopes.clone(),
             missing_scopes: contents.header.requested_scopes.missing_from(&contents.tokens.scopes),
             connected_at: contents.connected_at(),
             refreshed_at: contents.refreshed_at(),
             expiry: contents.tokens.expiry,
             refresh_expiry: contents.tokens.refresh_expiry,
-            health: self.health(&view),
+            health,
             key: record.key.clone(),
         })
     }
 
-    fn health(&self, view: &View) -> Health {
+    fn health(&self, view: &View, provider: Option<&Registered>) -> Health {
         if let Some(ended) = &view.contents.header.ended {
             return Health::NeedsReconnect { reason: ended.reason, since: Some(ended.at()) };
         }
-        let provider = self.provider(view.key.provider_id());
         let step = provider.map(|provider| self.assess(view, &provider.policy, Demand::Valid));
         match step {
-            Ok(Step::Reconnect(reason)) => Health::NeedsReconnect { reason, since: None },
+            Some(Step::Reconnect(reason)) => Health::NeedsReconnect { reason, since: None },
             _ if view.mark.is_some() => Health::InDoubt,
             _ => Health::Good,
         }

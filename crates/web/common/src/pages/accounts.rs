@@ -236,7 +236,7 @@ impl<'a> Overview<'a> {
         let texts = self.texts;
         let ended = matches!(row.health, Health::NeedsReconnect { .. });
         let over = row.expiry.is_over(self.now, Duration::ZERO);
-        let refreshes = if ended { Some(false) } else { row.refreshes.or(over.then_some(true)) };
+        let refreshes = row.refreshes.or((over && !ended).then_some(true));
         let text = match (row.expiry, refreshes) {
             (Expiry::Never, _) => &texts.access_forever,
             (Expiry::Unknown, Some(true)) => &texts.access_unknown_refreshed,

@@ -269,22 +269,24 @@ fn the_life_of_a_token_is_told_in_words() {
     assert_eq!(access(|row| row.expiry = Expiry::Unknown), "Stack Exchange does not say how long");
     // It works although its token is over: so it refreshes.
     assert_eq!(access(|row| row.expiry = Expiry::At(now())), "Renews itself the next time it is used");
-    let ended = |row: &mut AccountRow<'_>| {
-        row.refreshes = Some(true);
-        row.health = Health::NeedsReconnect { reason: ReconnectReason::Refused, since: None };
-    };
-    let by = "Not renewed any more; ends on 21 November 2026, 18:00\u{a0}UTC at the latest";
-    assert_eq!(access(ended), by);
-    let over = |row: &mut AccountRow<'_>| {
-        ended(row);
-        row.expiry = Expiry::At(now() - hours(1));
-    };
-    assert_eq!(access(over), "Ran out on 21 November 2026, 16:00\u{a0}UTC");
-    let of_no_use = |row: &mut AccountRow<'_>| {
-        ended(row);
-        row.expiry = Expiry::Never;
-    };
-    assert_eq!(access(of_no_use), "", "a connection that has ended does not boast");
+    for refreshes in [Some(false), None] {
+        let ended = |row: &mut AccountRow<'_>| {
+            row.refreshes = refreshes;
+            row.health = Health::NeedsReconnect { reason: ReconnectReason::Refused, since: None };
+        };
+        let by = "Not renewed any more; ends on 21 November 2026, 18:00\u{a0}UTC at the latest";
+        assert_eq!(access(ended), by);
+        let over = |row: &mut AccountRow<'_>| {
+            ended(row);
+            row.expiry = Expiry::At(now() - hours(1));
+        };
+        assert_eq!(access(over), "Ran out on 21 November 2026, 16:00\u{a0}UTC");
+        let of_no_use = |row: &mut AccountRow<'_>| {
+            ended(row);
+            row.expiry = Expiry::Never;
+        };
+        assert_eq!(access(of_no_use), "", "a connection that has ended does not boast");
+    }
 }
 
 #[test]
