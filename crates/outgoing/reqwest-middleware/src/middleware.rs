@@ -49,8 +49,9 @@ impl ConnectionMiddleware {
     /// where a provider takes its token in the query, or in another header than `Authorization`: with a redirect reqwest
     /// would take those along to wherever it leads.
     ///
-    /// A client that follows a redirect all the same is seen by the URL of the answer, which is an error then
-    /// ([`HttpErrorKind::Redirected`](authflow_core::HttpErrorKind::Redirected)).
+    /// A client that follows a redirect all the same is seen where the last answer comes from another URL, which is an error
+    /// then ([`HttpErrorKind::Redirected`](authflow_core::HttpErrorKind::Redirected)). Redirects that lead away and back are
+    /// not seen.
     #[must_use]
     pub const fn client_follows_no_redirects(mut self) -> Self {
         self.redirects = Redirects::None;

@@ -5,7 +5,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 
 /// A request without an answer of the API. A status, a 401 too, is an answer.
 ///
-/// Nothing of the token is in it.
+/// Nothing of the token is in [`Connection`](Self::Connection). What is in [`Service`](Self::Service) is the service's: an
+/// error that shows the URI shows the token too, where the provider takes it in the query.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
