@@ -13,7 +13,7 @@ use authflow_core::{
     SystemClock, is_secure,
 };
 use bytes::Bytes;
-use url::Url;
+use url::{Position, Url};
 
 use crate::builder::ReqwestClientBuilder;
 use crate::deadline::{Deadline, Passed};
@@ -130,7 +130,8 @@ impl ReqwestClient {
     /// Fails where the answer is not that of the URL that was asked.
     fn check_not_redirected(&self, asked: &Url, answered: &Url) -> Result<(), HttpError> {
         // A client of ours follows nothing. The fragment is not sent, and reqwest drops it.
-        if self.origin == Origin::Ours || without_fragment(asked) == without_fragment(answered) {
+        let is_same = || asked[..Position::AfterQuery] == answered[..Position::AfterQuery];
+        if self.origin == Origin::Ours || is_same() {
             return Ok(());
         }
         Err(HttpError::new(HttpErrorKind::Redirected, Delivery::Answered))
@@ -176,9 +177,4 @@ fn attempt(request: &mut HttpRequest, body: &Bytes) -> (reqwest::Request, Handov
     *attempt.headers_mut() = mem::replace(&mut request.headers, copy);
     *attempt.body_mut() = Some(body);
     (attempt, handover)
-}
-
-fn without_fragment(url: &Url) -> &str {
-    let url = url.as_str();
-    url.split_once('#').map_or(url, |(before, _)| before)
 }
