@@ -4,10 +4,13 @@
 
 mod connections_support;
 
-use authflow_core::http::Method;
-use authflow_core::quirks::RefreshInput;
+use authflow_core::http::{HeaderMap, Method, StatusCode};
+use authflow_core::quirks::{RefreshInput, TokenPlacement};
 use authflow_core::url::Url;
-use authflow_core::{BearerChallenge, Connections, ErrorKind, HttpRequest, MemoryTokenStore};
+use authflow_core::{
+    AuthorizationResponse, BearerChallenge, Binding, Connections, ErrorKind, HttpRequest, MemoryTokenStore,
+    Operation,
+};
 use connections_support::{Rotates, SECOND, World};
 
 const INVALID_TOKEN: &str = r#"Bearer realm="api", error="invalid_token""#;
@@ -100,6 +103,7 @@ async fn other_refusals_are_not_answered_with_a_refresh() {
         world.server.api_answers(status, challenge);
         let response = connections.send(&key, get()).await.unwrap();
         assert_eq!(response.status, status);
+        assert!(!BearerChallenge::refuses_token(response.status, &response.headers));
         if status == 401 {
             assert!(BearerChallenge::of(&response.headers).unwrap().error.is_some());
         }
@@ -184,7 +188,9 @@ async fn f22_what_is_sent_by_hand_goes_the_same_way() {
 
     let answer = [("www-authenticate", INVALID_TOKEN)];
     let headers = answer.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-    assert!(BearerChallenge::asks_for_another_token(&headers.into_iter().collect()));
+    assert!(BearerChallenge::refuses_token(StatusCode::UNAUTHORIZED, &headers.into_iter().collect()));
+    assert!(BearerChallenge::refuses_token(StatusCode::UNAUTHORIZED, &HeaderMap::new()));
+    assert!(!BearerChallenge::refuses_token(StatusCode::OK, &HeaderMap::new()));
     let fresh = connections.token_refused(&refused).await.unwrap().unwrap();
     connections.authenticate(&fresh, &mut request).await.unwrap();
     assert_eq!(request.headers["authorization"], "Bearer AT-2");
@@ -240,6 +246,43 @@ async fn a_token_is_attached_by_hand_to_requests_of_the_providers_api_only() {
         .unwrap();
     let error = other.authenticate(&token, &mut get()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Usage, "no such provider there");
+    assert_eq!((error.provider(), error.operation()), (Some("p"), Some(Operation::Authenticate)));
+    let binding = Binding::user("tenant", "user-42");
+    let callback = AuthorizationResponse::from_query("code=code-1&state=state-1").unwrap();
+    for (error, operation) in [
+        (other.begin("p", &binding).map(drop).unwrap_err(), Operation::Begin),
+        (other.complete("p", &callback, &binding).await.unwrap_err(), Operation::Complete),
+        (other.disconnect(&key).await.unwrap_err(), Operation::Disconnect),
+        (other.send(&key, get()).await.unwrap_err(), Operation::Send),
+        (other.token(&key).await.unwrap_err(), Operation::Token),
+    ] {
+        assert_eq!((error.kind(), error.operation()), (ErrorKind::Usage, Some(operation)), "{error}");
+    }
+}
+
+/// Whoever sends it may have the body elsewhere.
+#[tokio::test]
+async fn what_is_attached_by_hand_is_never_in_the_body() {
+    let mut world = World::new(Rotates::Strictly);
+    world.quirks.access_token_usage.placement = TokenPlacement::Form { name: "access_token".to_owned() };
+    let connections = world.process();
+    let key = world.connect(&connections).await;
+    let token = connections.token(&key).await.unwrap();
+    let form = || {
+        let mut request = post().with_body("field=value");
+        request.headers.insert("content-type", "application/x-www-form-urlencoded".parse().unwrap());
+        request
+    };
+    for mut request in [get(), form()] {
+        let (body, headers) = (request.body.clone(), request.headers.clone());
+        let error = connections.authenticate(&token, &mut request).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.operation()),
+            (ErrorKind::Unsupported, Some(Operation::Authenticate))
+        );
+        assert_eq!((request.body, request.headers), (body, headers), "as it was");
+    }
+    assert_eq!(connections.send(&key, form()).await.unwrap().status, 200, "there the body is at hand");
 }
 
 /// Only the token that replaced a refused one is not replaced again at once.

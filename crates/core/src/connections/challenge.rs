@@ -1,7 +1,7 @@
 //! `WWW-Authenticate` (RFC 9110 §11.6.1, RFC 6750 §3).
 
-use http::HeaderMap;
 use http::header::WWW_AUTHENTICATE;
+use http::{HeaderMap, StatusCode};
 
 use crate::text;
 
@@ -75,12 +75,13 @@ impl BearerChallenge {
         }
     }
 
-    /// Whether another access token may help, as these headers of a 401 say: not if the request itself is wrong, or the
-    /// user's rights do not suffice. A 401 that does not say is one where it may.
+    /// Whether an answer of the API refuses the access token, so that another one may help: a 401 that does not say that the
+    /// request itself is wrong, or that the user's rights do not suffice (RFC 6750 §3.1). A 401 without a challenge does.
     #[must_use]
-    pub fn asks_for_another_token(headers: &HeaderMap) -> bool {
-        let error = Self::of(headers).and_then(|challenge| challenge.error);
-        !matches!(error.as_deref(), Some("invalid_request" | "insufficient_scope"))
+    pub fn refuses_token(status: StatusCode, headers: &HeaderMap) -> bool {
+        let error = || Self::of(headers).and_then(|challenge| challenge.error);
+        status == StatusCode::UNAUTHORIZED
+            && !matches!(error().as_deref(), Some("invalid_request" | "insufficient_scope"))
     }
 }
 

@@ -119,7 +119,7 @@ impl Complete {
         if inner.is_closing() {
             return Err(failure::shutting_down());
         }
-        let provider = inner.provider(&self.provider_id)?;
+        let provider = inner.provider(&self.provider_id, Operation::Complete)?;
         // While neither can be had, the code stays unsent and the state unused: the same callback works later.
         inner.sealer.check().await?;
         inner.probe_store(self.binding.as_user(), &self.provider_id).await?;

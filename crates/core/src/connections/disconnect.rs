@@ -36,7 +36,7 @@ pub enum Removal {
 impl Inner {
     /// Removes first, revokes then: from the tombstone on, no refresh under way writes anything, and it revokes what it gets.
     pub(super) async fn disconnect(self: &Arc<Self>, key: &ConnectionKey) -> Result<Disconnected> {
-        let provider = self.registered(key)?;
+        let provider = self.registered(key, Operation::Disconnect)?;
         let slot = self.slot(key);
         let cached = slot.lock().cached.as_ref().map(|cached| cached.token.view().contents.tokens.clone());
         slot.forget();

@@ -102,7 +102,7 @@ impl Flight {
 
     async fn fly(&mut self) -> Landing {
         let inner = Arc::clone(&self.inner);
-        let provider = inner.provider(self.slot.key.provider_id())?;
+        let provider = inner.provider(self.slot.key.provider_id(), Operation::Token)?;
         let began = inner.clock.monotonic();
         let mut known: Option<Record> = None;
         let mut first: Option<AccessToken> = None;

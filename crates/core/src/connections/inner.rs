@@ -91,19 +91,19 @@ impl Inner {
         now.monotonic.saturating_sub(then.monotonic).max(by_wall)
     }
 
-    pub(super) fn provider(&self, id: &str) -> Result<&Registered> {
+    /// The provider that `operation` is asked for.
+    pub(super) fn provider(&self, id: &str, operation: Operation) -> Result<&Registered> {
         self.providers.get(id).ok_or_else(|| {
             // It may come from a URL.
             let id = text::clean(id, MAX_SHOWN);
-            Error::usage("no flow of this provider id was given to Connections::builder()")
-                .at(&id, Operation::Token)
+            Error::usage("no flow of this provider id was given to Connections::builder()").at(&id, operation)
         })
     }
 
     /// The provider of a connection, whose key is looked at first.
-    pub(super) fn registered(&self, key: &ConnectionKey) -> Result<&Registered> {
+    pub(super) fn registered(&self, key: &ConnectionKey, operation: Operation) -> Result<&Registered> {
         check_user(key.user())?;
-        self.provider(key.provider_id())
+        self.provider(key.provider_id(), operation)
     }
 
     /// What spans and metrics call a provider: one of those that there are, whatever a caller asked for.

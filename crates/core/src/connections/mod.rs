@@ -47,7 +47,7 @@ pub use self::sweep::{Sweep, Swept};
 use crate::binding::{Binding, User};
 use crate::callback::AuthorizationResponse;
 use crate::connection_key::ConnectionKey;
-use crate::error::{Error, Operation, Result};
+use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::flow::{Begin, Flow};
 use crate::http_client::HttpRequest;
 use crate::observe::observed;
@@ -131,7 +131,7 @@ impl Connections {
     ///
     /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such provider.
     pub fn begin(&self, provider_id: &str, binding: &Binding) -> Result<Begin<'_>> {
-        Ok(self.0.provider(provider_id)?.flow.begin(binding))
+        Ok(self.0.provider(provider_id, Operation::Begin)?.flow.begin(binding))
     }
 
     /// Begins a flow for somebody who is not signed in yet; see [`Flow::begin_in_browser`].
@@ -140,7 +140,7 @@ impl Connections {
     ///
     /// As [`begin`](Self::begin).
     pub fn begin_in_browser(&self, provider_id: &str) -> Result<Begin<'_>> {
-        Ok(self.0.provider(provider_id)?.flow.begin_in_browser())
+        Ok(self.0.provider(provider_id, Operation::Begin)?.flow.begin_in_browser())
     }
 
     /// Begins a flow that asks for more scopes than a connection has: those it was granted, and `more`.
@@ -206,7 +206,7 @@ impl Connections {
     /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such provider. Whether there is such a connection is seen
     /// when a token is asked for.
     pub fn handle(&self, key: &ConnectionKey) -> Result<Handle> {
-        self.0.registered(key)?;
+        self.0.registered(key, Operation::Token)?;
         Ok(Handle::new(Arc::clone(&self.0), self.0.slot(key)))
     }
 
@@ -240,17 +240,31 @@ impl Connections {
     /// Attaches a token to an API request, in the provider's way. For those who send their requests themselves;
     /// [`send`](Self::send) does this.
     ///
-    /// A token may end up in the URL. Where the request's body is not at hand, see that it is empty still: there are providers
-    /// that take the token in a form body only.
+    /// A token may end up in the URL. The body stays as it is, so that it need not be at hand: leave it empty then.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ForeignOrigin`](crate::ErrorKind::ForeignOrigin) if the request does not go to one of the provider's
-    /// [`api_origins`](crate::Endpoints::api_origins): the request is as it was then, and must not be sent;
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the token cannot be attached to it, or there is no such provider here.
+    /// With each of them the request is as it was, and must not be sent:
+    ///
+    /// - [`ErrorKind::ForeignOrigin`](crate::ErrorKind::ForeignOrigin) if the request does not go to one of the provider's
+    ///   [`api_origins`](crate::Endpoints::api_origins), or has a `Host` header of another host than its URL;
+    /// - [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if the provider takes the token in the body:
+    ///   [`send`](Self::send) puts it there;
+    /// - [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the token cannot be attached to it, or there is no such provider here;
+    /// - those of the provider's [`resolve`](crate::FlowManager::resolve) and
+    ///   [`authenticate`](crate::FlowManager::authenticate).
     pub async fn authenticate(&self, token: &AccessToken, request: &mut HttpRequest) -> Result<()> {
-        let provider = self.0.registered(token.key())?;
-        provider.flow.authenticate(&token.view().contents.tokens, request).await
+        let provider = self.0.registered(token.key(), Operation::Authenticate)?;
+        let attached = provider.flow.attached(&token.view().contents.tokens, request).await?;
+        if attached.body != request.body {
+            let error = Error::new(
+                ErrorKind::Unsupported,
+                "this provider takes the access token in the body; use Connections::send, which puts it there",
+            );
+            return Err(failure::at(error, token.key(), Operation::Authenticate));
+        }
+        *request = attached;
+        Ok(())
     }
 
     /// Another token instead of one that an API refused with 401; `None` if there is no other to be had. For those who send
@@ -261,7 +275,7 @@ impl Connections {
     /// As [`token`](Self::token).
     pub async fn token_refused(&self, refused: &AccessToken) -> Result<Option<AccessToken>> {
         let key = refused.key();
-        let replaced = match self.0.registered(key) {
+        let replaced = match self.0.registered(key, Operation::Token) {
             Ok(provider) => self.0.replace(provider, &self.0.slot(key), refused).await,
             Err(error) => Err(error),
         };

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-#[cfg(any(feature = "metrics", feature = "tracing"))]
-use crate::error::Operation;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::observe::observed;
 
 use super::access::AccessToken;
@@ -122,7 +120,7 @@ impl Inner {
     /// The token in memory, if it is good, however long ago the store was asked.
     fn still_good(&self, slot: &Slot) -> Option<AccessToken> {
         let cached = slot.lock().cached.clone()?;
-        let policy = &self.registered(&slot.key).ok()?.policy;
+        let policy = &self.registered(&slot.key, Operation::Token).ok()?.policy;
         match self.assess(cached.token.view(), policy, Demand::Valid) {
             Step::Serve { .. } | Step::ServeAndRefresh => Some(cached.token),
             Step::Refresh | Step::Reconnect(_) => None,
@@ -137,7 +135,7 @@ impl Inner {
                 return Look::Serve(cached.token.clone(), cached.fast_until);
             }
         }
-        let provider = match self.registered(&slot.key) {
+        let provider = match self.registered(&slot.key, Operation::Token) {
             Ok(provider) => provider,
             Err(error) => return Look::Fail(error),
         };

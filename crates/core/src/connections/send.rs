@@ -6,8 +6,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, StatusCode};
-
 use crate::connection_key::ConnectionKey;
 use crate::error::{Error, Operation, Result};
 use crate::http_client::{HttpRequest, HttpResponse, Limits};
@@ -37,9 +35,7 @@ pub struct SendRequest {
 impl SendRequest {
     pub(super) fn new(inner: Arc<Inner>, key: ConnectionKey, request: HttpRequest) -> Self {
         // RFC 9110 §9.2.2.
-        let is_replayable =
-            [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE, Method::PUT, Method::DELETE]
-                .contains(&request.method);
+        let is_replayable = request.method.is_idempotent();
         Self { inner, key, request, limits: None, is_replayable }
     }
 
@@ -58,15 +54,13 @@ impl SendRequest {
 
     async fn run(self) -> Result<HttpResponse> {
         let Self { inner, key, request, limits, is_replayable } = self;
-        let provider = inner.registered(&key)?;
+        let provider = inner.registered(&key, Operation::Send)?;
         let limits = limits.unwrap_or_else(|| provider.flow.limits().clone());
         let slot = inner.slot(&key);
         let token = inner.obtain(&slot, Demand::Valid).await?;
         let again = is_replayable.then(|| request.clone());
         let response = attempt(provider, &token, request, &limits).await?;
-        let is_refused = response.status == StatusCode::UNAUTHORIZED
-            && BearerChallenge::asks_for_another_token(&response.headers);
-        if !is_refused {
+        if !BearerChallenge::refuses_token(response.status, &response.headers) {
             return Ok(response);
         }
         let Some(fresh) = inner.replace(provider, &slot, &token).await? else { return Ok(response) };

@@ -115,12 +115,20 @@ impl Flow {
     ///
     /// [`ErrorKind::ForeignOrigin`] if the request does not go to one of the provider's
     /// [`api_origins`](crate::Endpoints::api_origins), before or after the hook, or has a `Host` header of another host;
-    /// nothing is attached then.
+    /// [`ErrorKind::Usage`] if the token cannot be attached to it; those of the hooks
+    /// [`resolve`](crate::FlowManager::resolve) and [`authenticate`](crate::FlowManager::authenticate). Nothing is attached
+    /// then.
     pub async fn authenticate(&self, tokens: &TokenSet, request: &mut HttpRequest) -> Result<()> {
-        self.at(Operation::Authenticate, self.run_authenticate(tokens, request).await)
+        *request = self.attached(tokens, request).await?;
+        Ok(())
     }
 
-    async fn run_authenticate(&self, tokens: &TokenSet, request: &mut HttpRequest) -> Result<()> {
+    /// The request with the access token.
+    pub(crate) async fn attached(&self, tokens: &TokenSet, request: &HttpRequest) -> Result<HttpRequest> {
+        self.at(Operation::Authenticate, self.attach(tokens, request).await)
+    }
+
+    async fn attach(&self, tokens: &TokenSet, request: &HttpRequest) -> Result<HttpRequest> {
         let credentials = self.credentials();
         let urls = self.urls(None, Some(tokens)).await?;
         let foreign = || {
@@ -145,8 +153,7 @@ impl Flow {
                 "the request's Host header names another host than its URL; leave it to the HTTP client",
             ));
         }
-        *request = attached;
-        Ok(())
+        Ok(attached)
     }
 
     /// Sends the grant of `cx`, once, and reads the answer.

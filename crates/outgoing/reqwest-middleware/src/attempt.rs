@@ -1,12 +1,13 @@
 //! One request with a token, and its answer without.
 
+use authflow_core::url::Position;
 use authflow_core::{AccessToken, BearerChallenge, Connections, HttpRequest};
 use http::Extensions;
 use http::header::AUTHORIZATION;
-use reqwest::{Request, Response, ResponseBuilderExt as _, StatusCode, Url};
+use reqwest::{Request, Response, ResponseBuilderExt as _, Url};
 use reqwest_middleware::{Next, Result};
 
-use crate::error::{of_connection, redirected, redirects_may_take_it_along, token_in_body};
+use crate::error::{of_connection, redirected, redirects_may_take_it_along};
 use crate::middleware::Redirects;
 
 /// A request that is ready to be sent.
@@ -35,9 +36,6 @@ impl Attempt {
         let mut attached = HttpRequest::new(request.method().clone(), request.url().clone());
         attached.headers.clone_from(request.headers());
         connections.authenticate(token, &mut attached).await.map_err(of_connection)?;
-        if !attached.body.is_empty() {
-            return Err(of_connection(token_in_body()));
-        }
         if redirects == Redirects::Unknown && !stays_at_home(&request, &attached) {
             return Err(of_connection(redirects_may_take_it_along()));
         }
@@ -61,9 +59,8 @@ impl Attempt {
             return Err(of_connection(redirected(&provider_id)));
         }
         // What another origin says is not about the token, which did not go there.
-        let is_refused = response.status() == StatusCode::UNAUTHORIZED
-            && response.url().origin() == sent.origin()
-            && BearerChallenge::asks_for_another_token(response.headers());
+        let is_refused = response.url().origin() == sent.origin()
+            && BearerChallenge::refuses_token(response.status(), response.headers());
         let response = if sent == asked { response } else { with_url(response, asked) };
         Ok(Answer { response, is_refused })
     }
@@ -80,12 +77,7 @@ fn stays_at_home(request: &Request, attached: &HttpRequest) -> bool {
 
 /// The fragment is not sent, and reqwest drops it.
 fn is_same(sent: &Url, answered: &Url) -> bool {
-    let [sent, answered] = [sent, answered].map(|url| {
-        let mut url = url.clone();
-        url.set_fragment(None);
-        url
-    });
-    sent == answered
+    sent[..Position::AfterQuery] == answered[..Position::AfterQuery]
 }
 
 /// The same answer under another URL: its own shows the token, in its `Debug` and in the errors that come of it.

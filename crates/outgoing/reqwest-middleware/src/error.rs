@@ -1,14 +1,15 @@
 //! The connection's part in errors of reqwest-middleware.
 
-use authflow_core::{Error, ErrorKind, HttpError, HttpErrorKind, Operation};
+use authflow_core::{Error, HttpError, HttpErrorKind, Operation};
 
 /// What the connection's part in a failed request is, if it has one: [`Error::kind`] and [`Error::recovery`] say what to do.
 ///
-/// Most are those of [`Connections::token`](authflow_core::Connections::token), and nothing was sent then; further there are
-/// [`ErrorKind::ForeignOrigin`], [`ErrorKind::Usage`] for a request that names no connection,
-/// [`ErrorKind::Unsupported`] where the provider takes the token in the body only, and [`ErrorKind::Configuration`] for a
-/// client that follows redirects where none may be followed. Where the API has refused a token, and another one was to be
-/// had and did not come, the request had been sent once.
+/// Most are those of [`Connections::token`](authflow_core::Connections::token), and nothing was sent then. Further there are
+/// those of [`Connections::authenticate`](authflow_core::Connections::authenticate),
+/// [`ErrorKind::Usage`](authflow_core::ErrorKind::Usage) for a request that names no connection, and
+/// [`ErrorKind::Configuration`](authflow_core::ErrorKind::Configuration) for a client that follows redirects where none may
+/// be followed. Where the API has refused a token, and another one was to be had and did not come, the request had been sent
+/// once.
 ///
 /// ```
 /// use authflow_reqwest_middleware::connection_error;
@@ -34,13 +35,6 @@ pub(crate) fn of_connection(error: Error) -> reqwest_middleware::Error {
 
 pub(crate) fn no_key() -> Error {
     Error::usage("the request names no connection; give it a ConnectionKey with `with_extension`")
-}
-
-pub(crate) fn token_in_body() -> Error {
-    Error::new(
-        ErrorKind::Unsupported,
-        "this provider takes the access token in the body, which is not at hand here; use Connections::send",
-    )
 }
 
 pub(crate) fn redirects_may_take_it_along() -> Error {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use authflow_core::{AccessToken, BearerChallenge, ConnectionKey, Connections, Result};
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use tower_service::Service;
 
 use crate::error::{BoxError, Error};
@@ -103,7 +103,8 @@ where
                 State::Sending(sending) => {
                     let response = ready!(sending.as_mut().poll(cx)).map_err(of_service)?;
                     // The second attempt has none: its answer is the answer.
-                    match this.token.take().filter(|_| is_refused(&response)) {
+                    let is_refused = BearerChallenge::refuses_token(response.status(), response.headers());
+                    match this.token.take().filter(|_| is_refused) {
                         Some(refused) => this.state = State::Replacing(this.replace(refused), Some(response)),
                         None => return Poll::Ready(Ok(response)),
                     }
@@ -125,11 +126,6 @@ where
             }
         }
     }
-}
-
-fn is_refused<R>(response: &Response<R>) -> bool {
-    response.status() == StatusCode::UNAUTHORIZED
-        && BearerChallenge::asks_for_another_token(response.headers())
 }
 
 /// What is pinned is on the heap.

@@ -3,7 +3,7 @@
 use std::mem;
 
 use authflow_core::url::Url;
-use authflow_core::{AccessToken, ConnectionKey, Connections, Error, ErrorKind, HttpRequest, Result};
+use authflow_core::{AccessToken, ConnectionKey, Connections, Error, HttpRequest, Result};
 use http::Uri;
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -38,12 +38,6 @@ pub(crate) async fn attach_token(
     let mut request = HttpRequest::new(head.method, url.clone());
     request.headers = mem::take(&mut head.headers);
     connections.authenticate(&token, &mut request).await?;
-    if !request.body.is_empty() {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            "this provider takes the access token in the body, which is not at hand here; use Connections::send",
-        ));
-    }
     head.uri = with_url(&head.uri, &url, &request.url)?;
     head.method = request.method;
     head.headers = request.headers;
