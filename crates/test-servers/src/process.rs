@@ -1,7 +1,8 @@
-//! A process that ends with its value.
+//! A process that ends with its value, and with the process that holds the value.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -9,17 +10,23 @@ use std::time::Duration;
 /// How long a server may take until it is ready.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A program and all that it starts: a process group.
 #[derive(Debug)]
-pub(crate) struct Process(Child);
+pub(crate) struct Process {
+    program: Child,
+    guard: Child,
+}
 
 impl Process {
     /// Returns once a line of the output has `ready` in it. The error is what the process said instead.
     pub(crate) fn start(mut command: Command, missing: &str, ready: &'static str) -> Result<Self, String> {
         let (output, input) = std::io::pipe().unwrap();
-        command.stdin(Stdio::null()).stdout(input.try_clone().unwrap()).stderr(input);
-        let process = Self(command.spawn().unwrap_or_else(|error| panic!("{missing}: {error}")));
+        command.stdin(Stdio::null()).stdout(input.try_clone().unwrap()).stderr(input).process_group(0);
+        let program = command.spawn().unwrap_or_else(|error| panic!("{missing}: {error}"));
         // It holds the pipe's other end, which would never be closed.
         drop(command);
+        let guard = guard(program.id());
+        let process = Self { program, guard };
         let (line_read, lines) = mpsc::channel();
         // It goes on reading, so that the server never waits for a full pipe.
         std::thread::spawn(move || {
@@ -40,8 +47,10 @@ impl Process {
 
     /// As `kill -9` does.
     pub(crate) fn kill(&mut self) {
-        let _it_has_ended = self.0.kill();
-        let _status = self.0.wait();
+        let _it_has_ended = self.program.kill();
+        drop(self.guard.stdin.take());
+        let _status = self.program.wait();
+        let _status = self.guard.wait();
     }
 }
 
@@ -49,6 +58,15 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Kills its own process group once the pipe to it is closed, which the system does also for a test that is killed itself and
+/// drops nothing.
+fn guard(group: u32) -> Child {
+    let group = group.try_into().expect("a process id");
+    let mut command = Command::new("sh");
+    command.args(["-c", "read -r _; kill -KILL 0"]).process_group(group);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// Another process may take the port before the server does: then it is tried with another one.
