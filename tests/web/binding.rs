@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use crate::application::Seen;
 use crate::browser::Browser;
 use crate::framework::{Actix, Axum, Framework};
@@ -155,11 +157,8 @@ async fn a3_fifty_callbacks_at_once_are_one_exchange<F: Framework>(kind: Kind) {
     let browser = world.browser_of("alice");
     let callback = world.until_callback(&browser, Some("/done")).await;
     let cookies = browser.cookie_header(&callback);
-    let mut answers = Vec::new();
     let all = (0..50).map(|_| browser.get(&callback).from(From::CrossSite).cookies(&cookies).send());
-    for answer in futures(all).await {
-        answers.push(answer);
-    }
+    let answers = join_all(all).await;
     assert_eq!(world.token_requests(), 1, "one exchange");
     let connected = answers.iter().filter(|answer| answer.status == 303 && answer.location() == "/done");
     assert_eq!(connected.count(), 1, "one of them is told so");
@@ -282,24 +281,6 @@ pub(crate) fn value(callback: &str, name: &str) -> String {
 pub(crate) fn callback_with(callback: &str, name: &str, new: &str) -> String {
     let old = value(callback, name);
     callback.replace(&format!("{name}={old}"), &format!("{name}={new}"))
-}
-
-/// All at once.
-pub(crate) async fn futures<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
-    let mut running: Vec<_> = all.map(Box::pin).collect();
-    let mut done = Vec::new();
-    std::future::poll_fn(|cx| {
-        running.retain_mut(|one| match one.as_mut().poll(cx) {
-            std::task::Poll::Ready(value) => {
-                done.push(value);
-                false
-            }
-            std::task::Poll::Pending => true,
-        });
-        if running.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-    })
-    .await;
-    done
 }
 
 /// A browser that lost its cookies, but for those of the application.

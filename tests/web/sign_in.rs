@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use authflow::MemoryStateStore;
+use futures_util::future::join_all;
 
 use crate::application::{SESSION, Seen};
 use crate::browser::Browser;
@@ -81,7 +82,7 @@ async fn a12_t_a10_a_flood_from_one_address_pushes_out_its_own<F: Framework>(_: 
             let visit = flood.get("/auth/example/connect").from(From::CrossSite).cookies("");
             async { assert_eq!(visit.send().await.status, 303) }
         });
-        crate::binding::futures(some).await;
+        join_all(some).await;
     }
     assert!(states.len() <= CAP + 1, "{} flows are kept of a thousand", states.len());
     assert_eq!(world.deliver(&neighbour, &waiting).await.location(), "/done");

@@ -1,6 +1,7 @@
 //! A8 and A9: several flows in one browser, and callbacks that are opened again.
 
-use crate::binding::futures;
+use futures_util::future::join_all;
+
 use crate::framework::Framework;
 use crate::jar::From;
 use crate::stores::Kind;
@@ -44,7 +45,7 @@ async fn a8_tabs_of_two_providers_at_once<F: Framework>(kind: Kind) {
     let first = world.begin_at(EXAMPLE, &browser, Some("/first")).await;
     let second = world.begin_at(OTHER, &browser, Some("/second")).await;
     let callbacks = [world.approve(&first).await, world.approve(&second).await];
-    let answers = futures(callbacks.iter().map(|callback| world.deliver(&browser, callback))).await;
+    let answers = join_all(callbacks.iter().map(|callback| world.deliver(&browser, callback))).await;
     let mut locations: Vec<_> = answers.iter().map(|answer| answer.location()).collect();
     locations.sort_unstable();
     assert_eq!(locations, ["/first", "/second"]);
