@@ -47,7 +47,7 @@ async fn follow<F: Framework>(world: &World<F>, browser: &Browser, mut answer: A
 }
 
 /// Where `<meta http-equiv="refresh">` leads.
-fn refresh_of(answer: &Answer) -> Option<String> {
+pub(crate) fn refresh_of(answer: &Answer) -> Option<String> {
     let meta = answer.body.split("http-equiv=\"refresh\"").nth(1)?;
     let content = meta.split("content=\"").nth(1)?.split('"').next()?;
     let target = content.split_once("url=").or_else(|| content.split_once("URL="))?.1;

@@ -1,8 +1,10 @@
 //! A18, A19, B20, B21: what every answer says, and what a request's headers cannot change.
 
+use crate::application::SESSION;
 use crate::browser::Answer;
+use crate::forms::refresh_of;
 use crate::framework::Framework;
-use crate::jar::From;
+use crate::jar::{From, SameSite};
 use crate::stores::Kind;
 use crate::world::{EXAMPLE, OTHER, Setup, World};
 
@@ -14,58 +16,133 @@ judged! {
         b20_no_page_after_a_callback_is_at_its_url;
 }
 
-/// An answer of every kind that there is, by name.
-async fn every_answer<F: Framework>(world: &World<F>) -> Vec<(String, Answer)> {
+/// What came back, by name.
+type Named = (&'static str, Answer);
+
+/// An answer of every kind that there is.
+async fn every_answer<F: Framework>(kind: Kind) -> Vec<Named> {
+    let mut answers = of_a_query::<F>(kind).await;
+    answers.extend(of_a_strict_session::<F>(kind).await);
+    answers.extend(of_a_form::<F>(kind).await);
+    answers
+}
+
+/// Where providers answer in the query, and the session comes along.
+async fn of_a_query<F: Framework>(kind: Kind) -> Vec<Named> {
+    let offering: World<F> = Setup::new(kind).await.offering_sign_in().start().await;
+    let world = World::<F>::new(kind).await;
     let browser = world.browser_of("alice");
-    let mut answers: Vec<(String, Answer)> = Vec::new();
-    let mut add = |name: &str, answer: Answer| answers.push((name.to_owned(), answer));
-    add("accounts, empty", browser.get("/auth").send().await);
-    add("accounts, nobody", world.browser().get("/auth").send().await);
-    add("connect, nobody", world.browser().get("/auth/example/connect").send().await);
-    add("connect", browser.get("/auth/example/connect").send().await);
-    add("connect by POST", browser.post("/auth/example/connect", &[]).send().await);
-    add("connect, typed", browser.get("/auth/example/connect").from(From::Person).send().await);
-    add("connect, cross-site", browser.get("/auth/example/connect").from(From::CrossSite).send().await);
-    add("nothing there", browser.get("/auth/example/nothing").send().await);
+    let mut answers: Vec<Named> = Vec::new();
+    let mut add = |name, status, answer: Answer| {
+        assert_eq!(answer.status, status, "{name}: {answer:?}");
+        answers.push((name, answer));
+    };
+    add("accounts, sign-in", 200, offering.browser().get("/auth").send().await);
+    add("accounts, empty", 200, browser.get("/auth").send().await);
+    add("accounts, nobody", 401, world.browser().get("/auth").send().await);
+    add("connect, nobody", 401, world.browser().get("/auth/example/connect").send().await);
+    add("connect", 303, browser.get("/auth/example/connect").send().await);
+    add("connect by POST", 303, browser.post("/auth/example/connect", &[]).send().await);
+    add("connect, typed", 200, browser.get("/auth/example/connect").from(From::Person).send().await);
+    add("connect, cross-site", 403, browser.get("/auth/example/connect").from(From::CrossSite).send().await);
+    add("nothing there", 404, browser.get("/auth/example/nothing").send().await);
     let callback = world.until_callback(&browser, Some("/done")).await;
-    add("callback", world.deliver(&browser, &callback).await);
-    add("callback, reloaded", world.deliver(&browser, &callback).await);
-    add("callback, not accepted", world.deliver(&world.browser(), &callback).await);
+    add("callback", 303, world.deliver(&browser, &callback).await);
+    add("callback, reloaded", 303, world.deliver(&browser, &callback).await);
+    add("callback, not accepted", 400, world.deliver(&world.browser(), &callback).await);
     let switched = world.until_callback(&browser, None).await;
     world.sign_in(&browser, "bob");
-    add("callback, another user", world.deliver(&browser, &switched).await);
+    add("callback, another user", 403, world.deliver(&browser, &switched).await);
     world.sign_in(&browser, "alice");
     let old = world.until_callback(&browser, None).await;
     let url = world.begin_at(OTHER, &browser, None).await;
     let denied = world.deny(&url).await;
     let answer = world.deliver(&browser, &denied).await;
     let clean = answer.location().to_owned();
-    add("callback, denied", answer);
-    add("denied", browser.get(&clean).send().await);
-    add("callback, malformed", browser.get("/auth/example/callback?%ff").from(From::CrossSite).send().await);
-    add("callback, empty", browser.get("/auth/example/callback").from(From::CrossSite).send().await);
-    add("failed", browser.get("/auth/example/failed").send().await);
-    add("accounts", browser.get("/auth").send().await);
+    add("callback, denied", 303, answer);
+    add("callback, denied, reloaded", 410, world.deliver(&browser, &denied).await);
+    add("denied", 200, browser.get(&clean).send().await);
     add(
-        "disconnect, cross-site",
-        browser.post("/auth/example/disconnect", &[]).from(From::CrossSite).send().await,
+        "callback, malformed",
+        400,
+        browser.get("/auth/example/callback?%ff").from(From::CrossSite).send().await,
     );
-    add("disconnect", browser.post("/auth/example/disconnect", &[]).send().await);
-    add("disconnect, nothing there", browser.post("/auth/example/disconnect", &[]).send().await);
-    add("wrong method", browser.request(http::Method::DELETE, "/auth/example/connect").send().await);
-    add("too large", browser.post("/auth/example/connect", &[("x", &"x".repeat(70_000))]).send().await);
+    add("callback, empty", 400, browser.get("/auth/example/callback").from(From::CrossSite).send().await);
+    add("failed", 200, browser.get("/auth/example/failed").send().await);
+    add("accounts", 200, browser.get("/auth").send().await);
+    for (name, status, from) in
+        [("disconnect, cross-site", 401, From::CrossSite), ("disconnect, same site", 403, From::SameSite)]
+    {
+        add(name, status, browser.post("/auth/example/disconnect", &[]).from(from).send().await);
+    }
+    add("disconnect", 303, browser.post("/auth/example/disconnect", &[]).send().await);
+    add("disconnect, nothing there", 303, browser.post("/auth/example/disconnect", &[]).send().await);
+    add("wrong method", 405, browser.request(http::Method::DELETE, "/auth/example/connect").send().await);
+    add("too large", 413, browser.post("/auth/example/connect", &[("x", &"x".repeat(70_000))]).send().await);
     world.clock.advance(crate::world::TTL + std::time::Duration::from_secs(1));
-    add("callback, expired", world.deliver(&browser, &old).await);
+    add("callback, expired", 400, world.deliver(&browser, &old).await);
+    let waiting = world.until_callback(&browser, None).await;
     world.application.break_sessions(true);
-    add("accounts, broken", browser.get("/auth").send().await);
-    add("connect, broken", browser.get("/auth/example/connect").send().await);
+    add("accounts, broken", 500, browser.get("/auth").send().await);
+    add("callback, broken", 503, world.deliver(&browser, &waiting).await);
+    add("connect, broken", 500, browser.get("/auth/example/connect").send().await);
     world.application.break_sessions(false);
     answers
 }
 
-async fn a18_b20_b21_every_answer_has_the_headers<F: Framework>(kind: Kind) {
+/// Where no cookie of the session comes from another site: a page of our own goes on by itself.
+async fn of_a_strict_session<F: Framework>(kind: Kind) -> Vec<Named> {
     let world = World::<F>::new(kind).await;
-    for (name, answer) in every_answer(&world).await {
+    let browser = world.browser();
+    world.sign_in_strictly(&browser, "alice");
+    let callback = world.until_callback(&browser, Some("/done")).await;
+    let bounced = world.deliver(&browser, &callback).await;
+    bounced.assert_page(200);
+    let next = refresh_of(&bounced).unwrap();
+    let arrived = browser.get(&next).send().await;
+    assert_eq!(arrived.location(), "/done");
+    let callback = world.until_callback(&browser, Some("/done")).await;
+    let next = refresh_of(&world.deliver(&browser, &callback).await).unwrap();
+    browser.plant(SESSION, &world.application.session(None), SameSite::Strict);
+    let nobody = browser.get(&next).send().await;
+    nobody.assert_page(401);
+    vec![("bounced", bounced), ("bounced, arrived", arrived), ("bounced, nobody", nobody)]
+}
+
+/// Where providers answer with a form, with which no session comes.
+async fn of_a_form<F: Framework>(kind: Kind) -> Vec<Named> {
+    let world: World<F> = Setup::new(kind).await.form_post().start().await;
+    let browser = world.browser_of("alice");
+    let url = world.begin(&browser, None).await;
+    let denied = world.deny(&url).await;
+    let mut answers = Vec::new();
+    for (posted, resumed, callback) in [
+        ("form", "form, resumed", world.until_callback(&browser, Some("/done")).await),
+        ("form, denied", "form, denied, resumed", denied),
+    ] {
+        let kept = world.deliver(&browser, &callback).await;
+        assert!(kept.set_cookies().iter().any(|cookie| cookie.name.contains("resume")), "{kept:?}");
+        let arrived = browser.get(kept.location()).from(From::CrossSite).send().await;
+        assert_eq!(arrived.status, 303, "{arrived:?}");
+        answers.extend([(posted, kept), (resumed, arrived)]);
+    }
+    let callback = world.until_callback(&browser, None).await;
+    let in_the_query = browser.get(&callback).from(From::CrossSite).send().await;
+    in_the_query.assert_page(400);
+    let foreign = world.deliver(&world.browser(), &callback).await;
+    foreign.assert_page(400);
+    let no_form = browser.request(http::Method::POST, "/auth/example/callback").body(Vec::new()).send().await;
+    no_form.assert_page(400);
+    answers.extend([
+        ("form, in the query", in_the_query),
+        ("form, not accepted", foreign),
+        ("no form", no_form),
+    ]);
+    answers
+}
+
+async fn a18_b20_b21_every_answer_has_the_headers<F: Framework>(kind: Kind) {
+    for (name, answer) in every_answer::<F>(kind).await {
         assert!(answer.header("cache-control").contains("no-store"), "{name}: {answer:?}");
         assert_eq!(answer.header("referrer-policy"), "no-referrer", "{name}");
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{name}");
@@ -125,8 +202,7 @@ async fn a19_the_host_of_a_request_changes_nothing<F: Framework>(kind: Kind) {
 }
 
 async fn b20_a_page_needs_nothing_from_anywhere<F: Framework>(kind: Kind) {
-    let world = World::<F>::new(kind).await;
-    for (name, answer) in every_answer(&world).await {
+    for (name, answer) in every_answer::<F>(kind).await {
         for loaded in
             ["<script", "src=", "<link", "<iframe", "<object", "@import", "url(", "javascript:", " onclick"]
         {
