@@ -1,23 +1,23 @@
 //! A real Chromium, headless, driven over WebDriver.
 
-use std::future::poll_fn;
-use std::io::{BufRead as _, BufReader};
-use std::os::unix::process::CommandExt as _;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::Poll;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use authflow_test_servers::ChromeDriver;
 use fantoccini::ClientBuilder;
+use futures_util::FutureExt as _;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::page::Page;
 
 /// How long a test may take on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// How long its browsers may take to close. One that is left over ends with the driver.
+const CLOSING: Duration = Duration::from_secs(60);
 /// How many tests have a browser at once: each is half a dozen processes.
 static BROWSERS: Semaphore = Semaphore::const_new(2);
 
@@ -35,71 +35,6 @@ const FLAGS: [&str; 12] = [
     "--mute-audio",
     "--lang=en",
 ];
-
-/// `chromedriver` on a port that it chose itself. It ends with this value, and all its browsers with it.
-#[derive(Debug)]
-struct Driver {
-    process: Child,
-    url: String,
-    _home: tempfile::TempDir,
-}
-
-/// The one that the tests share while one of them runs.
-static DRIVER: Mutex<Weak<Driver>> = Mutex::new(Weak::new());
-
-impl Driver {
-    fn shared() -> Arc<Self> {
-        let mut place = DRIVER.lock().unwrap_or_else(PoisonError::into_inner);
-        place.upgrade().unwrap_or_else(|| {
-            let driver = Arc::new(Self::start());
-            *place = Arc::downgrade(&driver);
-            driver
-        })
-    }
-
-    fn start() -> Self {
-        let installed = Command::new("chromium").arg("--version").output();
-        assert!(
-            installed.is_ok_and(|output| output.status.success()),
-            "`chromium` cannot be started; install it: apt-get install chromium chromium-driver, or `cargo xtask test`, \
-             which does it"
-        );
-        // Chromium's reports of crashes and the like are nothing for the home of whoever runs the tests.
-        let home = tempfile::tempdir().unwrap();
-        // A group of its own: the browsers are in it, and outlive a driver that is killed alone.
-        let mut process = Command::new("chromedriver")
-            .arg("--port=0")
-            .env("XDG_CONFIG_HOME", home.path())
-            .env("XDG_CACHE_HOME", home.path())
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!(
-                    "`chromedriver` cannot be started ({error}); install it: apt-get install chromium-driver"
-                )
-            });
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let mut ready = lines.by_ref().filter_map(|line| {
-            let port = line.split_once("started successfully on port ")?.1;
-            port.trim_end_matches('.').parse::<u16>().ok()
-        });
-        let port = ready.next().expect("chromedriver says its port");
-        // It goes on reading, so that the driver never waits for a full pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { process, url: format!("http://127.0.0.1:{port}"), _home: home }
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        let group = rustix::process::Pid::from_child(&self.process);
-        let _it_has_ended = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        let _status = self.process.wait();
-    }
-}
 
 /// What a browser may be started with.
 #[derive(Debug, Default)]
@@ -120,7 +55,7 @@ impl Options {
 /// The browsers of one test.
 #[derive(Debug)]
 pub(crate) struct Browsers {
-    driver: Arc<Driver>,
+    driver: Arc<ChromeDriver>,
     open: Mutex<Vec<(fantoccini::Client, tempfile::TempDir)>>,
 }
 
@@ -142,7 +77,7 @@ impl Browsers {
         let Value::Object(capabilities) = capabilities else { unreachable!("it is an object") };
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities)
-            .connect(&self.driver.url)
+            .connect(&format!("http://127.0.0.1:{}", self.driver.port))
             .await
             .unwrap_or_else(|error| panic!("chromium does not start: {error}"));
         self.open.lock().unwrap().push((client.clone(), profile));
@@ -160,15 +95,10 @@ impl Browsers {
 /// Runs a test with browsers, and closes them whatever becomes of it.
 pub(crate) async fn with_browsers<T: Future<Output = ()>>(test: impl FnOnce(Arc<Browsers>) -> T) {
     let _turn = BROWSERS.acquire().await.unwrap();
-    let browsers = Arc::new(Browsers { driver: Driver::shared(), open: Mutex::default() });
-    let mut test = Box::pin(test(Arc::clone(&browsers)));
-    let caught = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| test.as_mut().poll(cx))) {
-        Ok(Poll::Pending) => Poll::Pending,
-        Ok(Poll::Ready(())) => Poll::Ready(Ok(())),
-        Err(panic) => Poll::Ready(Err(panic)),
-    });
-    let outcome = tokio::time::timeout(PATIENCE, caught).await;
-    browsers.close().await;
+    let browsers = Arc::new(Browsers { driver: ChromeDriver::shared(), open: Mutex::default() });
+    let test = AssertUnwindSafe(test(Arc::clone(&browsers)));
+    let outcome = timeout(PATIENCE, test.catch_unwind()).await;
+    let _they_have_gone = timeout(CLOSING, browsers.close()).await;
     match outcome.expect("it takes too long") {
         Ok(()) => {}
         Err(panic) => resume_unwind(panic),

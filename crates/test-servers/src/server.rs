@@ -1,12 +1,13 @@
 //! The databases.
 
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use tempfile::TempDir;
 
 use crate::process::{Process, on_a_free_port};
 use crate::program::{Program, text};
+use crate::shared;
 
 /// What a [`Server`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,12 +151,7 @@ impl Server {
             Kind::Postgres => postgres,
             Kind::MariaDb => mariadb,
         };
-        let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
-        place.upgrade().unwrap_or_else(|| {
-            let server = Arc::new(Self::start(kind));
-            *place = Arc::downgrade(&server);
-            server
-        })
+        shared(place, || Self::start(kind))
     }
 
     /// An empty one.
