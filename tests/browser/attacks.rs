@@ -17,8 +17,7 @@ driven! {
 async fn a1_another_users_browser_with_a_stolen_callback_url(which: Which, browsers: Arc<Browsers>) {
     let stage = Stage::new(which).await;
     let attacker = browsers.open().await;
-    attacker.goto(&stage.app.url("/")).await;
-    attacker.follow("Sign in with Example").await;
+    stage.app.begin(&attacker).await;
     let authorization = attacker.url().await;
     stage.example.sign_in("mallory");
     let stolen = ScriptedUser::new().approve(authorization.as_str()).await.unwrap();
@@ -32,9 +31,7 @@ async fn a1_another_users_browser_with_a_stolen_callback_url(which: Which, brows
     assert!(victim.text().await.contains("Nobody is signed in"));
     // The same for a victim who is signed in.
     stage.example.sign_in("ada");
-    victim.follow("Sign in with Example").await;
-    victim.approve().await;
-    victim.arrives_at(&stage.app.url("/")).await;
+    stage.app.sign_in(&victim).await;
     let me = victim.text().await;
     victim.goto(&stolen).await;
     assert_eq!(victim.heading().await, refusal);
@@ -52,10 +49,9 @@ async fn a1_another_users_browser_with_a_stolen_callback_url(which: Which, brows
 async fn cookies_are_blocked(which: Which, browsers: Arc<Browsers>) {
     let stage = Stage::new(which).await;
     let page = browsers.open_with(Options::without_cookies()).await;
-    page.goto(&stage.app.url("/")).await;
-    page.follow("Sign in with Example").await;
+    stage.app.begin(&page).await;
     page.approve().await;
-    page.arrives_under(&stage.app.url("/auth/example/callback")).await;
+    page.arrives_at(&stage.app.url("/auth/example/callback")).await;
     assert!(page.cookie_names().await.is_empty());
     assert!(page.text().await.to_lowercase().contains("cookie"), "it says what to do: {}", page.text().await);
     assert_eq!(stage.token_requests(), 0);
@@ -67,16 +63,12 @@ async fn cookies_are_blocked(which: Which, browsers: Arc<Browsers>) {
 async fn cookies_are_deleted_before_the_callback(which: Which, browsers: Arc<Browsers>) {
     let stage = Stage::new(which).await;
     let page = browsers.open().await;
-    page.goto(&stage.app.url("/")).await;
-    page.follow("Sign in with Example").await;
+    stage.app.begin(&page).await;
     page.cdp("Network.clearBrowserCookies", serde_json::json!({})).await;
     page.approve().await;
-    page.arrives_under(&stage.app.url("/auth/example/callback")).await;
+    page.arrives_at(&stage.app.url("/auth/example/callback")).await;
     assert_eq!(stage.token_requests(), 0);
     // The way on from there.
-    page.goto(&stage.app.url("/")).await;
-    page.follow("Sign in with Example").await;
-    page.approve().await;
-    page.arrives_at(&stage.app.url("/")).await;
+    stage.app.sign_in(&page).await;
     assert_eq!(stage.token_requests(), 1);
 }

@@ -2,10 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::SystemTime;
 
 use authflow_testkit::{AuthorizationServer, Client};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+
+use crate::page::Page;
+
+/// The link on the application's own page that leads to the provider `example`.
+pub(crate) const SIGN_IN: &str = "Sign in with Example";
 
 /// Which example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,19 +34,29 @@ impl Which {
         let profile = tests.parent().and_then(Path::parent).unwrap();
         let program = profile.join("examples").join(self.name());
         let how = format!("run `cargo build --example {}`; a whole `cargo test` does it", self.name());
-        let built =
-            program.metadata().unwrap_or_else(|_| panic!("{} is not built: {how}", program.display()));
-        let sources = [format!("examples/{}.rs", self.name()), "examples/support/mod.rs".to_owned()];
-        for source in sources {
-            let changed = Path::new(env!("CARGO_MANIFEST_DIR")).join(&source).metadata().unwrap();
+        let built = changed(&program).unwrap_or_else(|| panic!("{} is not built: {how}", program.display()));
+        // Cargo writes beside it what it was built of, the crates of this workspace included.
+        let sources = std::fs::read_to_string(program.with_extension("d")).unwrap();
+        for source in sources_of(&sources) {
             assert!(
-                changed.modified().unwrap() <= built.modified().unwrap(),
-                "{source} is newer than {}: {how}",
+                changed(&source).is_some_and(|changed| changed <= built),
+                "{} has changed since {} was built: {how}",
+                source.display(),
                 program.display()
             );
         }
         program
     }
+}
+
+fn changed(path: &Path) -> Option<SystemTime> {
+    path.metadata().and_then(|about| about.modified()).ok()
+}
+
+/// The right side of the one rule of a `Makefile`, in which a space of a path stands behind a backslash.
+fn sources_of(rule: &str) -> Vec<PathBuf> {
+    let (_, sources) = rule.trim_end().split_once(": ").expect("what it was built of");
+    sources.replace("\\ ", "\0").split(' ').map(|source| source.replace('\0', " ").into()).collect()
 }
 
 /// A registration of the application at a provider: one `[[registration]]` of what the examples read.
@@ -143,6 +159,26 @@ impl Example {
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.address)
+    }
+
+    /// Somebody goes from the application's own page to the provider's.
+    pub(crate) async fn begin(&self, page: &Page) {
+        page.goto(&self.url("/")).await;
+        page.follow(SIGN_IN).await;
+    }
+
+    /// Somebody signs in, and is back on the application's own page.
+    pub(crate) async fn sign_in(&self, page: &Page) {
+        self.begin(page).await;
+        page.approve().await;
+        self.is_signed_in(page).await;
+    }
+
+    /// Waits for the application's own page, which says that the provider is connected.
+    pub(crate) async fn is_signed_in(&self, page: &Page) {
+        page.arrives_at(&self.url("/")).await;
+        let text = page.text().await;
+        assert!(text.contains("Example is connected"), "{text}");
     }
 }
 

@@ -30,7 +30,7 @@ async fn expired<F: Framework>(browsers: Arc<Browsers>) {
     page.goto(page.url().await.as_str()).await;
     world.clock.advance(Duration::from_secs(31));
     page.approve().await;
-    page.arrives_under(&format!("{}/auth/example/callback", world.origin)).await;
+    page.arrives_at(&format!("{}/auth/example/callback", world.origin)).await;
     assert_eq!(world.token_requests(), 0, "no code goes out");
     let expired = page.heading().await;
     page.press("main [href^='/auth/example/connect'], main [action^='/auth/example/connect'] button").await;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::chromium::Browsers;
 use crate::example::{Stage, Which};
+use crate::page::Page;
 
 driven! {
     connect_link_and_disconnect,
@@ -14,18 +15,21 @@ driven! {
     a14_a_link_from_another_page_asks_first,
 }
 
-/// From the application's own page to the provider and back.
-const SIGN_IN: &str = "Sign in with Example";
+/// Waits for the accounts page, which says that an account at `another` has just been connected, and shows it.
+async fn another_is_connected(stage: &Stage, page: &Page) {
+    page.arrives_at(&stage.app.url("/auth")).await;
+    assert_eq!(page.url().await.query(), Some("notice=connected&provider=another"));
+    page.shows("[role=status]").await;
+    page.shows("[action='/auth/another/disconnect']").await;
+}
 
 async fn connect_link_and_disconnect(which: Which, browsers: Arc<Browsers>) {
     let stage = Stage::new(which).await;
     let page = browsers.open().await;
-    page.goto(&stage.app.url("/")).await;
-    page.follow(SIGN_IN).await;
+    stage.app.begin(&page).await;
     assert!(page.heading().await.contains("The example application"), "the provider asks");
     page.approve().await;
-    page.arrives_at(&stage.app.url("/")).await;
-    assert!(page.text().await.contains("Example is connected"), "{}", page.text().await);
+    stage.app.is_signed_in(&page).await;
     assert_eq!(stage.token_requests(), 1);
 
     // The API, with the token.
@@ -37,10 +41,8 @@ async fn connect_link_and_disconnect(which: Which, browsers: Arc<Browsers>) {
     let accounts = page.heading().await;
     page.press("[action='/auth/another/connect'] button").await;
     page.approve().await;
-    page.arrives_under(&stage.app.url("/")).await;
-    page.goto(&stage.app.url("/auth")).await;
+    another_is_connected(&stage, &page).await;
     assert_eq!(page.heading().await, accounts);
-    assert!(page.has("[action='/auth/another/disconnect']").await, "{}", page.describe().await);
     assert_eq!(stage.token_requests(), 2);
 
     page.press("[action='/auth/another/disconnect'] button").await;
@@ -55,30 +57,24 @@ async fn connect_link_and_disconnect(which: Which, browsers: Arc<Browsers>) {
 async fn deny_and_try_again(which: Which, browsers: Arc<Browsers>) {
     let stage = Stage::new(which).await;
     let page = browsers.open().await;
-    page.goto(&stage.app.url("/")).await;
-    page.follow(SIGN_IN).await;
+    stage.app.begin(&page).await;
     page.deny().await;
-    page.arrives_under(&stage.app.url("/auth/example/denied")).await;
+    page.arrives_at(&stage.app.url("/auth/example/denied")).await;
     assert!(!page.url().await.as_str().contains("state="));
     assert_eq!(stage.token_requests(), 0);
     // The page is one to reload, and has a way on.
     page.driver().refresh().await.unwrap();
-    page.arrives_under(&stage.app.url("/auth/example/denied")).await;
+    page.arrives_at(&stage.app.url("/auth/example/denied")).await;
     page.press("main [href^='/auth/example/connect'], main [action^='/auth/example/connect'] button").await;
     page.approve().await;
-    page.arrives_under(&stage.app.url("/")).await;
-    page.goto(&stage.app.url("/")).await;
-    assert!(page.text().await.contains("Example is connected"));
+    stage.app.is_signed_in(&page).await;
 }
 
 async fn a8_two_tabs_in_reverse_order(which: Which, browsers: Arc<Browsers>) {
     let stage = Stage::new(which).await;
     let page = browsers.open().await;
     // Somebody who is signed in, so that both tabs are the same person's.
-    page.goto(&stage.app.url("/")).await;
-    page.follow(SIGN_IN).await;
-    page.approve().await;
-    page.arrives_at(&stage.app.url("/")).await;
+    stage.app.sign_in(&page).await;
 
     let first = page.driver().window().await.unwrap();
     page.goto(&stage.app.url("/auth")).await;
@@ -91,8 +87,7 @@ async fn a8_two_tabs_in_reverse_order(which: Which, browsers: Arc<Browsers>) {
     for tab in [second, first] {
         page.driver().switch_to_window(tab).await.unwrap();
         page.approve().await;
-        page.arrives_under(&stage.app.url("/")).await;
-        assert!(!page.url().await.path().contains("failed"), "{}", page.url().await.path());
+        another_is_connected(&stage, &page).await;
     }
     assert_eq!(stage.another.ledger().token_requests().len(), 2);
 }
@@ -100,16 +95,12 @@ async fn a8_two_tabs_in_reverse_order(which: Which, browsers: Arc<Browsers>) {
 async fn a9_the_back_button(which: Which, browsers: Arc<Browsers>) {
     let stage = Stage::new(which).await;
     let page = browsers.open().await;
-    page.goto(&stage.app.url("/")).await;
-    page.follow(SIGN_IN).await;
-    page.approve().await;
-    page.arrives_at(&stage.app.url("/")).await;
+    stage.app.sign_in(&page).await;
     // Back to the provider's page, and forward: nothing happens twice.
     page.driver().back().await.unwrap();
     page.arrives_under(stage.example.base_url()).await;
     page.driver().forward().await.unwrap();
-    page.arrives_at(&stage.app.url("/")).await;
-    assert!(page.text().await.contains("Example is connected"));
+    stage.app.is_signed_in(&page).await;
     assert_eq!(stage.token_requests(), 1);
     // Back until before it began, and once more.
     page.driver().back().await.unwrap();
@@ -125,22 +116,18 @@ async fn a9_the_back_button(which: Which, browsers: Arc<Browsers>) {
     page.arrives_at(&stage.app.url("/auth")).await;
     page.press("[action='/auth/another/connect'] button").await;
     page.approve().await;
-    page.arrives_under(&stage.app.url("/")).await;
+    another_is_connected(&stage, &page).await;
     assert_eq!(stage.token_requests(), 2);
 }
 
 async fn a9_the_reload_of_the_callback(which: Which, browsers: Arc<Browsers>) {
     let stage = Stage::new(which).await;
     let page = browsers.open().await;
-    page.goto(&stage.app.url("/")).await;
-    page.follow(SIGN_IN).await;
-    page.approve().await;
-    page.arrives_at(&stage.app.url("/")).await;
+    stage.app.sign_in(&page).await;
     let callback = stage.last_callback();
     for _ in 0..2 {
         page.goto(&callback).await;
-        page.arrives_at(&stage.app.url("/")).await;
-        assert!(page.text().await.contains("Example is connected"), "no error page");
+        stage.app.is_signed_in(&page).await;
     }
     assert_eq!(stage.token_requests(), 1, "the code is sent once");
 }
@@ -149,10 +136,7 @@ async fn a9_the_reload_of_the_callback(which: Which, browsers: Arc<Browsers>) {
 async fn a14_a_link_from_another_page_asks_first(which: Which, browsers: Arc<Browsers>) {
     let stage = Stage::new(which).await;
     let page = browsers.open().await;
-    page.goto(&stage.app.url("/")).await;
-    page.follow(SIGN_IN).await;
-    page.approve().await;
-    page.arrives_at(&stage.app.url("/")).await;
+    stage.app.sign_in(&page).await;
     let connect = stage.app.url("/auth/another/connect");
     page.goto(&connect).await;
     page.arrives_at(&connect).await;
@@ -165,6 +149,9 @@ async fn a14_a_link_from_another_page_asks_first(which: Which, browsers: Arc<Bro
     assert_eq!(stage.another.ledger().len(), 0, "nothing was begun");
     page.press("main form button").await;
     page.approve().await;
-    page.arrives_under(&stage.app.url("/")).await;
+    // Nothing said where to go on: it ends on the application's own page.
+    stage.app.is_signed_in(&page).await;
+    page.goto(&stage.app.url("/auth")).await;
+    page.shows("[action='/auth/another/disconnect']").await;
     assert_eq!(stage.another.ledger().token_requests().len(), 1);
 }

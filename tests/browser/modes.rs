@@ -32,11 +32,7 @@ async fn form_post_on_one_machine(which: Which, browsers: Arc<Browsers>) {
     registration.authorization_endpoint = bridge.authorization_endpoint();
     let app = Example::start(which, &[registration]).await;
     let page = browsers.open().await;
-    page.goto(&app.url("/")).await;
-    page.follow("Sign in with Example").await;
-    page.approve().await;
-    page.arrives_at(&app.url("/")).await;
-    assert!(page.text().await.contains("Example is connected"), "{}", page.text().await);
+    app.sign_in(&page).await;
     assert_eq!(example.ledger().token_requests().len(), 1);
 }
 

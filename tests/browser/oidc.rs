@@ -32,20 +32,18 @@ async fn start(which: Which) -> (OidcProvider, Example) {
 async fn connect_with_oidc_provider(which: Which, browsers: Arc<Browsers>) {
     let (_provider, app) = start(which).await;
     let page = browsers.open().await;
-    page.goto(&app.url("/")).await;
-    page.follow("Sign in with Example").await;
+    app.begin(&page).await;
     // Signs in, and consents.
     assert_eq!(page.heading().await, "Sign in");
     page.approve().await;
     assert_eq!(page.heading().await, "Authorize");
     page.approve().await;
-    page.arrives_at(&app.url("/")).await;
-    assert!(page.text().await.contains("Example is connected"), "{}", page.text().await);
+    app.is_signed_in(&page).await;
     page.follow("My profile at Example").await;
     assert!(page.text().await.contains("\"sub\":\"alice\""), "{}", page.text().await);
     page.goto(&app.url("/auth")).await;
     page.press("[action='/auth/example/disconnect'] button").await;
-    page.arrives_under(&app.url("/auth")).await;
+    page.arrives_at(&app.url("/auth")).await;
     page.goto(&app.url("/")).await;
     assert!(page.text().await.contains("Example is not connected"), "{}", page.text().await);
 }
@@ -53,12 +51,11 @@ async fn connect_with_oidc_provider(which: Which, browsers: Arc<Browsers>) {
 async fn deny_at_oidc_provider(which: Which, browsers: Arc<Browsers>) {
     let (_provider, app) = start(which).await;
     let page = browsers.open().await;
-    page.goto(&app.url("/")).await;
-    page.follow("Sign in with Example").await;
+    app.begin(&page).await;
     page.approve().await;
     assert_eq!(page.heading().await, "Authorize");
     page.deny().await;
-    page.arrives_under(&app.url("/auth/example/denied")).await;
+    page.arrives_at(&app.url("/auth/example/denied")).await;
     page.goto(&app.url("/")).await;
     assert!(page.text().await.contains("Nobody is signed in"));
 }
