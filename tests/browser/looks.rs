@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use authflow::User;
 use authflow_testkit::{Endpoint, ErrorCode, Fault, ScriptedUser};
-use serde_json::{Value, json};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
 
 use crate::application::SESSION;
 use crate::axe::assert_accessible;
 use crate::chromium::Browsers;
-use crate::example::{Stage, Which};
+use crate::example::{SIGN_IN, Stage, Which};
 use crate::framework::{Actix, Axum, Framework};
 use crate::jar::SameSite;
 use crate::page::Page;
@@ -41,27 +43,10 @@ async fn look(which: Which, page: &Page, name: &str) {
         let overflow = page.driver().execute(overflow, Vec::new()).await.unwrap();
         assert_eq!(overflow, json!(0), "{name}: nobody has to scroll sideways");
         let shot = page.cdp("Page.captureScreenshot", json!({ "captureBeyondViewport": true })).await;
-        std::fs::write(folder(which).join(format!("{name}.png")), decoded(&shot)).unwrap();
+        let shot = STANDARD.decode(shot["data"].as_str().expect("a picture")).unwrap();
+        std::fs::write(folder(which).join(format!("{name}.png")), shot).unwrap();
         assert_accessible(page, &name).await;
     }
-}
-
-/// Base64 (RFC 4648 §4), as the browser sends a picture.
-fn decoded(shot: &Value) -> Vec<u8> {
-    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let text = shot["data"].as_str().expect("a picture");
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut count) = (0_u32, 0);
-    for letter in text.bytes().take_while(|letter| *letter != b'=') {
-        let value = ALPHABET.iter().position(|known| *known == letter).expect("base64");
-        bits = (bits << 6 | value as u32) & 0xFFFF;
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count & 0xFF) as u8);
-        }
-    }
-    bytes
 }
 
 async fn the_example_and_its_provider(which: Which, browsers: Arc<Browsers>) {
@@ -69,7 +54,7 @@ async fn the_example_and_its_provider(which: Which, browsers: Arc<Browsers>) {
     let page = browsers.open().await;
     page.goto(&stage.app.url("/")).await;
     look(which, &page, "example-signed-out").await;
-    page.follow("Sign in with Example").await;
+    page.follow(SIGN_IN).await;
     look(which, &page, "consent").await;
     page.approve().await;
     page.arrives_at(&stage.app.url("/")).await;
@@ -125,7 +110,7 @@ async fn of_a_user<F: Framework>(which: Which, browsers: Arc<Browsers>) {
     http.get("/me").send().await;
     visit("accounts-reconnect", at("/auth")).await;
     page.press("[action='/auth/other/disconnect'] button").await;
-    page.arrives_under(&at("/auth")).await;
+    page.arrives_at(&at("/auth")).await;
     look(which, &page, "accounts-disconnected").await;
     world.example.clear_faults();
 
@@ -134,7 +119,7 @@ async fn of_a_user<F: Framework>(which: Which, browsers: Arc<Browsers>) {
         [begin(&world, &page).await, begin(&world, &page).await, begin(&world, &page).await];
     let denied = ScriptedUser::new().deny(&ended).await.unwrap();
     page.goto(&denied).await;
-    page.arrives_under(&at("/auth/example/denied")).await;
+    page.arrives_at(&at("/auth/example/denied")).await;
     visit("ended", denied).await;
     let changed = ScriptedUser::new().approve(&changed).await.unwrap();
     signed_in(&world, &page, "bob").await;
