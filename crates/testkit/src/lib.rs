@@ -16,7 +16,7 @@ pub use leaks::{Leak, LeakDetector, LeakForm};
 pub use outage::Outage;
 pub use server::{
     AuthorizationServer, BadExpiresIn, Builder, Client, ClientAuthentication, Coding, Consent, Declared,
-    Delivery, Endpoint, Entry, ErrorCode, Fault, Issued, IssuedKind, IssuerParameter, Ledger, Outcome,
-    Personality, Pkce, RetryAfter, Rotation, Sent, StartError, UnknownFault,
+    Delivery, Endpoint, Entry, ErrorCode, Fault, FaultSpan, Issued, IssuedKind, IssuerParameter, Ledger,
+    Outcome, Personality, Pkce, RetryAfter, Rotation, Sent, SetFault, StartError, UnknownFault,
 };
 pub use user::{Page, ScriptedUser, UserError};

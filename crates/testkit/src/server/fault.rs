@@ -161,6 +161,27 @@ pub enum Fault {
     WrongMetadataIssuer,
 }
 
+/// For which requests a fault is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultSpan {
+    /// The next one that can show it; it is used up then.
+    Next,
+    /// Every one, until [`clear_faults`](super::AuthorizationServer::clear_faults).
+    Every,
+}
+
+/// A fault that is set: [`AuthorizationServer::faults`](super::AuthorizationServer::faults).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SetFault {
+    /// Where it shows.
+    pub endpoint: Endpoint,
+    /// What goes wrong.
+    pub fault: Fault,
+    /// For which requests.
+    pub span: FaultSpan,
+}
+
 /// How much of a response gets out before [`Fault::ResetAfterCommit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {

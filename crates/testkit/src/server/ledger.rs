@@ -300,6 +300,12 @@ impl Ledger {
         lock(&self.entries).clone()
     }
 
+    /// The entries from this [sequence number](Entry::sequence) on, for those who have seen what was before.
+    pub fn entries_from(&self, sequence: u64) -> Vec<Entry> {
+        let seen = usize::try_from(sequence).unwrap_or(usize::MAX);
+        lock(&self.entries).iter().skip(seen).cloned().collect()
+    }
+
     /// How many requests an endpoint got.
     pub fn count(&self, endpoint: Endpoint) -> usize {
         lock(&self.entries).iter().filter(|entry| entry.endpoint == endpoint).count()

@@ -38,7 +38,9 @@ pub use self::{
     builder::{Builder, StartError},
     client::{Client, ClientAuthentication, Pkce},
     config::{Consent, IssuerParameter, Personality, Rotation},
-    fault::{BadExpiresIn, Coding, Declared, ErrorCode, Fault, RetryAfter, Sent, UnknownFault},
+    fault::{
+        BadExpiresIn, Coding, Declared, ErrorCode, Fault, FaultSpan, RetryAfter, Sent, SetFault, UnknownFault,
+    },
     ledger::{Endpoint, Entry, Issued, IssuedKind, Ledger, Outcome},
     reply::Delivery,
 };
@@ -205,6 +207,11 @@ impl AuthorizationServer {
     /// Sets a fault for all requests to an endpoint, until [`clear_faults`](Self::clear_faults).
     pub fn fault_all(&self, endpoint: Endpoint, fault: Fault) {
         lock(&self.shared.state).faults.all(endpoint, fault);
+    }
+
+    /// The faults that are set and not used up, in the order in which they were set.
+    pub fn faults(&self) -> Vec<SetFault> {
+        lock(&self.shared.state).faults.set().to_vec()
     }
 
     /// Behaves again.

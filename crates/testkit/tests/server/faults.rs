@@ -3,8 +3,8 @@
 use std::{collections::HashSet, io::Read as _, time::Duration};
 
 use authflow_testkit::{
-    AuthorizationServer, BadExpiresIn, Coding, Declared, Delivery, Endpoint, ErrorCode, Fault, Outcome,
-    Personality, RetryAfter,
+    AuthorizationServer, BadExpiresIn, Coding, Declared, Delivery, Endpoint, ErrorCode, Fault, FaultSpan,
+    Outcome, Personality, RetryAfter,
 };
 use serde_json::json;
 
@@ -377,6 +377,9 @@ async fn b9_the_server_can_refuse_at_the_authorization_endpoint() {
 async fn a_fault_of_the_callback_waits_for_the_form() {
     let server = AuthorizationServer::builder().build().unwrap();
     server.fault_next(Endpoint::Authorization, Fault::WrongState);
+    assert_eq!(get(&server, "/authorize?client_id=nobody").await.status, 400);
+    assert_eq!(crate::support::post(&server, "/consent", &[("decision", "approve")]).await.status, 400);
+    assert_eq!(server.faults().len(), 1, "no callback left");
     let query = authorization_query("public-client", &challenge(&verifier()), &[]);
     let page = get(&server, &format!("/authorize?{query}")).await;
     assert_eq!(page.status, 200);
@@ -385,6 +388,7 @@ async fn a_fault_of_the_callback_waits_for_the_form() {
     let form = [("ticket", ticket), ("decision", "approve")];
     let callback = crate::support::post(&server, "/consent", &form).await.callback();
     assert_ne!(callback["state"], "state-1");
+    assert!(server.faults().is_empty());
 }
 
 #[tokio::test]
@@ -402,12 +406,22 @@ async fn faults_wait_in_line_and_lasting_ones_stay() {
     server.fault_next(Endpoint::Token, Fault::ServerError);
     server.fault_next(Endpoint::Token, Fault::BadGateway);
     server.fault_all(Endpoint::Token, Fault::Unavailable(RetryAfter::Absent));
+    server.fault_all(Endpoint::Token, Fault::HtmlPage);
+    server.fault_all(Endpoint::Resource, Fault::EmptyBody);
+    let set = || server.faults().into_iter().map(|set| (set.fault.name(), set.span)).collect::<Vec<_>>();
+    let lasting = [("html-page", FaultSpan::Every), ("empty-body", FaultSpan::Every)];
+    assert_eq!(
+        set(),
+        [&[("server-error", FaultSpan::Next), ("bad-gateway", FaultSpan::Next)], &lasting[..]].concat()
+    );
     let mut statuses = Vec::new();
     for _ in 0..4 {
         statuses.push(refresh(&server, "x").await.status);
     }
-    assert_eq!(statuses, [500, 502, 503, 503]);
+    assert_eq!(statuses, [500, 502, 200, 200]);
+    assert_eq!(set(), lasting);
     server.clear_faults();
+    assert_eq!(set(), []);
     assert_eq!(refresh(&server, "x").await.status, 400);
 }
 

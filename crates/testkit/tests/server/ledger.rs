@@ -41,6 +41,11 @@ async fn each_request_is_one_entry_in_order() {
     assert_eq!(server.ledger().count(Endpoint::Token), 2);
     assert_eq!(server.ledger().token_requests().len(), 2);
     assert_eq!(server.ledger().len(), 5);
+    for (from, expected) in [(0, &[0, 1, 2, 3, 4][..]), (3, &[3, 4]), (5, &[]), (u64::MAX, &[])] {
+        let entries = server.ledger().entries_from(from);
+        let numbers: Vec<u64> = entries.iter().map(|entry| entry.sequence()).collect();
+        assert_eq!(numbers, expected, "{from}");
+    }
 }
 
 #[tokio::test]
