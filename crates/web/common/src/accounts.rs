@@ -9,7 +9,7 @@ use authflow_core::quirks::ResponseMode;
 use authflow_core::{Connections, Error, Flow, Recovery, Result, User};
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 
 use crate::answer;
 use crate::application::{Application, BoxError};
@@ -21,6 +21,7 @@ use crate::incoming::Incoming;
 use crate::missing::Missing;
 use crate::pages::{Page, Pages, ProviderLink};
 use crate::route::Route;
+use crate::same_origin::{Initiator, initiator};
 use crate::site::{Site, in_query};
 
 /// Connected accounts in a web application: the routes, and what the application's own handlers need. Cheap to clone.
@@ -127,6 +128,30 @@ impl Accounts {
             Some(return_to) => format!("{path}?return_to={}", in_query(return_to)),
             None => path,
         }
+    }
+
+    /// Whether a page of this origin made the request, by headers that browsers set and no script can: `Sec-Fetch-Site`, or
+    /// `Origin` where a browser does not send the former. For routes of the application's own that change something with a
+    /// POST: they refuse what is not their own, as these routes do.
+    ///
+    /// A request of a program that sends neither header is not, and one whose address was typed is not either. Who the user is
+    /// it does not tell.
+    ///
+    /// ```
+    /// use authflow_web::Accounts;
+    /// use http::{StatusCode, request::Parts};
+    ///
+    /// /// Before each of the application's own handlers.
+    /// fn judge(accounts: &Accounts, request: &Parts) -> Result<(), StatusCode> {
+    ///     if request.method.is_safe() || accounts.is_own_request(&request.headers) {
+    ///         return Ok(());
+    ///     }
+    ///     Err(StatusCode::FORBIDDEN)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn is_own_request(&self, headers: &HeaderMap) -> bool {
+        initiator(&self.0.site, headers) == Initiator::Own
     }
 
     /// A token for the application's own forms that post to these routes: a hidden field named

@@ -38,6 +38,22 @@ async fn a14_another_site_cannot_begin_to_link() {
 }
 
 #[tokio::test]
+async fn a14_an_application_judges_its_own_routes_by_the_same_rule() {
+    let accounts = World::new().accounts;
+    for (name, value, expected) in [
+        ("sec-fetch-site", "same-origin", true),
+        ("origin", "https://app.example", true),
+        ("sec-fetch-site", "same-site", false),
+        ("sec-fetch-site", "none", false),
+        ("origin", "https://evil.example", false),
+        ("referer", "https://app.example/", false),
+    ] {
+        let request = http::Request::post("/shop/order").header(name, value).body(()).unwrap();
+        assert_eq!(accounts.is_own_request(request.headers()), expected, "{name}: {value}");
+    }
+}
+
+#[tokio::test]
 async fn a14_a_typed_address_asks_first() {
     let world = World::new();
     let browser = Browser::of("alice");
