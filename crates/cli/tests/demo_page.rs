@@ -44,9 +44,11 @@ async fn each_provider_is_connected_used_and_disconnected() {
         let card = page.card(provider).await;
         let account =
             card.split_once("name=\"account\" value=\"").map(|(_, rest)| rest.split('"').next().unwrap());
-        let form = account.map(|account| format!("account={account}")).unwrap_or_default();
-        let answer = page.post(&format!("/accounts/{provider}/disconnect"), &form).await;
-        assert_eq!(answer.status, 303, "{answer:?}");
+        assert_eq!(card.matches("name=\"return_to\" value=\"/\"").count(), 1, "its form leads back: {card}");
+        let form = account.map(|account| format!("account={account}&")).unwrap_or_default();
+        let answer =
+            page.post(&format!("/accounts/{provider}/disconnect"), &format!("{form}return_to=%2F")).await;
+        assert_eq!((answer.status, answer.header("location")), (303, Some("/")), "{answer:?}");
         let (_, said) = page.said(revision, &["Disconnect: ", "the provider has revoked the tokens"]).await;
         assert!(said.contains("Ledger: revoked"), "{said}");
         shows_no_token(&said);
@@ -99,6 +101,17 @@ async fn faults_are_switched_on_and_survived() {
     assert!(said.contains("401 Unauthorized") && said.contains("Refreshed: "), "{said}");
     assert!(page.get("/").await.body.contains("All servers behave"), "it was for one request");
 
+    // A request that the server refuses by itself leaves it set.
+    page.post("/demo/fault", "provider=rfc&preset=mix-up").await;
+    let sent = page.post("/accounts/rfc/connect", "").await;
+    let server = url::Url::parse(sent.header("location").unwrap()).unwrap().origin().ascii_serialization();
+    for path in ["/authorize?client_id=nobody", "/consent"] {
+        let refused = ScriptedUser::new().open(&format!("{server}{path}")).await.unwrap();
+        assert!(refused.status() >= 400, "{path}");
+        assert!(page.get("/").await.body.contains("<strong>wrong-iss</strong>"), "{path}");
+    }
+    page.post("/demo/behave", "").await;
+
     // Down: the old token is served.
     page.post("/demo/fault", "provider=rfc&fault=unavailable&span=every").await;
     page.post("/demo/refresh", "provider=rfc").await;
@@ -145,6 +158,20 @@ async fn the_command_line_switches_a_fault_on_from_the_beginning() {
     assert!(!said.contains("grant_type"), "the code is sent nowhere: {said}");
     assert!(page.card("rfc").await.contains("Not connected"));
     page.leaks.assert_clean();
+}
+
+#[tokio::test]
+async fn the_plain_accounts_page_gets_its_notices() {
+    let page = DemoPage::open(&["rfc"]).await;
+    let sent = page.post("/accounts/rfc/connect", "return_to=%2Faccounts").await;
+    let back = ScriptedUser::new().approve(sent.header("location").unwrap()).await.unwrap();
+    let path = back.strip_prefix(&format!("http://{}", page.authority)).unwrap();
+    for answer in [page.get(path).await, page.post("/accounts/rfc/disconnect", "").await] {
+        assert_eq!(answer.status, 303, "{answer:?}");
+        let location = answer.header("location").unwrap();
+        assert!(location.starts_with("/accounts?notice="), "{location}");
+        assert!(page.get(location).await.body.contains("role=\"status\""), "{location}");
+    }
 }
 
 #[tokio::test]
@@ -214,7 +241,9 @@ async fn a14_only_the_page_itself_may_press_a_button() {
             assert_eq!(answer.status, 403, "{headers:?} {path}: {answer:?}");
         }
     }
-    assert!(page.get("/").await.body.contains("All servers behave"));
+    let shown = page.get("/").await.body;
+    assert!(shown.contains("All servers behave"));
+    assert!(shown.contains("POST /accounts/rfc/connect") && !shown.contains("You press"), "{shown}");
     let own = page.send("POST", "/demo/clear", &[("origin", &own)], "").await;
     assert_eq!(own.status, 303, "{own:?}");
     assert!(page.revision().await > before);
@@ -250,7 +279,48 @@ async fn what_a_page_may_do_is_said_in_its_headers() {
     }
     assert_eq!(page.post("/demo/call", &"x".repeat(9000)).await.status, 413);
     assert_eq!(page.get("/demo/call").await.status, 405);
-    assert_eq!(page.get("/nothing").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_refusal_has_the_same_headers_and_an_unknown_path_is_no_message() {
+    let page = DemoPage::open(&[]).await;
+    let before = page.revision().await;
+    let own = [("sec-fetch-site", "same-origin")];
+    for (method, path, headers, form, status) in [
+        ("GET", "/nothing", &[][..], "", 404),
+        ("GET", "/.well-known/appspecific", &[], "", 404),
+        ("GET", "/accounts/nobody/connect", &[], "", 404),
+        ("POST", "/nothing", &own, "", 404),
+        ("POST", "/demo/call", &[], "", 403),
+        ("POST", "/demo/call", &own, &"x".repeat(9000), 413),
+        ("GET", "/", &[("host", "attacker.example")], "", 421),
+        ("GET", "/accounts", &[("host", "attacker.example")], "", 421),
+    ] {
+        let answer = page.send(method, path, headers, form).await;
+        assert_eq!(answer.status, status, "{method} {path}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{method} {path}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{method} {path}");
+        assert!(answer.header("content-security-policy").is_some(), "{method} {path}");
+    }
+    assert_eq!(page.revision().await, before, "nobody is told");
+    // authflow-web's own pages have their own.
+    let accounts = page.get("/accounts").await;
+    assert_eq!(accounts.header("referrer-policy"), Some("no-referrer"));
+    assert_eq!(accounts.headers("content-security-policy").count(), 1);
+}
+
+#[tokio::test]
+async fn what_is_told_of_a_request_has_a_bound() {
+    let page = DemoPage::open(&["rfc"]).await;
+    let from = page.revision().await;
+    let many = "a&".repeat(16_000);
+    page.get(&format!("/accounts/rfc/callback?{many}")).await;
+    let long = format!("{}={}", "n".repeat(9000), "v".repeat(9000));
+    page.get(&format!("/accounts/rfc/callback?{long}")).await;
+    let (_, said) = page.said(from, &["nnnn", "vvvv"]).await;
+    assert_eq!(said.matches("<code>a</code>").count(), 23, "and a line that says how many more");
+    assert!(said.contains("15977 more"), "{said}");
+    assert!(said.len() < 20_000, "{}", said.len());
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The faults that `--fault` knows.
+//! The faults that the demo knows.
 
 use authflow_testkit::{Endpoint, Fault};
 
@@ -30,21 +30,27 @@ pub(super) fn list() -> Result<(), Failure> {
 }
 
 fn lines() -> Vec<String> {
-    let faults = Fault::all();
-    let width = faults.iter().map(|fault| fault.name().len()).max().unwrap_or_default();
+    let groups = groups();
+    let faults = groups.iter().flat_map(|(_, faults)| faults);
+    let width = faults.map(|fault| fault.name().len()).max().unwrap_or_default();
     let mut lines = Vec::new();
-    for (endpoint, heading) in [
-        (Endpoint::Authorization, "In the callback:"),
-        (Endpoint::Token, "At the token endpoint:"),
-        (Endpoint::Resource, "At the protected resource:"),
-    ] {
-        let of_endpoint = faults.iter().filter(|fault| fault.endpoint() == endpoint);
-        let mut listed =
-            of_endpoint.map(|fault| format!("  {:<width$}  {}", fault.name(), fault.about())).peekable();
-        if listed.peek().is_some() {
-            lines.push(heading.to_owned());
-            lines.extend(listed);
-        }
+    for (title, faults) in groups {
+        lines.push(format!("{title}:"));
+        lines.extend(faults.iter().map(|fault| format!("  {:<width$}  {}", fault.name(), fault.about())));
     }
     lines
+}
+
+/// All faults that a flow can meet, by where they show.
+pub(super) fn groups() -> Vec<(&'static str, Vec<Fault>)> {
+    [
+        (Endpoint::Authorization, "In the callback"),
+        (Endpoint::Token, "At the token endpoint"),
+        (Endpoint::Resource, "At the API"),
+    ]
+    .into_iter()
+    .map(|(endpoint, title)| {
+        (title, Fault::all().into_iter().filter(|fault| fault.endpoint() == endpoint).collect())
+    })
+    .collect()
 }

@@ -112,6 +112,7 @@ fn connected(card: &Card, connection: &Connection) -> Markup {
                 @if card.refreshes { (action("/demo/refresh", card, "Refresh now", false)) }
             }
             form method="post" action={ (BASE) "/" (card.id) "/disconnect" } {
+                (back_here())
                 @if let Some(account) = connection.key.account() {
                     input type="hidden" name=(ACCOUNT_FIELD) value=(account);
                 }
@@ -156,12 +157,17 @@ fn bar(card: &Card, until: SystemTime, whole: Duration, left: Duration) -> Marku
 fn connect(card: &Card, word: &str, is_main: bool) -> Markup {
     html! {
         form method="post" action={ (BASE) "/" (card.id) "/connect" } {
-            input type="hidden" name=(RETURN_TO_FIELD) value="/";
+            (back_here())
             button type="submit" id={ "connect-" (card.id) } class=[is_main.then_some("main")] {
                 (word) span class="unseen" { " " (card.title) }
             }
         }
     }
+}
+
+/// Afterwards to this page, and not to the plain one.
+fn back_here() -> Markup {
+    html! { input type="hidden" name=(RETURN_TO_FIELD) value="/"; }
 }
 
 fn action(to: &str, card: &Card, word: &str, is_main: bool) -> Markup {

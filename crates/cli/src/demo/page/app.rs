@@ -15,7 +15,7 @@ use authflow_web::{Accounts, Application, BoxError, DefaultPages, Outcome, Texts
 use bytes::Bytes;
 use http::header::LOCATION;
 use http::request::Parts;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response};
 
 use super::feed::{Line, Tone};
 use super::guard::Site;
@@ -267,8 +267,10 @@ impl Application for Demo {
         response: &mut Response<Bytes>,
     ) -> Result<(), BoxError> {
         match outcome {
-            Outcome::Denied { provider_id, error } => self.ended(provider_id, "Denied", error),
-            Outcome::Failed { provider_id, error } => self.ended(provider_id, "Not connected", error),
+            Outcome::Denied { provider_id, error } => self.ended(provider_id, "Denied", error, response),
+            Outcome::Failed { provider_id, error } => {
+                self.ended(provider_id, "Not connected", error, response);
+            }
             Outcome::Disconnected { key, disconnected } => {
                 let Some(stage) = self.story.stage_of(key.provider_id()) else { return Ok(()) };
                 match &disconnected.revocation {
@@ -289,10 +291,6 @@ impl Application for Demo {
             // The event tells it.
             _ => {}
         }
-        // Back to this page, beside which all of it is told, instead of authflow-web's own.
-        if response.status() == StatusCode::SEE_OTHER {
-            response.headers_mut().insert(LOCATION, HeaderValue::from_static("/"));
-        }
         Ok(())
     }
 
@@ -304,7 +302,9 @@ impl Application for Demo {
 }
 
 impl Demo {
-    fn ended(&self, provider_id: &str, what: &str, error: &Error) {
+    /// Back to this page, on which all of it is told, instead of authflow-web's own about the one error.
+    fn ended(&self, provider_id: &str, what: &str, error: &Error, response: &mut Response<Bytes>) {
+        response.headers_mut().insert(LOCATION, HeaderValue::from_static("/"));
         if let Some(stage) = self.story.stage_of(provider_id) {
             self.story.forget_faults(stage.provider);
             self.fail(stage.provider, what, error);

@@ -1,8 +1,6 @@
-//! The faults that a page can switch on.
+//! The faults that a page can switch on with one button.
 
-use authflow_testkit::{Endpoint, ErrorCode, Fault, RetryAfter, Sent};
-
-use super::story::Span;
+use authflow_testkit::{ErrorCode, Fault, FaultSpan, RetryAfter, Sent};
 
 /// A fault that shows something worth seeing, and what to do then.
 pub(super) struct Preset {
@@ -10,7 +8,7 @@ pub(super) struct Preset {
     pub(super) title: &'static str,
     pub(super) then: &'static str,
     fault: Fault,
-    pub(super) span: Span,
+    pub(super) span: FaultSpan,
 }
 
 impl Preset {
@@ -26,42 +24,28 @@ pub(super) fn presets() -> [Preset; 4] {
             title: "The API refuses the token",
             then: "Then press Call the API: one refresh, and the request once more.",
             fault: Fault::Refuse(ErrorCode::InvalidToken),
-            span: Span::Next,
+            span: FaultSpan::Next,
         },
         Preset {
             name: "server-down",
             title: "The token endpoint is down",
             then: "Then press Refresh now: the old token is served, and the refresh tried again.",
             fault: Fault::Unavailable(RetryAfter::Seconds(7)),
-            span: Span::Next,
+            span: FaultSpan::Next,
         },
         Preset {
             name: "lost-answer",
             title: "The answer to a refresh is lost",
             then: "Then press Refresh now: the hard case, where a rotating refresh token may be used up.",
             fault: Fault::ResetAfterCommit(Sent::Nothing),
-            span: Span::Next,
+            span: FaultSpan::Next,
         },
         Preset {
             name: "mix-up",
             title: "Another server's callback",
             then: "Then press Connect: refused before the code is sent anywhere.",
             fault: Fault::WrongIss,
-            span: Span::Next,
+            span: FaultSpan::Next,
         },
     ]
-}
-
-/// All faults that a flow can meet, by where they show.
-pub(super) fn groups() -> Vec<(&'static str, Vec<Fault>)> {
-    [
-        (Endpoint::Token, "At the token endpoint"),
-        (Endpoint::Authorization, "In the callback"),
-        (Endpoint::Resource, "At the API"),
-    ]
-    .into_iter()
-    .map(|(endpoint, title)| {
-        (title, Fault::all().into_iter().filter(|fault| fault.endpoint() == endpoint).collect())
-    })
-    .collect()
 }

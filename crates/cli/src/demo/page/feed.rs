@@ -8,9 +8,18 @@ use authflow::{Clock as _, SystemClock};
 use tokio::sync::watch;
 
 use crate::args::DemoProvider;
+use crate::terminal::shortened;
 
-/// The most messages that are kept: a page that is left alone for a night must not grow.
+/// The most messages that are kept: a page that is left alone for a night must not grow. The servers' ledgers do, in this process:
+/// they have an entry for each request for as long as the demo runs.
 const MOST: usize = 240;
+
+/// The most fields of a message. Whoever can make a browser send a request decides how many it has, and how long they are.
+const MOST_FIELDS: usize = 24;
+
+/// The longest name and value, in characters.
+const LONGEST_NAME: usize = 60;
+const LONGEST_VALUE: usize = 160;
 
 /// Who takes part, from the left to the right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +89,23 @@ pub(super) enum Line {
     Note { at: Lane, text: String, tone: Tone },
 }
 
+impl Line {
+    /// Leaves so much as a message may hold.
+    fn cap(&mut self) {
+        let Self::Arrow { name, fields, .. } = self else { return };
+        *name = shortened(name, LONGEST_VALUE);
+        if fields.len() > MOST_FIELDS {
+            let more = fields.split_off(MOST_FIELDS.saturating_sub(1)).len();
+            fields.shrink_to_fit();
+            fields.push(Field { name: "...".to_owned(), value: format!("{more} more"), about: "not shown" });
+        }
+        for field in fields {
+            field.name = shortened(&field.name, LONGEST_NAME);
+            field.value = shortened(&field.value, LONGEST_VALUE);
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Message {
     /// Grows; not without gaps.
@@ -118,7 +144,8 @@ impl Feed {
         Self { inner: Mutex::default(), revision: watch::Sender::new(0) }
     }
 
-    pub(super) fn push(&self, provider: Option<DemoProvider>, line: Line) {
+    pub(super) fn push(&self, provider: Option<DemoProvider>, mut line: Line) {
+        line.cap();
         self.change(|inner, id| {
             let message = Message { id, at: SystemClock::new().now(), provider, line };
             inner.messages.push_back(Arc::new(message));

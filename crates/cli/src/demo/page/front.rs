@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use authflow_web::Accounts;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -16,12 +17,17 @@ use super::story::Story;
 use crate::args::DemoProvider;
 use crate::demo::explain;
 use crate::demo::recorder::masked_path;
-use crate::terminal::{printable, shortened};
+use crate::terminal::printable;
 
 /// Tells a request, lets it be answered, and tells the answer.
-pub(super) async fn told(State(story): State<Arc<Story>>, request: Request<Body>, next: Next) -> Response {
+pub(super) async fn told(
+    State((story, accounts)): State<(Arc<Story>, Accounts)>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
     let (provider, action) = place(&story, request.uri().path());
-    begin(&story, provider, action, request.method(), request.uri());
+    let is_own = accounts.is_own_request(request.headers());
+    begin(&story, provider, action, is_own, request.method(), request.uri());
     let response = next.run(request).await;
     story.tell(provider, answer(action, &response));
     response
@@ -49,7 +55,14 @@ fn place(story: &Story, path: &str) -> (Option<DemoProvider>, Action) {
     (stage.map(|stage| stage.provider), action)
 }
 
-fn begin(story: &Story, provider: Option<DemoProvider>, action: Action, method: &Method, uri: &Uri) {
+fn begin(
+    story: &Story,
+    provider: Option<DemoProvider>,
+    action: Action,
+    is_own: bool,
+    method: &Method,
+    uri: &Uri,
+) {
     let name =
         provider.and_then(|provider| story.stage(provider)).map_or("a provider", |stage| stage.title());
     match action {
@@ -64,6 +77,9 @@ fn begin(story: &Story, provider: Option<DemoProvider>, action: Action, method: 
         Action::Callback | Action::Page => {}
     }
     let about = match action {
+        Action::Connect | Action::Disconnect if !is_own => {
+            "The browser does not say that a page of this application asks for this."
+        }
         Action::Connect => "You press Connect.",
         Action::Callback => {
             "The browser brings the answer. State, issuer and the cookie are compared before the code is used."
@@ -77,7 +93,7 @@ fn begin(story: &Story, provider: Option<DemoProvider>, action: Action, method: 
     let query = uri.query().unwrap_or_default();
     let fields = form_urlencoded::parse(query.as_bytes())
         .map(|(name, value)| Field {
-            value: shortened(&shown(&name, &value), 120),
+            value: shown(&name, &value),
             name: printable(&name),
             about: if action == Action::Callback { explain::callback(&name) } else { "" },
         })

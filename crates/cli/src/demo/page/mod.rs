@@ -18,13 +18,13 @@ mod view;
 use std::sync::Arc;
 use std::time::Duration;
 
-use authflow_testkit::Fault;
+use authflow_testkit::{Fault, FaultSpan};
 use axum::Router;
 use tokio::net::TcpListener;
 
 use self::app::{Demo, callback_path};
 use self::guard::Site;
-use self::story::{Span, Story};
+use self::story::Story;
 use super::ALL;
 use super::stage::Stage;
 use crate::args::{DemoArgs, DemoProvider};
@@ -38,7 +38,7 @@ pub(super) async fn run(args: &DemoArgs, fault: Option<Fault>) -> Result<(), Fai
     let page = Served::prepare(&providers, Duration::from_secs(u64::from(args.lifetime))).await?;
     if let Some(fault) = fault {
         for stage in &page.demo.story.stages {
-            page.demo.story.misbehave(stage, &fault, Span::Every);
+            page.demo.story.misbehave(stage, &fault, FaultSpan::Every);
         }
     }
     let url = format!("{}/", page.demo.site.origin);

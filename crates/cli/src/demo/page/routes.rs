@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use authflow::{Clock as _, SystemClock};
-use authflow_testkit::Fault;
+use authflow_testkit::{Fault, FaultSpan};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -23,7 +23,6 @@ use url::form_urlencoded;
 
 use super::app::Demo;
 use super::faults;
-use super::story::Span;
 use super::{accounts, front, guard, sequence, view};
 use crate::args::DemoProvider;
 use crate::failure::Failure;
@@ -39,6 +38,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
                       base-uri 'none'; frame-ancestors 'none'";
 
 pub(super) fn router(demo: &Demo) -> Result<Router, Failure> {
+    let accounts = demo.accounts()?;
     let own = Router::new()
         .route("/", get(page))
         .route("/demo/page.css", get(|| file("text/css; charset=utf-8", include_str!("page.css"))))
@@ -49,16 +49,17 @@ pub(super) fn router(demo: &Demo) -> Result<Router, Failure> {
         .route("/demo/fault", post(fault))
         .route("/demo/behave", post(behave))
         .route("/demo/clear", post(clear))
-        .layer(from_fn(protected))
+        .fallback(async || text(StatusCode::NOT_FOUND, "There is nothing here.\n"))
         .layer(DefaultBodyLimit::max(LARGEST_FORM))
-        .layer(from_fn_with_state(demo.site.clone(), guard::own))
+        .layer(from_fn_with_state(accounts.clone(), guard::own))
         .with_state(demo.clone());
-    let accounts = authflow_axum::router(demo.accounts()?)
-        .layer(from_fn_with_state(Arc::clone(&demo.story), front::told));
-    Ok(own.merge(accounts).layer(from_fn_with_state(demo.site.clone(), guard::meant)))
+    // Its routes alone: what is at no path of theirs is told to nobody.
+    let told = from_fn_with_state((Arc::clone(&demo.story), accounts.clone()), front::told);
+    let router = own.merge(authflow_axum::router(accounts).route_layer(told));
+    Ok(router.layer(from_fn_with_state(demo.site.clone(), guard::meant)).layer(from_fn(protected)))
 }
 
-/// Headers of everything that is not authflow-web's, which has its own.
+/// Headers of every answer, refusals too, but for those that authflow-web's have of their own.
 async fn protected(request: Request<Body>, next: Next) -> Response {
     const HEADERS: [(HeaderName, &str); 5] = [
         (CACHE_CONTROL, "no-store"),
@@ -70,7 +71,7 @@ async fn protected(request: Request<Body>, next: Next) -> Response {
     ];
     let mut response = next.run(request).await;
     for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }
@@ -145,7 +146,7 @@ async fn fault(State(demo): State<Demo>, headers: HeaderMap, body: Bytes) -> Res
         (Some(preset), _) => demo.story.misbehave(stage, preset.fault(), preset.span),
         (None, Some(fault)) => {
             let every = form.get("span").is_some_and(|span| span == "every");
-            demo.story.misbehave(stage, &fault, if every { Span::Every } else { Span::Next });
+            demo.story.misbehave(stage, &fault, if every { FaultSpan::Every } else { FaultSpan::Next });
         }
         (None, None) => return unknown(),
     }

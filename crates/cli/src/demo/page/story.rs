@@ -2,14 +2,14 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use authflow_testkit::{Endpoint, Entry, Fault, Outcome};
+use authflow_testkit::{Endpoint, Fault, FaultSpan, SetFault};
 
 use super::feed::{Feed, Lane, Line, Tone};
 use super::ledger;
 use crate::args::DemoProvider;
 use crate::demo::stage::Stage;
 
-/// The servers, what is told of them, and how they misbehave.
+/// The servers, and what is told of them.
 #[derive(Debug)]
 pub(super) struct Story {
     pub(super) feed: Feed,
@@ -20,9 +20,8 @@ pub(super) struct Story {
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// How many entries of each ledger are told, in the order of the stages.
-    told: Vec<usize>,
-    active: Vec<Active>,
+    /// The first entry of each ledger that is not told yet, in the order of the stages.
+    next: Vec<u64>,
     /// The faults that showed and were not yet followed by a success.
     suffered: Vec<Suffered>,
 }
@@ -35,26 +34,9 @@ struct Suffered {
     endpoint: Endpoint,
 }
 
-/// A fault that is switched on.
-#[derive(Clone, Debug)]
-pub(super) struct Active {
-    pub(super) provider: DemoProvider,
-    pub(super) fault: Fault,
-    pub(super) span: Span,
-}
-
-/// How long a fault lasts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Span {
-    /// The next request to the endpoint that it is about.
-    Next,
-    /// Every one, until it is switched off.
-    Every,
-}
-
 impl Story {
     pub(super) fn new(stages: Vec<Stage>) -> Self {
-        let inner = Inner { told: vec![0; stages.len()], ..Inner::default() };
+        let inner = Inner { next: vec![0; stages.len()], ..Inner::default() };
         Self { feed: Feed::new(), stages, inner: Mutex::new(inner) }
     }
 
@@ -108,44 +90,36 @@ impl Story {
 
     fn caught_up(&self) -> MutexGuard<'_, Inner> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        for (at, stage) in self.stages.iter().enumerate() {
-            let told = inner.told.get(at).copied().unwrap_or_default();
-            if stage.server.ledger().len() <= told {
-                continue;
-            }
-            let entries = stage.server.ledger().entries();
-            for entry in entries.iter().skip(told) {
-                inner.follow(stage.provider, entry);
-                for line in ledger::lines(entry) {
+        let Inner { next, suffered } = &mut *inner;
+        for (stage, next) in self.stages.iter().zip(next) {
+            for entry in stage.server.ledger().entries_from(*next) {
+                *next = entry.sequence().saturating_add(1);
+                if let Some(fault) = entry.fault() {
+                    let new =
+                        Suffered { provider: stage.provider, name: fault.name(), endpoint: entry.endpoint() };
+                    if !suffered.contains(&new) {
+                        suffered.push(new);
+                    }
+                }
+                for line in ledger::lines(&entry) {
                     self.feed.push(Some(stage.provider), line);
                 }
-            }
-            if let Some(told) = inner.told.get_mut(at) {
-                *told = entries.len();
             }
         }
         inner
     }
 
     /// Switches a fault on.
-    pub(super) fn misbehave(&self, stage: &Stage, fault: &Fault, span: Span) {
-        let mut inner = self.caught_up();
+    pub(super) fn misbehave(&self, stage: &Stage, fault: &Fault, span: FaultSpan) {
+        // Told before a request shows it.
+        let _inner = self.caught_up();
         match span {
-            Span::Next => stage.server.fault_next(fault.endpoint(), fault.clone()),
-            Span::Every => {
-                // The server knows one for each endpoint.
-                inner.active.retain(|active| {
-                    active.provider != stage.provider
-                        || active.span == Span::Next
-                        || active.fault.endpoint() != fault.endpoint()
-                });
-                stage.server.set_fault(fault.clone());
-            }
+            FaultSpan::Next => stage.server.fault_next(fault.endpoint(), fault.clone()),
+            FaultSpan::Every => stage.server.set_fault(fault.clone()),
         }
-        inner.active.push(Active { provider: stage.provider, fault: fault.clone(), span });
         let often = match span {
-            Span::Next => "with the next request to",
-            Span::Every => "with every request to",
+            FaultSpan::Next => "with the next request to",
+            FaultSpan::Every => "with every request to",
         };
         let place = match fault.endpoint() {
             Endpoint::Authorization => "its authorization endpoint",
@@ -159,41 +133,19 @@ impl Story {
 
     /// All servers behave again.
     pub(super) fn behave(&self) {
-        let mut inner = self.caught_up();
+        let _inner = self.caught_up();
+        let had_faults = self.faults().next().is_some();
         for stage in &self.stages {
             stage.server.clear_faults();
         }
-        if !std::mem::take(&mut inner.active).is_empty() {
+        if had_faults {
             let text = "All faults are off.".to_owned();
             self.feed.push(None, Line::Note { at: Lane::Server, text, tone: Tone::Good });
         }
     }
 
-    pub(super) fn faults(&self) -> Vec<Active> {
-        self.caught_up().active.clone()
-    }
-}
-
-impl Inner {
-    /// Which faults are used up, and which showed.
-    fn follow(&mut self, provider: DemoProvider, entry: &Entry) {
-        if let Some(fault) = entry.fault() {
-            let suffered = Suffered { provider, name: fault.name(), endpoint: entry.endpoint() };
-            if !self.suffered.contains(&suffered) {
-                self.suffered.push(suffered);
-            }
-        }
-        // A fault of the callback waits for the request that is answered with one.
-        let endpoint = match (entry.endpoint(), entry.outcome()) {
-            (Endpoint::Authorization, Outcome::ConsentShown) if entry.fault().is_none() => return,
-            (Endpoint::Consent, _) => Endpoint::Authorization,
-            (endpoint, _) => endpoint,
-        };
-        let used = self.active.iter().position(|active| {
-            active.provider == provider && active.span == Span::Next && active.fault.endpoint() == endpoint
-        });
-        if let Some(used) = used {
-            self.active.remove(used);
-        }
+    /// The faults that are on, as the servers know them.
+    pub(super) fn faults(&self) -> impl Iterator<Item = (&Stage, SetFault)> {
+        self.stages.iter().flat_map(|stage| stage.server.faults().into_iter().map(move |set| (stage, set)))
     }
 }

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
+use authflow_testkit::FaultSpan;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::accounts::{self, Card};
 use super::app::{BASE, Demo};
 use super::feed::{Lane, News};
-use super::story::Span;
 use super::{faults, sequence};
+use crate::demo::fault;
 
 /// A small picture of two who are connected, so that no browser asks for one.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M5 8h6' \
@@ -124,7 +125,7 @@ fn fault_panel(demo: &Demo) -> Markup {
                     div class="row" {
                         label for="fault-name" { "Fault" }
                         select id="fault-name" name="fault" {
-                            @for (title, faults) in faults::groups() {
+                            @for (title, faults) in fault::groups() {
                                 optgroup label=(title) {
                                     @for fault in faults { option value=(fault.name()) { (fault.name()) ": " (fault.about()) } }
                                 }
@@ -145,17 +146,16 @@ fn fault_panel(demo: &Demo) -> Markup {
 
 /// The faults that are on, and the way to end them.
 pub(super) fn active_faults(demo: &Demo) -> Markup {
-    let active = demo.story.faults();
+    let active: Vec<_> = demo.story.faults().collect();
     html! {
         @if active.is_empty() {
             p class="faint" { "All servers behave." }
         } @else {
             ul class="active" {
-                @for active in &active {
-                    @let title = demo.story.stage(active.provider).map_or("", |stage| stage.title());
+                @for (stage, set) in &active {
                     li {
-                        strong { (active.fault.name()) } ", " (title) ", "
-                        (match active.span { Span::Next => "the next request", Span::Every => "every request" })
+                        strong { (set.fault.name()) } ", " (stage.title()) ", "
+                        (match set.span { FaultSpan::Next => "the next request", FaultSpan::Every => "every request" })
                     }
                 }
             }
