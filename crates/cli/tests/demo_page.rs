@@ -265,6 +265,9 @@ async fn what_a_page_may_do_is_said_in_its_headers() {
     }
     assert!(!policy.contains("unsafe"), "{policy}");
     assert!(!answer.body.contains(" style=") && !answer.body.contains("<style"), "{}", answer.body);
+    let (_, form) = answer.body.split_once("id=\"fault-form\"").unwrap();
+    let first = form.split("<button").nth(1).unwrap();
+    assert!(first.starts_with(" type=\"submit\" hidden></button>"), "Enter presses it: {first}");
     assert!(!answer.body.contains(" onclick=") && !answer.body.contains("<script>"), "{}", answer.body);
     for path in ["/", "/demo/page.js", "/demo/page.css", "/demo/news?after=999"] {
         let answer = page.get(path).await;

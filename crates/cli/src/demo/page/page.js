@@ -106,20 +106,44 @@
     if (follow) toNewest();
   };
 
+  /** Tells what went wrong in the server's own words, until what is tried next goes well. */
+  const complain = (text) => {
+    byId("trouble").textContent = text;
+    byId("trouble").hidden = !text;
+  };
+
   const wait = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+  // Only a page that is in view asks: a browser has six connections to this address, and each question holds one.
+  let asking = new AbortController();
+  document.addEventListener("visibilitychange", () => { if (document.hidden) asking.abort(); });
+  const inView = async () => {
+    while (document.hidden) {
+      await new Promise((resolve) => { document.addEventListener("visibilitychange", resolve, { once: true }); });
+    }
+  };
 
   const listen = async () => {
     let failures = 0;
     for (;;) {
+      await inView();
+      asking = new AbortController();
+      let isAnswered = false;
       try {
-        const answer = await fetch(`/demo/news?after=${revision}`, { cache: "no-store" });
-        if (!answer.ok) throw new Error(String(answer.status));
+        const answer = await fetch(`/demo/news?after=${revision}`, { cache: "no-store", signal: asking.signal });
+        isAnswered = true;
+        if (!answer.ok) {
+          complain(await answer.text());
+          throw new Error(String(answer.status));
+        }
         show(await answer.json());
+        if (failures > 0) complain("");
         failures = 0;
         byId("lost").hidden = true;
       } catch {
+        if (asking.signal.aborted) continue;
         failures += 1;
-        byId("lost").hidden = failures < 2;
+        byId("lost").hidden = isAnswered || failures < 2;
         await wait(Math.min(500 * failures, 5000));
       }
     }
@@ -134,7 +158,8 @@
     button?.setAttribute("aria-busy", "true");
     try {
       const body = new URLSearchParams(new FormData(form, button));
-      await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
+      const answer = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
+      complain(answer.ok ? "" : await answer.text());
     } catch {
       // The listener tells that the demo has ended.
     } finally {

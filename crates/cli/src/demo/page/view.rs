@@ -38,6 +38,7 @@ pub(super) fn page(demo: &Demo, cards: &[Card], news: &News) -> Markup {
                         what they say to each other. Nothing leaves the machine, nothing is kept, every secret is masked."
                     }
                     p id="lost" class="problem" role="status" hidden { "The demo has ended. Start it again, and open its new address." }
+                    p id="trouble" class="problem" role="status" hidden {}
                     noscript { p class="problem" { "Without script this page does not move: reload it to see what is new." } }
                 }
                 main {
@@ -106,6 +107,8 @@ fn fault_panel(demo: &Demo) -> Markup {
             h2 id="faults-title" { "Let a server misbehave" }
             div id="faults" role="status" { (active_faults(demo)) }
             form method="post" action="/demo/fault" data-live id="fault-form" {
+                // Enter in a field presses the first button: what the fields say, and no preset.
+                button type="submit" hidden {}
                 div class="row" {
                     label for="fault-provider" { "Which server" }
                     select id="fault-provider" name="provider" {
