@@ -47,9 +47,16 @@ impl FlowManager for Example {
             HttpRequest::get(userinfo.ok_or_else(|| Error::configuration("no userinfo endpoint"))?);
         self.authenticate(cx, tokens, &mut request)?;
         let response = http.send(request, &Limits::default()).await?;
+        if !response.status.is_success() {
+            let error = Error::invalid_response("the userinfo endpoint refused the token");
+            return Err(error.with_status(response.status));
+        }
         let user = rfc::parse_object(&response, ResponseFormat::Json)?;
+        // Without a name it would be one account with all others that have none.
+        let sub = user.get("sub").and_then(|sub| sub.as_str()).filter(|sub| !sub.is_empty());
+        let sub = sub.ok_or_else(|| Error::invalid_response("the userinfo endpoint names no account"))?;
         let mut tokens = tokens.clone();
-        tokens.account = user.get("sub").and_then(|sub| sub.as_str()).map(str::to_owned);
+        tokens.account = Some(sub.to_owned());
         Ok(Some(tokens))
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use authflow::quirks::ResponseFormat;
 use authflow::{
-    Call, ClientCredentials, ConfiguredProvider, ConnectionKey, Connections, FlowManager, HttpClient,
+    Call, ClientCredentials, ConfiguredProvider, ConnectionKey, Connections, Error, FlowManager, HttpClient,
     HttpRequest, KnownProvider, Limits, MemoryStateStore, MemoryTokenStore, Provider, ProviderDefinition,
     StateStore, TokenSet, User, async_trait, rfc, url::Url,
 };
@@ -136,9 +136,17 @@ impl FlowManager for WithAccount {
     ) -> authflow::Result<Option<TokenSet>> {
         let mut request = HttpRequest::get(self.1.clone());
         self.authenticate(cx, tokens, &mut request)?;
-        let answer = rfc::parse_object(&http.send(request, &Limits::default()).await?, ResponseFormat::Json)?;
+        let response = http.send(request, &Limits::default()).await?;
+        if !response.status.is_success() {
+            let error = Error::invalid_response("the provider does not tell whose token it is");
+            return Err(error.with_status(response.status));
+        }
+        let answer = rfc::parse_object(&response, ResponseFormat::Json)?;
+        // Without a name it would be one account with all others that have none.
+        let sub = answer.get("sub").and_then(|sub| sub.as_str()).filter(|sub| !sub.is_empty());
+        let sub = sub.ok_or_else(|| Error::invalid_response("the provider names no account"))?;
         let mut tokens = tokens.clone();
-        tokens.account = answer.get("sub").and_then(|sub| sub.as_str()).map(str::to_owned);
+        tokens.account = Some(sub.to_owned());
         Ok(Some(tokens))
     }
 }
