@@ -4,7 +4,6 @@
 //! `cargo run --example actix` prints the address it listens on. The providers are two authorization servers in the same
 //! process, unless `AUTHFLOW_EXAMPLE_PROVIDERS` names others.
 
-#![allow(clippy::print_stdout, reason = "an example that tells what it does")]
 #![allow(clippy::future_not_send, reason = "a worker of actix-web is one thread")]
 
 mod support;
@@ -26,13 +25,8 @@ const USER: &str = "user";
 #[derive(Clone)]
 struct SignedIn(String);
 
-#[derive(Default)]
-struct Site {
-    people: People,
-}
-
 #[async_trait]
-impl Application for Site {
+impl Application for People {
     async fn current_user(&self, request: &Parts) -> Result<Option<User>, BoxError> {
         Ok(request.extensions.get().map(|SignedIn(id)| User::new("", id.as_str())))
     }
@@ -42,20 +36,15 @@ impl Application for Site {
     }
 
     async fn sign_in(&self, who: SignIn) -> Result<User, BoxError> {
-        Ok(self.people.find_or_make(&who.provider_id, who.tokens.account.as_deref())?)
+        Ok(self.find_or_make(&who.provider_id, who.tokens.account.as_deref())?)
     }
 
-    async fn after(
-        &self,
-        _: &Parts,
-        outcome: &Outcome,
-        response: &mut Response<Bytes>,
-    ) -> Result<(), BoxError> {
+    async fn after(&self, _: &Parts, outcome: &Outcome, to: &mut Response<Bytes>) -> Result<(), BoxError> {
         match outcome {
             Outcome::SignedIn(connected) => {
-                response.extensions_mut().insert(SignedIn(connected.key.user().id.to_string()));
+                to.extensions_mut().insert(SignedIn(connected.key.user().id.to_string()));
             }
-            Outcome::Connected(connected) => self.people.link(&connected.key),
+            Outcome::Connected(connected) => self.link(&connected.key),
             _ => {}
         }
         Ok(())
@@ -104,15 +93,10 @@ async fn sign_out(session: Session) -> impl Responder {
 
 #[actix_web::main]
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let listener = support::listen()?;
-    let address = format!("http://{}", listener.local_addr()?);
-    let setup = support::setup(&format!("{address}/auth")).await?;
-    let accounts =
-        Accounts::builder(setup.connections, &format!("{address}/auth"), Site::default()).build()?;
-
+    let setup = support::setup().await?;
+    let accounts = Accounts::builder(setup.connections, &setup.public_url, People::default()).build()?;
     let key = Key::generate();
     let routes = with_session(Routes::new(accounts.clone()));
-    println!("Listening on {address}");
     let server = HttpServer::new(move || {
         // Without TLS, for this machine alone.
         let sessions = SessionMiddleware::builder(CookieSessionStore::default(), key.clone());
@@ -124,6 +108,6 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
             .route("/sign-out", web::post().to(sign_out))
             .configure(|config| routes.configure(config))
     });
-    server.listen(listener)?.run().await?;
+    server.listen(setup.listener)?.run().await?;
     Ok(())
 }

@@ -4,8 +4,6 @@
 //! `cargo run --example axum` prints the address it listens on. The providers are two authorization servers in the same
 //! process, unless `AUTHFLOW_EXAMPLE_PROVIDERS` names others.
 
-#![allow(clippy::print_stdout, reason = "an example that tells what it does")]
-
 mod support;
 
 use std::net::SocketAddr;
@@ -24,17 +22,12 @@ use tower_sessions::{MemoryStore, Session, SessionManagerLayer, cookie::SameSite
 /// Where the session keeps the id of who is signed in.
 const USER: &str = "user";
 
-#[derive(Default)]
-struct Site {
-    people: People,
-}
-
 fn session(request: &Parts) -> Result<&Session, BoxError> {
     request.extensions.get().ok_or_else(|| "the layer of the session is missing".into())
 }
 
 #[async_trait]
-impl Application for Site {
+impl Application for People {
     async fn current_user(&self, request: &Parts) -> Result<Option<User>, BoxError> {
         let id: Option<String> = session(request)?.get(USER).await?;
         Ok(id.map(|id| User::new("", id)))
@@ -45,24 +38,19 @@ impl Application for Site {
     }
 
     async fn sign_in(&self, who: SignIn) -> Result<User, BoxError> {
-        Ok(self.people.find_or_make(&who.provider_id, who.tokens.account.as_deref())?)
+        Ok(self.find_or_make(&who.provider_id, who.tokens.account.as_deref())?)
     }
 
-    async fn after(
-        &self,
-        request: &Parts,
-        outcome: &Outcome,
-        _: &mut Response<Bytes>,
-    ) -> Result<(), BoxError> {
+    async fn after(&self, of: &Parts, outcome: &Outcome, _: &mut Response<Bytes>) -> Result<(), BoxError> {
         match outcome {
             Outcome::SignedIn(connected) => {
-                let session = session(request)?;
+                let session = session(of)?;
                 // A new id, and nothing of before: whoever knows the old one is left with nothing.
                 session.clear().await;
                 session.cycle_id().await?;
                 session.insert(USER, &connected.key.user().id).await?;
             }
-            Outcome::Connected(connected) => self.people.link(&connected.key),
+            Outcome::Connected(connected) => self.link(&connected.key),
             _ => {}
         }
         Ok(())
@@ -91,11 +79,8 @@ async fn sign_out(session: Session) -> Result<Redirect, StatusCode> {
 
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let listener = support::listen()?;
-    let address = format!("http://{}", listener.local_addr()?);
-    let setup = support::setup(&format!("{address}/auth")).await?;
-    let accounts =
-        Accounts::builder(setup.connections, &format!("{address}/auth"), Site::default()).build()?;
+    let setup = support::setup().await?;
+    let accounts = Accounts::builder(setup.connections, &setup.public_url, People::default()).build()?;
 
     // `Lax`, so that the session is there when the provider sends the browser back; without TLS, for this machine alone.
     let sessions =
@@ -107,8 +92,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .merge(authflow::axum::router(accounts.clone()))
         .layer(sessions)
         .with_state(accounts);
-    println!("Listening on {address}");
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let listener = tokio::net::TcpListener::from_std(setup.listener)?;
     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What the web examples have in common, and what is not about the web: providers, and the people of the application.
 
 #![allow(dead_code, reason = "each example uses its part")]
+#![allow(clippy::print_stdout, reason = "an example tells what it does")]
 
 use std::collections::HashMap;
 use std::net::TcpListener;
@@ -31,6 +32,9 @@ pub(crate) fn profile_url() -> &'static str {
 
 /// What an application is given from outside.
 pub(crate) struct Setup {
+    pub(crate) listener: TcpListener,
+    /// Where the routes of accounts are for browsers, and the redirect URIs below it.
+    pub(crate) public_url: String,
     pub(crate) connections: Connections,
     /// Where no providers are named, they are here; they end with this.
     _servers: Vec<AuthorizationServer>,
@@ -53,15 +57,19 @@ struct Registrations {
 }
 
 /// Listens on `AUTHFLOW_EXAMPLE_PORT` of this machine, or on any free port.
-pub(crate) fn listen() -> Result<TcpListener, Box<dyn std::error::Error>> {
+fn listen() -> Result<TcpListener, Box<dyn std::error::Error>> {
     let port = std::env::var("AUTHFLOW_EXAMPLE_PORT").map_or(Ok(0), |port| port.parse())?;
     let listener = TcpListener::bind(("127.0.0.1", port))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
 
-/// The providers of `AUTHFLOW_EXAMPLE_PROVIDERS`, or two authorization servers in this process: `example` and `another`.
-pub(crate) async fn setup(public_url: &str) -> Result<Setup, Box<dyn std::error::Error>> {
+/// A port to listen on, which is printed, and connections with the providers of `AUTHFLOW_EXAMPLE_PROVIDERS`, or with two
+/// authorization servers in this process: `example` and `another`.
+pub(crate) async fn setup() -> Result<Setup, Box<dyn std::error::Error>> {
+    let listener = listen()?;
+    let address = format!("http://{}", listener.local_addr()?);
+    let public_url = format!("{address}/auth");
     let (registrations, servers) = match std::env::var("AUTHFLOW_EXAMPLE_PROVIDERS") {
         Ok(text) => (toml::from_str::<Registrations>(&text)?.registration, Vec::new()),
         Err(_) => start().await?,
@@ -82,7 +90,8 @@ pub(crate) async fn setup(public_url: &str) -> Result<Setup, Box<dyn std::error:
     if PROFILE_URL.get().is_none() {
         return Err("AUTHFLOW_EXAMPLE_PROVIDERS has no provider with the id `example`".into());
     }
-    Ok(Setup { connections: connections.build()?, _servers: servers })
+    println!("Listening on {address}");
+    Ok(Setup { listener, public_url, connections: connections.build()?, _servers: servers })
 }
 
 async fn start() -> Result<(Vec<Registration>, Vec<AuthorizationServer>), Box<dyn std::error::Error>> {
