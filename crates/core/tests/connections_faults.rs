@@ -1,6 +1,6 @@
 //! Faults while a user connects, disconnects or looks, and when a program ends.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod connections_support;
 
@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use authflow_core::{
-    AuthorizationResponse, Binding, Clock as _, Error, ErrorKind, Health, KeyRing, KeySource, Removal,
-    Result, async_trait,
+    AuthorizationResponse, Binding, Clock as _, Error, ErrorKind, Health, KeyRing, KeySource, Recovery,
+    Removal, Result, async_trait,
 };
 use connections_support::{Fault, Rotates, SECOND, World, callback, user};
 
@@ -36,6 +36,31 @@ async fn x21_x26_no_code_is_sent_while_there_is_no_key_and_the_callback_works_la
     let error = without.complete("p", &response, &binding()).await.unwrap_err();
     assert_eq!((error.kind(), world.server.exchanges()), (ErrorKind::KeysUnavailable, 0));
     world.process().complete("p", &response, &binding()).await.unwrap();
+}
+
+#[derive(Debug)]
+struct PanickingKeys;
+
+#[async_trait]
+impl KeySource for PanickingKeys {
+    async fn key_ring(&self) -> Result<KeyRing> {
+        panic!("planted")
+    }
+}
+
+/// Where it ended is not known, so the same callback is not asked for again. Without a task of its own it ends the same.
+#[tokio::test]
+async fn x33_a_completion_that_panics_is_begun_again() {
+    let world = World::new(Rotates::Strictly);
+    let connections = world.builder().keys(PanickingKeys).build().unwrap();
+    let query = world.callback(&connections, &binding()).await;
+    let response = AuthorizationResponse::from_query(&query).unwrap();
+    let complete = || connections.complete("p", &response, &binding());
+    for complete in [complete(), complete().in_place()] {
+        let error = complete.await.unwrap_err();
+        assert_eq!((error.kind(), error.recovery()), (ErrorKind::Interrupted, Recovery::Reconnect));
+    }
+    assert_eq!(connections.drain(SECOND).await.unfinished, 0);
 }
 
 #[tokio::test]

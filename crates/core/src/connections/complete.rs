@@ -1,9 +1,11 @@
 //! `complete`: the exchange and the save in one motion.
 
 use std::fmt;
-use std::future::{Future, IntoFuture};
-use std::pin::Pin;
+use std::future::{Future, IntoFuture, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::binding::{Binding, User};
@@ -43,6 +45,7 @@ pub struct Complete {
     binding: Binding,
     extensions: http::Extensions,
     sign_in: Option<Box<dyn FnOnce(SignIn) -> Owner + Send>>,
+    in_place: bool,
 }
 
 /// What is known of somebody who signs in, for the application to find or make its user.
@@ -89,6 +92,7 @@ impl Complete {
             binding: binding.clone(),
             extensions: http::Extensions::new(),
             sign_in: None,
+            in_place: false,
         }
     }
 
@@ -111,6 +115,13 @@ impl Complete {
             let owner = owner(who);
             Box::pin(async move { owner.await.map_err(Into::into) })
         }));
+        self
+    }
+
+    /// For work that runs in [`Connections::detached`](super::Connections::detached) already: needs no task of its own.
+    #[doc(hidden)]
+    pub fn in_place(mut self) -> Self {
+        self.in_place = true;
         self
     }
 
@@ -172,12 +183,27 @@ impl IntoFuture for Complete {
     fn into_future(self) -> Self::IntoFuture {
         let inner = Arc::clone(&self.inner);
         let provider_id = self.provider_id.clone();
+        let in_place = self.in_place;
         Box::pin(async move {
             let work = observed!(&inner.clock, inner.label(&provider_id), Operation::Complete, self.run());
-            let connected = inner.detached(work).await;
+            let ended = if in_place { caught(work).await } else { inner.spawn(work).await.ok() };
+            let connected = ended.unwrap_or_else(|| Err(failure::completion_interrupted()));
             connected.map_err(|error| error.at(&text::clean(&provider_id, 128), Operation::Complete))
         })
     }
+}
+
+/// What came of `work`; `None` if it panicked. As a task does, without one.
+async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        // Like that of a task that panicked, its state is dropped and never polled again.
+        match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Some),
+            Err(_) => Poll::Ready(None),
+        }
+    })
+    .await
 }
 
 impl fmt::Debug for Complete {

@@ -61,6 +61,12 @@ pub(super) fn interrupted() -> Error {
     )
 }
 
+/// Where it ended is not known, so the state counts as used up: the same callback is not asked for again.
+pub(super) fn completion_interrupted() -> Error {
+    let message = "the task that completed this flow ended before it was done; begin again";
+    Error::new(ErrorKind::Interrupted, message).state_used_up()
+}
+
 pub(super) fn shutting_down() -> Error {
     Error::new(ErrorKind::Interrupted, "connections are shutting down, and nothing new is begun")
 }

@@ -313,6 +313,27 @@ impl Connections {
         disconnected.map_err(|error| failure::at(error, key, Operation::Disconnect))
     }
 
+    /// The same for work that runs in [`detached`](Self::detached) already: needs no task of its own.
+    #[doc(hidden)]
+    pub async fn disconnect_in_place(&self, key: &ConnectionKey) -> Result<Disconnected> {
+        let work = self.0.disconnect(key);
+        let work = observed!(&self.0.clock, self.0.label(key.provider_id()), Operation::Disconnect, work);
+        work.await.map_err(|error| failure::at(error, key, Operation::Disconnect))
+    }
+
+    /// Runs `work` to its end in a task of its own, whoever waits for it; [`drain`](Self::drain) waits, too. For the web crates,
+    /// whose `complete` and `disconnect` have work around them that must not be lost either.
+    #[doc(hidden)]
+    pub async fn detached<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T> {
+        // What the application logs there stays within the span of the request.
+        #[cfg(feature = "tracing")]
+        let work = tracing::Instrument::in_current_span(work);
+        self.0.detached(async move { Ok(work.await) }).await
+    }
+
     /// A user's connections, with what can be shown of them and never a token.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use authflow_core::quirks::ResponseMode;
-use authflow_core::{Connections, Error, Flow, Recovery, Result, User};
+use authflow_core::{Connections, Error, ErrorKind, Flow, Recovery, Result, User};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -100,7 +100,7 @@ impl Accounts {
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let (parts, body) = request.into_parts();
         let is_head = parts.method == Method::HEAD;
-        let mut answer = self.0.answer(Incoming { parts, body }).await;
+        let mut answer = Arc::clone(&self.0).answer(Incoming { parts, body }).await;
         answer::protect(answer.headers_mut());
         if is_head {
             *answer.body_mut() = Bytes::new();
@@ -175,7 +175,7 @@ impl fmt::Debug for Accounts {
 }
 
 impl Inner {
-    async fn answer(&self, incoming: Incoming) -> Response<Bytes> {
+    async fn answer(self: Arc<Self>, incoming: Incoming) -> Response<Bytes> {
         let accounts = self.site.accounts();
         if incoming.body.len() > self.max_body {
             return self.page(StatusCode::PAYLOAD_TOO_LARGE, &Page::TooLarge { accounts });
@@ -189,11 +189,33 @@ impl Inner {
         match route {
             Route::Accounts => self.accounts_page(&incoming).await,
             Route::Connect(provider) => self.connect(&incoming, &provider).await,
-            Route::Callback(provider) => self.callback(&incoming, &provider).await,
-            Route::Disconnect(provider) => self.disconnect(&incoming, &provider).await,
+            Route::Callback(provider) => {
+                let inner = Arc::clone(&self);
+                let work =
+                    move |incoming: Arc<Incoming>| async move { inner.callback(&incoming, &provider).await };
+                self.whole(incoming, work).await
+            }
+            Route::Disconnect(provider) => {
+                let inner = Arc::clone(&self);
+                let work = move |incoming: Arc<Incoming>| async move {
+                    inner.disconnect(&incoming, &provider).await
+                };
+                self.whole(incoming, work).await
+            }
             Route::Denied(provider) => self.denied_page(&provider),
             Route::Failed(provider) => self.failed_page(&incoming, &provider),
         }
+    }
+
+    /// Runs `work` to its end though the browser leaves meanwhile: what was done at the provider and in the store is what the
+    /// application is told.
+    async fn whole<W>(&self, incoming: Incoming, work: impl FnOnce(Arc<Incoming>) -> W) -> Response<Bytes>
+    where
+        W: Future<Output = Response<Bytes>> + Send + 'static,
+    {
+        let incoming = Arc::new(incoming);
+        let done = self.connections.detached(work(Arc::clone(&incoming))).await;
+        done.unwrap_or_else(|error| self.failure(&incoming.parts, &error))
     }
 
     pub(crate) const fn writer(&self) -> Writer {
@@ -266,6 +288,8 @@ impl Inner {
         self.application.on_error(parts, error);
         match error.recovery() {
             Recovery::Retry { after } => self.unavailable(parts, after),
+            // A flow was begun, or was not: the next one is another.
+            _ if error.kind() == ErrorKind::StoreOutcomeUnknown => self.unavailable(parts, None),
             _ => self.broken(),
         }
     }

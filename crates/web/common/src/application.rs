@@ -137,7 +137,8 @@ pub trait Application: Send + Sync + 'static {
     }
 
     /// Called once for every outcome, before the answer goes out: to set the session's cookie, to write a log, to replace the
-    /// answer. Headers are added with `append`. The cookies of the flow itself and the headers that keep the answer out of
+    /// answer. So, too, where the browser has left meanwhile: callback and disconnect run in a task of the `Connections`' runtime,
+    /// to their end. Headers are added with `append`. The cookies of the flow itself and the headers that keep the answer out of
     /// caches and its address out of `Referer` are added afterwards, whatever the answer is.
     ///
     /// Default: nothing.

@@ -152,7 +152,7 @@ impl Inner {
             binding = binding.and(Binding::user(user.tenant, user.id));
         }
         let complete = self.connections.complete(visit.provider_id, response, &binding);
-        let mut complete = complete.extensions(parts.extensions.clone());
+        let mut complete = complete.in_place().extensions(parts.extensions.clone());
         let is_refused = Arc::new(AtomicBool::new(false));
         if is_sign_in {
             let (application, refused) = (Arc::clone(&self.application), Arc::clone(&is_refused));

@@ -23,7 +23,9 @@ impl Inner {
         let Some(provider) = self.providers.get(provider_id) else {
             return self.page(StatusCode::NOT_FOUND, &Page::NotFound { accounts });
         };
-        let Ok(user) = self.user(&incoming.parts).await else { return self.broken() };
+        let Ok(user) = self.user(&incoming.parts).await else {
+            return self.unavailable(&incoming.parts, None);
+        };
         match &user {
             None if !self.application.offers_sign_in() => {
                 return self.page(StatusCode::UNAUTHORIZED, &Page::SignedOut { accounts });

@@ -15,7 +15,7 @@ impl Inner {
     pub(crate) async fn disconnect(&self, incoming: &Incoming, provider_id: &str) -> Response<Bytes> {
         let parts = &incoming.parts;
         let accounts = self.site.accounts();
-        let Ok(user) = self.user(parts).await else { return self.broken() };
+        let Ok(user) = self.user(parts).await else { return self.unavailable(parts, None) };
         let Some(user) = user else {
             return self.page(StatusCode::UNAUTHORIZED, &Page::SignedOut { accounts });
         };
@@ -26,7 +26,7 @@ impl Inner {
             Ok(key) => key,
             Err(error) => return self.failure(parts, &error),
         };
-        let disconnected = match self.connections.disconnect(&key).await {
+        let disconnected = match self.connections.disconnect_in_place(&key).await {
             Ok(disconnected) => disconnected,
             Err(error) => return self.failure(parts, &error),
         };

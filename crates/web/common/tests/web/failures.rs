@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use authflow_core::{KeyRing, KeySource, async_trait};
 use authflow_testkit::{Endpoint, Fault, RetryAfter};
 use authflow_web::ClientAddress;
 
@@ -70,10 +71,10 @@ async fn x26_a_session_that_cannot_be_read_is_not_nobody() {
     world.application.sessions_fail.store(true, Ordering::SeqCst);
     for path in ["/auth", "/auth/alpha/connect"] {
         let answer = world.get(&browser, From::Own, path).await;
-        answer.is_page(500);
+        answer.is_page(503);
         assert!(!answer.body.contains("planted-session-failure"));
     }
-    world.post(&browser, From::Own, "/auth/alpha/disconnect", "").await.is_page(500);
+    world.post(&browser, From::Own, "/auth/alpha/disconnect", "").await.is_page(503);
     let answer = world.deliver(&browser, &callback).await;
     world.assert_refused(&answer, 503, 1);
     assert!(browser.waiting().is_empty());
@@ -114,6 +115,28 @@ async fn x33_a_hook_that_fails_is_an_error_page() {
     answer.is_page(500);
     assert!(browser.cookie("planted").is_none());
     assert!(world.connections("alice").await.is_empty());
+}
+
+#[derive(Debug)]
+struct PanickingKeys;
+
+#[async_trait]
+impl KeySource for PanickingKeys {
+    async fn key_ring(&self) -> authflow_core::Result<KeyRing> {
+        panic!("planted")
+    }
+}
+
+/// Where a hook panics is not known: nobody is asked to reload what may be used up.
+#[tokio::test]
+async fn x33_a_hook_that_panics_ends_the_flow() {
+    let world = Setup::new().build_with(|builder| builder.keys(PanickingKeys), |builder| builder);
+    let browser = Browser::of("alice");
+    let callback = world.until_callback(&browser, "alpha", "/done").await;
+    let answer = world.deliver(&browser, &callback).await;
+    assert_eq!(answer.location(), "/auth/alpha/failed?reason=other");
+    assert_eq!(world.application.outcomes(), ["failed alpha interrupted"]);
+    world.deliver(&browser, &callback).await.is_page(410);
 }
 
 /// The mark remembers where the application's own answer led; only a path of this site is remembered.

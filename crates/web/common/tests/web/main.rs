@@ -11,6 +11,7 @@ mod browser;
 mod building;
 mod clients;
 mod failures;
+mod gone;
 mod later;
 mod origin;
 mod responses;

@@ -14,6 +14,7 @@ use authflow_testkit::{AuthorizationServer, Client, Consent, Endpoint, Fault, Ma
 use authflow_web::{Accounts, AccountsBuilder};
 use bytes::Bytes;
 use http::{Method, Request};
+use tokio::sync::watch;
 
 use crate::application::{Mark, TestApplication, user_of};
 use crate::browser::{Answer, Browser, From};
@@ -21,13 +22,39 @@ use crate::stores::States;
 
 pub(crate) const ORIGIN: &str = "https://app.example";
 
+/// What the provider is asked waits here while it is closed.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate(Arc<watch::Sender<(bool, usize)>>);
+
+impl Gate {
+    fn new() -> Self {
+        Self(Arc::new(watch::Sender::new((false, 0))))
+    }
+
+    pub(crate) fn set_closed(&self, closed: bool) {
+        self.0.send_modify(|gate| gate.0 = closed);
+    }
+
+    /// Until somebody waits.
+    pub(crate) async fn is_waited_at(&self) {
+        self.0.subscribe().wait_for(|(_, waiting)| *waiting > 0).await.unwrap();
+    }
+
+    async fn pass(&self) {
+        self.0.send_modify(|gate| gate.1 += 1);
+        self.0.subscribe().wait_for(|(closed, _)| !closed).await.unwrap();
+        self.0.send_modify(|gate| gate.1 -= 1);
+    }
+}
+
 /// The authorization server as an HTTP client sees it.
 #[derive(Clone, Debug)]
-pub(crate) struct InProcess(Arc<AuthorizationServer>);
+struct InProcess(Arc<AuthorizationServer>, Gate);
 
 #[async_trait]
 impl HttpClient for InProcess {
     async fn send(&self, request: HttpRequest, _: &Limits) -> Result<HttpResponse, HttpError> {
+        self.1.pass().await;
         let mut made = Request::new(Bytes::from(request.body));
         *made.method_mut() = request.method;
         *made.uri_mut() = request.url.as_str().parse().unwrap();
@@ -127,6 +154,7 @@ impl Setup {
             Arc::new(builder.clock(move || now.now()).build().unwrap())
         });
         let handle: Arc<dyn Clock> = Arc::new(clock.clone());
+        let gate = Gate::new();
         let flow = |id: &str| {
             let mut quirks = Quirks::default();
             quirks.authorization_response.response_mode = response_mode;
@@ -144,7 +172,7 @@ impl Setup {
                 .redirect_uri(format!("https://app.example/auth/{id}/planted"))
                 .redirect_uri(redirect_uri(id));
             let manager = ConfiguredProvider::from_provider(provider, credentials, states.clone()).unwrap();
-            let http = InProcess(Arc::clone(&server));
+            let http = InProcess(Arc::clone(&server), gate.clone());
             Flow::builder(Manager(manager)).http_client(http).clock(Arc::clone(&handle)).build().unwrap()
         };
         let builder =
@@ -154,7 +182,7 @@ impl Setup {
         let application = Arc::new(application);
         let builder = Accounts::builder(connections, public_url, Arc::clone(&application));
         let accounts = accounts(builder.provider_name("alpha", "Alpha & Co.")).build().unwrap();
-        World { server, application, accounts, clock, states, tokens, response_mode }
+        World { server, application, accounts, clock, states, tokens, gate, response_mode }
     }
 }
 
@@ -165,6 +193,7 @@ pub(crate) struct World {
     pub(crate) clock: ManualClock,
     pub(crate) states: States,
     pub(crate) tokens: Arc<Outage<MemoryTokenStore>>,
+    pub(crate) gate: Gate,
     response_mode: ResponseMode,
 }
 
