@@ -100,7 +100,8 @@ impl Routes {
         self
     }
 
-    /// After one of the routes was answered: does what the extensions of the response ask for. An error is the answer instead.
+    /// After one of the routes was answered: does what the extensions of the response ask for. An error is the answer instead,
+    /// with the cookies of the flow: it has come to its end, and its callback does not work again.
     #[must_use]
     pub fn after<F>(mut self, after: F) -> Self
     where
@@ -156,8 +157,11 @@ impl Routes {
         let parts = self.parts(&request)?;
         let body = translate::read(payload, self.accounts.max_body()).await?;
         let response = self.accounts.handle(http::Request::from_parts(parts, body)).await;
-        if let Some(after) = &self.after {
-            after(&request, response.extensions())?;
+        if let Some(after) = &self.after
+            && let Err(error) = after(&request, response.extensions())
+        {
+            let headers = self.accounts.headers_of_error(response.headers());
+            return translate::with_headers(HttpResponse::from_error(error), &headers);
         }
         translate::response(response)
     }

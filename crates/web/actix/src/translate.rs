@@ -1,9 +1,10 @@
 //! A request and an answer in actix-web, whose types of HTTP are those of `http` 0.2, and in authflow-web.
 
+use actix_web::body::BoxBody;
 use actix_web::error::{ErrorBadRequest, ErrorInternalServerError};
 use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use actix_web::web::Payload;
-use actix_web::{Error, HttpRequest, HttpResponse, HttpResponseBuilder, http as actix_http};
+use actix_web::{Error, HttpRequest, HttpResponse, http as actix_http};
 use authflow_web::ClientAddress;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
@@ -50,16 +51,27 @@ pub(crate) async fn read(mut payload: Payload, max: usize) -> Result<Bytes, Erro
 pub(crate) fn response(response: http::Response<Bytes>) -> Result<HttpResponse, Error> {
     let (parts, body) = response.into_parts();
     let status = actix_http::StatusCode::from_u16(parts.status.as_u16()).map_err(ErrorInternalServerError)?;
-    let mut builder = HttpResponseBuilder::new(status);
-    for (name, value) in &parts.headers {
-        let name = HeaderName::from_bytes(name.as_ref()).map_err(ErrorInternalServerError)?;
+    with_headers(HttpResponse::with_body(status, BoxBody::new(body)), &parts.headers)
+}
+
+/// The answer, and these headers: a name of them is only what they say.
+pub(crate) fn with_headers(
+    mut answer: HttpResponse,
+    headers: &http::HeaderMap,
+) -> Result<HttpResponse, Error> {
+    for name in headers.keys() {
+        let written = HeaderName::from_bytes(name.as_ref()).map_err(ErrorInternalServerError)?;
         // actix-web writes its own, from the body.
-        if name != CONTENT_LENGTH {
+        if written == CONTENT_LENGTH {
+            continue;
+        }
+        answer.headers_mut().remove(&written);
+        for value in headers.get_all(name) {
             let value = HeaderValue::from_bytes(value.as_bytes()).map_err(ErrorInternalServerError)?;
-            builder.append_header((name, value));
+            answer.headers_mut().append(written.clone(), value);
         }
     }
-    Ok(builder.body(body))
+    Ok(answer)
 }
 
 /// The answer, where there is no way to fail.

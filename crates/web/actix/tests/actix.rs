@@ -234,6 +234,32 @@ async fn a_hook_that_fails_is_the_answer() {
     assert_eq!(after.send(get("/auth")).await.status().as_u16(), 503);
 }
 
+/// The flow has ended in the browser all the same: what comes of the callback is not asked for again.
+#[actix_web::test]
+async fn x33_a_hook_that_fails_after_a_callback_leaves_the_flow_ended() {
+    let world = World::new().await;
+    let failing = Routes::new(world.accounts.clone())
+        .after(|_, _| Err(ErrorServiceUnavailable("the session store is down")));
+    let (web, failing) = (app(Routes::new(world.accounts.clone())).await, app(failing).await);
+    let begun = web.send(get("/auth/example/connect")).await;
+    let callback = authflow_testkit::ScriptedUser::new().approve(location(&begun)).await.unwrap();
+    let callback = callback.strip_prefix(support::ORIGIN).unwrap();
+    let failed = failing.send(with(get(callback), "cookie", &cookies(&begun))).await;
+    assert_eq!((failed.status().as_u16(), failed.body().as_ref()), (503, &b"the session store is down"[..]));
+    for (name, value) in [
+        ("cache-control", "no-store"),
+        ("referrer-policy", "no-referrer"),
+        ("x-content-type-options", "nosniff"),
+    ] {
+        assert_eq!(failed.headers()[name], value);
+    }
+    let set: Vec<_> =
+        failed.headers().get_all("set-cookie").iter().map(|set| set.to_str().unwrap()).collect();
+    assert!(!set.is_empty() && set.iter().all(|set| set.contains("authflow-")), "{set:?}");
+    let again = web.send(with(get(callback), "cookie", &cookies(&failed))).await;
+    assert_eq!(again.status().as_u16(), 410);
+}
+
 /// Each keeps to its own accounts; the extractors find those that were configured last.
 #[actix_web::test]
 async fn two_sets_of_routes_do_not_answer_for_each_other() {

@@ -15,8 +15,9 @@ use http::request::Parts;
 /// The signed-in user's connection with the provider `P`, ready to send API requests ([`Client`]).
 ///
 /// Where there is none, the handler does not run: a browser that navigates is sent to connect and comes back to the same page,
-/// everything else gets 401 with `application/problem+json`. Where it cannot be told, such as while the store is down, the
-/// answer is 503: never "not connected".
+/// everything else gets 401 with `application/problem+json`. Where it cannot be told, the answer is never "not connected": it is
+/// 503 while the store is down, and 500 where none of `P` is found beside a connection of the user that cannot be read, which may
+/// be the one.
 ///
 /// `Option<Connected<P>>` is `None` where the user is not signed in, not connected, or has to connect again; a store that is
 /// down is refused here too. `Result<Connected<P>, Refusal>` leaves it to the handler.

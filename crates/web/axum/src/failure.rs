@@ -8,10 +8,12 @@ use axum::response::{IntoResponse, Response};
 
 /// An [`Error`] as an answer, for handlers that return `Result<_, Failure>` and use `?`.
 ///
-/// The answer is `application/problem+json` (RFC 9457): 401 where the user has to connect again, 503 with `Retry-After` where
-/// the same may work later, 502 where the provider did not do what it should, 500 for a mistake in the application. It says
-/// what the kind of the error says; nothing of the provider's words, and nothing secret, is in it. For a layer that logs, the
-/// error itself is in the extensions of the answer, as `Arc<Error>`.
+/// The answer is `application/problem+json` (RFC 9457): 401 where the user has to connect, or connect again; 403 where the
+/// provider refused for the user; 400 for a callback that is not accepted; 503 where the same may work later, or a flow has to be
+/// begun again; 502 where the provider did not do what it should; 500 for a mistake in the application. It says what the kind of
+/// the error says; nothing of the provider's words, and nothing secret, is in it.
+/// For a layer that logs, the error itself is in the
+/// extensions of the answer, as `Arc<Error>`.
 #[derive(Debug)]
 pub struct Failure(pub Error);
 

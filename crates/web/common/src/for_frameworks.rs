@@ -2,12 +2,15 @@
 
 use authflow_core::{Error, ErrorKind, Recovery, User};
 use bytes::Bytes;
+use cookie::Cookie;
+use http::header::SET_COOKIE;
 use http::request::Parts;
-use http::{Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use crate::accounts::Accounts;
 use crate::answer;
-use crate::missing::Missing;
+use crate::flow_cookie::{FlowCookie, Stage};
+use crate::missing::{Missing, has_ended};
 use crate::problem::Problem;
 
 impl Accounts {
@@ -17,15 +20,45 @@ impl Accounts {
     ///
     /// [`Missing::Failed`] where it is not known. It is never taken for nobody.
     pub async fn current_user(&self, request: &Parts) -> Result<Option<User>, Missing> {
-        self.0.user(request).await.map_err(Missing::unknown_user)
+        self.0.application.current_user(request).await.map_err(Missing::unknown_user)
+    }
+
+    /// The headers that an error needs which is the answer instead of one that [`handle`](Self::handle) made, whose headers
+    /// `replaced` are: they keep it out of caches and its address out of `Referer`, and the flow has come to its end in this
+    /// browser, as where [`Application::after`](crate::Application::after) fails. Of the application's own cookies none is there.
+    #[must_use]
+    pub fn headers_of_error(&self, replaced: &HeaderMap) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        answer::protect(&mut headers);
+        let cookies = replaced.get_all(SET_COOKIE).iter();
+        for cookie in cookies.filter_map(|header| without_success(header, self.0.writer().prefix())) {
+            headers.append(SET_COOKIE, cookie);
+        }
+        headers
+    }
+}
+
+/// A cookie of ours, where the mark of a flow that led to a connection is that of one that has ended.
+fn without_success(header: &HeaderValue, prefix: &str) -> Option<HeaderValue> {
+    let mut cookie = Cookie::parse(header.to_str().ok()?).ok()?;
+    if !cookie.name().starts_with(prefix) {
+        return None;
+    }
+    match FlowCookie::read(cookie.value()) {
+        Some(flow) if matches!(flow.stage, Stage::Done { .. }) => {
+            cookie.set_value(FlowCookie { stage: Stage::Ended, ..flow }.write());
+            HeaderValue::try_from(cookie.to_string()).ok()
+        }
+        _ => Some(header.clone()),
     }
 }
 
 /// An error of a handler as an answer for programs: `application/problem+json` (RFC 9457).
 ///
-/// 401 where the user has to connect again, 503 with `Retry-After` where the same may work later, 502 where the provider did not
-/// do what it should, 403 where it refused for the user, 500 for a mistake of the application's. It says what the kind of the
-/// error says: none of the provider's words, and nothing secret, is in it.
+/// 401 where the user has to connect, or connect again; 403 where the provider refused for the user; 400 for a callback that is
+/// not accepted; 503 where the same may work later, with `Retry-After` where the provider said when, and where a flow has to be
+/// begun again; 502 where the provider did not do what it should; 500 for a mistake of the application's. It says what the kind
+/// of the error says: none of the provider's words, and nothing secret, is in it.
 #[must_use]
 pub fn problem(error: &Error) -> Response<Bytes> {
     let mut wait = None;
@@ -36,19 +69,25 @@ pub fn problem(error: &Error) -> Response<Bytes> {
             "Not connected",
             "The user has to connect, then ask again.",
         ),
+        (kind, _) if has_ended(kind) => (
+            StatusCode::UNAUTHORIZED,
+            "needs-reconnect",
+            "The connection has ended",
+            "The user has to connect again, then ask again.",
+        ),
         (ErrorKind::AccessDenied, _) => (
             StatusCode::FORBIDDEN,
             "denied",
             "Refused for this user",
             "The provider does not let the user do this.",
         ),
-        (ErrorKind::StoreCorrupt | ErrorKind::StoreContractViolated, _) => FAILED,
-        (_, Recovery::Reconnect) => (
-            StatusCode::UNAUTHORIZED,
-            "needs-reconnect",
-            "The connection has ended",
-            "The user has to connect again, then ask again.",
+        (ErrorKind::CallbackMalformed | ErrorKind::StateNotFound, _) => (
+            StatusCode::BAD_REQUEST,
+            "not-accepted",
+            "The callback was not accepted",
+            "The user has to begin again.",
         ),
+        (ErrorKind::StoreCorrupt | ErrorKind::StoreContractViolated, _) => FAILED,
         (_, Recovery::Retry { after }) => {
             wait = after;
             (
@@ -58,6 +97,13 @@ pub fn problem(error: &Error) -> Response<Bytes> {
                 "The same request works later.",
             )
         }
+        // What is left of a flow that failed: the same callback does not work a second time.
+        (_, Recovery::Reconnect) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "begin-again",
+            "This attempt to connect has ended",
+            "The user has to begin again.",
+        ),
         (_, Recovery::GiveUp) => (
             StatusCode::BAD_GATEWAY,
             "provider",

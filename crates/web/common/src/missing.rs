@@ -1,6 +1,6 @@
 //! Why a handler gets no client, as an answer.
 
-use authflow_core::{Connection, Error, ErrorKind, Health, Recovery, User};
+use authflow_core::{Connection, Error, ErrorKind, Health, User};
 use bytes::Bytes;
 use http::header::ACCEPT;
 use http::request::Parts;
@@ -10,6 +10,7 @@ use crate::accounts::{Accounts, Inner};
 use crate::answer;
 use crate::application::BoxError;
 use crate::client::Client;
+use crate::for_frameworks::problem;
 use crate::incoming::Incoming;
 use crate::pages::Page;
 use crate::problem::Problem;
@@ -38,7 +39,8 @@ pub enum Missing {
         /// The provider id.
         provider_id: Box<str>,
     },
-    /// It is not known whether there is one: the session or the store does not answer. Never taken for one of the others.
+    /// It is not known whether there is one: the session or the store does not answer, or none of this provider is found and a
+    /// connection of the user cannot be read, which may be it. Never taken for one of the others.
     #[error("the connection cannot be looked up")]
     Failed(#[source] Error),
 }
@@ -48,23 +50,24 @@ impl From<Error> for Missing {
         let provider_id = error.provider().unwrap_or_default().into();
         match error.kind() {
             ErrorKind::NotConnected => Self::NotConnected { provider_id },
-            ErrorKind::NeedsReconnect | ErrorKind::RotationLost | ErrorKind::AccountChanged => {
-                Self::NeedsReconnect { provider_id }
-            }
+            kind if has_ended(kind) => Self::NeedsReconnect { provider_id },
             _ => Self::Failed(error),
         }
     }
 }
 
 impl Missing {
+    /// It is told to the application when it is answered, as every [`Failed`](Self::Failed) is.
     pub(crate) fn unknown_user(source: BoxError) -> Self {
         let message = "the application could not tell who is signed in";
         Self::Failed(Error::new(ErrorKind::Unavailable, message).with_source(source))
     }
 
     /// The answer to the request that needed the client. A person who navigates is sent to connect, and comes back; a program
-    /// gets 401 and `application/problem+json` (RFC 9457) whose member `connect` is the path that connects. What failed is 503
-    /// where the same request may work later, else 500.
+    /// gets 401 and `application/problem+json` (RFC 9457) whose member `connect` is the path that connects.
+    ///
+    /// What failed is told to [`Application::on_error`](crate::Application::on_error). It is a page for a person, 503 where the
+    /// same request may work later, else 500; for a program it is what [`problem`] makes of it.
     pub fn response(&self, accounts: &Accounts, request: &Parts) -> Response<Bytes> {
         let mut answer = self.answer(&accounts.0, accounts, request);
         answer::protect(answer.headers_mut());
@@ -91,27 +94,10 @@ impl Missing {
             Self::NeedsReconnect { provider_id } => {
                 (provider_id, "needs-reconnect", "The connection has ended")
             }
-            Self::Failed(error) if navigates => return inner.failure(request, error),
-            Self::Failed(error) => {
-                inner.application.on_error(request, error);
-                let provider_id = error.provider().unwrap_or_default();
-                return match error.recovery() {
-                    Recovery::Retry { after } => {
-                        let problem =
-                            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available now");
-                        let mut answer =
-                            problem.detail(provider_id, "The same request works later.").answer();
-                        answer::retry_after(&mut answer, after);
-                        answer
-                    }
-                    _ => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", "The connection failed")
-                        .detail(provider_id, "The application's own log says why.")
-                        .answer(),
-                };
-            }
+            Self::Failed(error) => return inner.failed_for(request, navigates, error),
         };
         if !inner.providers.contains_key(&**provider_id) {
-            return inner.broken();
+            return inner.failed_for(request, navigates, &unknown_provider());
         }
         if navigates {
             let place = Incoming::place(request);
@@ -122,6 +108,21 @@ impl Missing {
             .connect(accounts.connect_path(provider_id, None))
             .answer()
     }
+}
+
+/// Whether an error says that only the user can help, by connecting again.
+pub(crate) const fn has_ended(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::NeedsReconnect
+            | ErrorKind::RotationLost
+            | ErrorKind::AccountChanged
+            | ErrorKind::InvalidGrant
+    )
+}
+
+fn unknown_provider() -> Error {
+    Error::usage("the connections have no provider with this id; see what the handler asks for")
 }
 
 /// Whether a person waits for a page: the browser says so, or would take HTML.
@@ -141,12 +142,19 @@ fn is_navigation(request: &Parts) -> bool {
 }
 
 impl Inner {
+    fn failed_for(&self, request: &Parts, navigates: bool, error: &Error) -> Response<Bytes> {
+        if navigates {
+            return self.failure(request, error);
+        }
+        self.application.on_error(request, error);
+        problem(error)
+    }
+
     pub(crate) async fn client(&self, parts: &Parts, provider_id: &str) -> Result<Client, Missing> {
         if !self.providers.contains_key(provider_id) {
-            let message = "the connections have no provider with this id; see what the handler asks for";
-            return Err(Missing::Failed(Error::usage(message)));
+            return Err(Missing::Failed(unknown_provider()));
         }
-        let user = self.user(parts).await.map_err(Missing::unknown_user)?;
+        let user = self.application.current_user(parts).await.map_err(Missing::unknown_user)?;
         let Some(user) = user else {
             return Err(Missing::SignedOut { provider_id: provider_id.into() });
         };

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use authflow_core::{Error, ErrorKind};
+use authflow_core::{Error, ErrorKind, Operation};
 use authflow_testkit::Fault;
 use authflow_web::Missing;
 use http::request::Parts;
@@ -163,8 +163,13 @@ async fn t_a4_what_is_not_known_is_not_connected_to_nobody() {
     let parts = request("alice", "/", &[]);
     let missing = world.accounts.client(&parts, "alpha").await.unwrap_err();
     assert!(matches!(missing, Missing::Failed(_)));
+    assert!(world.application.errors().is_empty(), "it is told with the answer");
     let found = problem(&answer(&world, &missing, &parts), 503);
     assert_eq!(found["type"], "urn:authflow:unavailable");
+    assert_eq!(world.application.errors().len(), 1, "and once");
+    let missing = world.accounts.current_user(&parts).await.unwrap_err();
+    problem(&answer(&world, &missing, &parts), 503);
+    assert_eq!(world.application.errors().len(), 2);
     answer(&world, &missing, &request("alice", "/", &NAVIGATION)).is_page(503);
     world.application.sessions_fail.store(false, Ordering::SeqCst);
     world.tokens.set_down(true);
@@ -178,7 +183,45 @@ async fn t_a4_what_is_not_known_is_not_connected_to_nobody() {
     answer(&world, &unknown, &request("alice", "/", &NAVIGATION)).is_page(500);
     // Somebody names a provider that is not there.
     let odd = Missing::from(Error::new(ErrorKind::NotConnected, "x"));
+    let told = world.application.errors().len();
     answer(&world, &odd, &request("alice", "/", &NAVIGATION)).is_page(500);
+    assert_eq!(problem(&answer(&world, &odd, &parts), 500)["type"], "urn:authflow:failed");
+    let errors = world.application.errors();
+    assert_eq!(errors.len(), told + 2);
+    assert!(errors.last().unwrap().contains("no provider with this id"));
+}
+
+/// What a handler answers with an error itself, and what the answer for a missing client says, are the same.
+#[tokio::test]
+async fn an_error_is_one_answer_wherever_it_is_made() {
+    let world = World::new();
+    let parts = request("alice", "/", &[]);
+    for (kind, status, named) in [
+        (ErrorKind::NotConnected, 401, "not-connected"),
+        (ErrorKind::NeedsReconnect, 401, "needs-reconnect"),
+        (ErrorKind::RotationLost, 401, "needs-reconnect"),
+        (ErrorKind::AccountChanged, 401, "needs-reconnect"),
+        (ErrorKind::InvalidGrant, 401, "needs-reconnect"),
+        (ErrorKind::StateNotFound, 400, "not-accepted"),
+        (ErrorKind::CallbackMalformed, 400, "not-accepted"),
+        (ErrorKind::StoreOutcomeUnknown, 503, "begin-again"),
+        (ErrorKind::NotDurable, 503, "begin-again"),
+        (ErrorKind::StoreUnavailable, 503, "unavailable"),
+        (ErrorKind::AccessDenied, 403, "denied"),
+        (ErrorKind::InvalidResponse, 502, "provider"),
+        (ErrorKind::StoreCorrupt, 500, "failed"),
+        (ErrorKind::Configuration, 500, "failed"),
+    ] {
+        let error = || Error::new(kind, "planted-words").at("alpha", Operation::Token);
+        let handlers = problem(&Answer::new(authflow_web::problem(&error())), status);
+        assert_eq!(handlers["type"], format!("urn:authflow:{named}"), "{kind:?}");
+        let mut missing = problem(&answer(&world, &Missing::from(error()), &parts), status);
+        let members = missing.as_object_mut().unwrap();
+        if members.remove("connect").is_some() {
+            members["detail"] = handlers["detail"].clone();
+        }
+        assert_eq!(missing, handlers, "{kind:?}");
+    }
 }
 
 #[tokio::test]
