@@ -163,7 +163,7 @@ async fn a3_fifty_callbacks_at_once_are_one_exchange<F: Framework>(kind: Kind) {
     let connected = answers.iter().filter(|answer| answer.status == 303 && answer.location() == "/done");
     assert_eq!(connected.count(), 1, "one of them is told so");
     for answer in answers.iter().filter(|answer| answer.status != 303) {
-        answer.assert_page(400);
+        answer.assert_page(410);
     }
     assert_eq!(world.connections_of("alice").await, [EXAMPLE]);
     assert_eq!(world.application.seen(), [Seen::Connected(EXAMPLE.to_owned())]);
@@ -263,7 +263,8 @@ async fn a7_an_application_with_another_prefix_or_store_knows_nothing_of_it<F: F
     let elsewhere = Setup::over(Stores::new(kind).await);
     let (address, _running) = world.instance_over::<F>(&elsewhere);
     let answer = world.deliver(&browser.moved(address), &callback).await;
-    world.assert_refused(&answer, 0);
+    answer.assert_page(410);
+    assert_eq!(world.token_requests(), 0, "no code goes out");
     assert_eq!(world.deliver(&browser, &callback).await.location(), "/done");
 }
 

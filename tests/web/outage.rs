@@ -86,13 +86,14 @@ async fn x25_a_browser_that_goes_away_loses_nothing<F: Framework>(kind: Kind) {
         };
         assert!(!answered, "the provider is slower");
     }
-    while world.connections_of("alice").await.is_empty() {
+    while world.application.seen().is_empty() {
         tokio::task::yield_now().await;
     }
     // Once more, as a person does who saw nothing.
     let again = world.deliver(&browser, &callback).await;
-    assert!(again.status < 500, "{again:?}");
+    again.assert_page(410);
     assert_eq!(world.token_requests(), 1, "the code went out once");
+    assert_eq!(world.application.seen().len(), 1, "the hook hears of it, and once");
     assert_eq!(world.connections_of("alice").await, [EXAMPLE]);
     assert_eq!(browser.get("/me").send().await.status, 200);
 }

@@ -46,6 +46,7 @@ pub use self::sweep::{Sweep, Swept};
 
 use crate::binding::{Binding, User};
 use crate::callback::AuthorizationResponse;
+use crate::clock::Clock;
 use crate::connection_key::ConnectionKey;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::flow::{Begin, Flow};
@@ -123,6 +124,12 @@ impl Connections {
     /// The provider ids, in order.
     pub fn providers(&self) -> impl Iterator<Item = &str> {
         self.0.providers.keys().map(|id| &**id)
+    }
+
+    /// The clock: what the age and the end of a token are judged by.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
     }
 
     /// Begins a flow; see [`Flow::begin`].

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use authflow_core::quirks::ResponseMode;
 use authflow_core::{Connections, Error, ErrorKind, Flow, Recovery, Result, User};
@@ -160,7 +160,7 @@ impl Accounts {
     /// # Errors
     ///
     /// [`ErrorKind::Randomness`](authflow_core::ErrorKind::Randomness).
-    pub fn form_token(&self, request: &Parts, user: Option<&User>) -> Result<FormToken> {
+    pub fn form_token(&self, request: &Parts, user: &User) -> Result<FormToken> {
         FormToken::new(self.0.writer(), &self.0.cookies(request), user)
     }
 }
@@ -202,8 +202,8 @@ impl Inner {
                 };
                 self.whole(incoming, work).await
             }
-            Route::Denied(provider) => self.denied_page(&provider),
-            Route::Failed(provider) => self.failed_page(&incoming, &provider),
+            Route::Denied(provider) => self.denied_page(&incoming, &provider).await,
+            Route::Failed(provider) => self.failed_page(&incoming, &provider).await,
         }
     }
 
@@ -249,12 +249,6 @@ impl Inner {
         self.providers.keys().map(|id| self.link(id)).collect()
     }
 
-    /// The time by the clock of the flows: they share one, unless a test gives each its own.
-    pub(crate) fn now(&self) -> SystemTime {
-        let clock = self.providers.values().next().map(|provider| provider.flow.clock().now());
-        clock.unwrap_or(SystemTime::UNIX_EPOCH)
-    }
-
     /// Asks who is signed in. What fails is told to the application, and answered with a page.
     pub(crate) async fn user(&self, parts: &Parts) -> std::result::Result<Option<User>, BoxError> {
         let user = self.application.current_user(parts).await;
@@ -265,9 +259,27 @@ impl Inner {
     }
 
     /// The form token for a page. Pages work without, where no random bytes are to be had.
-    pub(crate) fn token(&self, parts: &Parts, user: Option<&User>) -> Option<FormToken> {
+    pub(crate) fn token(&self, parts: &Parts, user: &User) -> Option<FormToken> {
         let token = FormToken::new(self.writer(), &self.cookies(parts), user);
         token.inspect_err(|error| self.application.on_error(parts, error)).ok()
+    }
+
+    /// The form token of whoever is signed in, for a page that is shown to others, too.
+    pub(crate) async fn token_of_visitor(&self, parts: &Parts) -> Option<FormToken> {
+        let user = self.user(parts).await.ok().flatten()?;
+        self.token(parts, &user)
+    }
+
+    /// A page in whose forms `token` is, and the cookie that goes with it.
+    pub(crate) fn page_with(
+        &self,
+        status: StatusCode,
+        page: &Page<'_>,
+        token: Option<&FormToken>,
+    ) -> Response<Bytes> {
+        let mut answer = self.page(status, page);
+        answer::add_cookie(&mut answer, token.and_then(|token| token.set_cookie().cloned()));
+        answer
     }
 
     /// The application's own method, or its configuration, failed.

@@ -88,8 +88,9 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 pub trait Application: Send + Sync + 'static {
     /// Who is signed in in this browser, and of which tenant. `None`: nobody; connecting then means signing in.
     ///
-    /// The user comes from the application's own session and never from the query or a form. Asked at most once for each
-    /// request, and at the callback again: a flow that was begun by one user is never finished by another.
+    /// The user comes from the application's own session and never from the query or a form. Each page, each route and each
+    /// extractor that needs it asks, so that it may be asked several times for a request; the callback asks again, so that a flow
+    /// that was begun by one user is never finished by another.
     ///
     /// # Errors
     ///
@@ -156,8 +157,9 @@ pub trait Application: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Told of everything that a page names only in general and that is no [`Outcome`]: a callback that was not accepted, a
-    /// store that does not answer, an error of one of the methods above. For a log: no code, state or token is in it.
+    /// Told of errors that a page names only in general and that are no [`Outcome`]: a callback that was not accepted, a store
+    /// that does not answer, an error of one of the methods above. For a log: no code, state or token is in it. What is no error
+    /// here, such as a flow that took too long or a callback that is opened once more, is not told.
     ///
     /// Default: nothing.
     fn on_error(&self, request: &Parts, error: &(dyn std::error::Error + 'static)) {

@@ -14,9 +14,10 @@ use crate::answer;
 use crate::cookies::Found;
 use crate::digest::{flow_id, user_tag};
 use crate::flow_cookie::{FlowCookie, Stage, seconds};
+use crate::form_token::FormToken;
 use crate::incoming::Incoming;
 use crate::outcome::Outcome;
-use crate::pages::{FailedReason, NoticeKind, Page};
+use crate::pages::{FailedReason, NoticeKind, Page, RETURN_TO_FIELD};
 use crate::site::in_query;
 
 /// A request to a callback, and whose it is.
@@ -42,6 +43,15 @@ pub(crate) struct Flown {
     pub(crate) begun_at: u64,
     pub(crate) secret: Secret,
     pub(crate) user_tag: String,
+    pub(crate) return_to: Option<String>,
+}
+
+impl Flown {
+    /// Where the user wants to go on, for the query of a page that offers another attempt.
+    fn way_on(&self, separator: char) -> String {
+        let return_to = self.return_to.as_deref();
+        return_to.map_or_else(String::new, |path| format!("{separator}{RETURN_TO_FIELD}={}", in_query(path)))
+    }
 }
 
 impl Inner {
@@ -73,7 +83,7 @@ impl Inner {
             Ok((response, id))
         });
         match known {
-            Ok((response, id)) => match self.flown(&visit, &id) {
+            Ok((response, id)) => match self.flown(&visit, &id).await {
                 Ok(flown) => self.arrive(&visit, &flown, &response, Way::Direct).await,
                 Err(answer) => *answer,
             },
@@ -82,7 +92,7 @@ impl Inner {
     }
 
     /// What the browser remembers of the flow with this id, if that is one that is under way.
-    pub(crate) fn flown(&self, visit: &Visit<'_>, id: &str) -> Result<Flown, Box<Response<Bytes>>> {
+    pub(crate) async fn flown(&self, visit: &Visit<'_>, id: &str) -> Result<Flown, Box<Response<Bytes>>> {
         let writer = self.writer();
         let name = format!("{}{id}", writer.prefix());
         let cookies = self.cookies(&visit.incoming.parts);
@@ -107,19 +117,24 @@ impl Inner {
             return Err(Box::new(answer));
         };
         let is_over = cookie.is_over(seconds(visit.provider.flow.clock().now()));
-        let (provider, accounts) = (self.link(visit.provider_id), self.site.accounts());
         match cookie.stage {
             Stage::Done { return_to } => {
                 Err(Box::new(answer::redirect(return_to.as_deref().unwrap_or(&self.after))))
             }
-            Stage::Ended => Err(Box::new(self.page(StatusCode::GONE, &Page::Ended { provider, accounts }))),
-            Stage::Pending { .. } if is_over => {
-                let page = Page::Expired { provider, form_token: None, return_to: None, accounts };
-                Err(Box::new(self.page(StatusCode::BAD_REQUEST, &page)))
+            Stage::Ended => Err(Box::new(self.ended(visit))),
+            Stage::Pending { return_to, .. } if is_over => {
+                let token = self.token_of_visitor(&visit.incoming.parts).await;
+                let page = Page::Expired {
+                    provider: self.link(visit.provider_id),
+                    form_token: token.as_ref().map(FormToken::value),
+                    return_to: return_to.as_deref(),
+                    accounts: self.site.accounts(),
+                };
+                Err(Box::new(self.page_with(StatusCode::BAD_REQUEST, &page, token.as_ref())))
             }
-            Stage::Pending { secret, user_tag, .. } => {
+            Stage::Pending { secret, user_tag, return_to, .. } => {
                 let (is_none, begun_at) = (cookie.is_none, cookie.begun_at);
-                Ok(Flown { id: id.to_owned(), is_none, begun_at, secret, user_tag })
+                Ok(Flown { id: id.to_owned(), is_none, begun_at, secret, user_tag, return_to })
             }
         }
     }
@@ -172,20 +187,24 @@ impl Inner {
                 self.conclude(visit, flown, way, outcome, location).await
             }
             Err(error) => match (error.kind(), error.recovery()) {
-                (ErrorKind::StateNotFound | ErrorKind::CallbackMalformed, _) => {
-                    self.not_accepted(visit, &error)
+                // It was begun in this browser, and its state is used up, such as by this very callback whose answer is awaited.
+                (ErrorKind::StateNotFound, _) => {
+                    self.application.on_error(parts, &error);
+                    self.ended(visit)
                 }
+                (ErrorKind::CallbackMalformed, _) => self.not_accepted(visit, &error),
                 // The state is not used up, and the cookie stays: the same callback works later.
                 (_, Recovery::Retry { .. }) => self.failure(parts, &error),
                 (ErrorKind::AccessDenied, _) => {
-                    let location = self.site.path(visit.provider_id, "denied");
+                    let path = self.site.path(visit.provider_id, "denied");
+                    let location = format!("{path}{}", flown.way_on('?'));
                     self.conclude(visit, flown, way, Outcome::Denied { provider_id, error }, location).await
                 }
                 _ => {
                     let is_refused = is_refused.load(Ordering::Acquire);
                     let reason =
                         if is_refused { FailedReason::SignInRefused } else { FailedReason::of(&error) };
-                    let location = self.failed(visit.provider_id, reason);
+                    let location = self.failed(visit.provider_id, reason, flown);
                     self.conclude(visit, flown, way, Outcome::Failed { provider_id, error }, location).await
                 }
             },
@@ -193,8 +212,14 @@ impl Inner {
     }
 
     /// The clean address of the page for a flow that failed.
-    pub(crate) fn failed(&self, provider_id: &str, reason: FailedReason) -> String {
-        format!("{}?reason={}", self.site.path(provider_id, "failed"), in_query(reason.as_str()))
+    pub(crate) fn failed(&self, provider_id: &str, reason: FailedReason, flown: &Flown) -> String {
+        let path = self.site.path(provider_id, "failed");
+        format!("{path}?reason={}{}", in_query(reason.as_str()), flown.way_on('&'))
+    }
+
+    fn ended(&self, visit: &Visit<'_>) -> Response<Bytes> {
+        let (provider, accounts) = (self.link(visit.provider_id), self.site.accounts());
+        self.page(StatusCode::GONE, &Page::Ended { provider, accounts })
     }
 
     /// The page for a callback that fits no flow of this browser. It shows nothing of the callback, and the flow, if there is

@@ -12,10 +12,10 @@ use crate::accounts::{Inner, Provider};
 use crate::answer;
 use crate::digest::{flow_id, user_tag};
 use crate::flow_cookie::{BEYOND, FlowCookie, Stage, make_room, seconds};
-use crate::form_token;
+use crate::form_token::{self, FormToken};
 use crate::incoming::Incoming;
 use crate::pages::{Page, TOKEN_FIELD};
-use crate::same_origin::{Initiator, initiator};
+use crate::same_origin::{Initiator, initiator, may_be_followed};
 
 impl Inner {
     pub(crate) async fn connect(&self, incoming: &Incoming, provider_id: &str) -> Response<Bytes> {
@@ -26,19 +26,22 @@ impl Inner {
         let Ok(user) = self.user(&incoming.parts).await else {
             return self.unavailable(&incoming.parts, None);
         };
+        // A picture, a frame or a script of ours may be there because of what a user wrote: that is nobody's wish.
+        let is_wanted = incoming.is_post() || may_be_followed(&incoming.parts.headers);
         match &user {
             None if !self.application.offers_sign_in() => {
                 return self.page(StatusCode::UNAUTHORIZED, &Page::SignedOut { accounts });
             }
             // A sign-in may begin anywhere. What is connected to a user must be wanted by the user.
-            None => {}
+            None if is_wanted => {}
+            None => return self.confirm(incoming, provider_id, None, true),
             Some(user) => match self.initiator(incoming, user) {
-                Initiator::Own => {}
+                Initiator::Own if is_wanted => {}
                 Initiator::Nobody if !incoming.is_post() => {
-                    return self.confirm(incoming, provider_id, user, false);
+                    return self.confirm(incoming, provider_id, Some(user), false);
                 }
-                Initiator::Nobody | Initiator::Foreign => {
-                    return self.confirm(incoming, provider_id, user, true);
+                Initiator::Own | Initiator::Nobody | Initiator::Foreign => {
+                    return self.confirm(incoming, provider_id, Some(user), true);
                 }
             },
         }
@@ -58,20 +61,24 @@ impl Inner {
     }
 
     /// Asks the user, with a button that makes the request our own.
-    fn confirm(&self, incoming: &Incoming, provider_id: &str, user: &User, foreign: bool) -> Response<Bytes> {
-        let token = self.token(&incoming.parts, Some(user));
+    fn confirm(
+        &self,
+        incoming: &Incoming,
+        provider_id: &str,
+        user: Option<&User>,
+        foreign: bool,
+    ) -> Response<Bytes> {
+        let token = user.and_then(|user| self.token(&incoming.parts, user));
         let return_to = incoming.return_to();
         let page = Page::Confirm {
             provider: self.link(provider_id),
             foreign,
-            form_token: token.as_ref().map(form_token::FormToken::value),
+            form_token: token.as_ref().map(FormToken::value),
             return_to: return_to.as_deref(),
             accounts: self.site.accounts(),
         };
         let status = if foreign { StatusCode::FORBIDDEN } else { StatusCode::OK };
-        let mut answer = self.page(status, &page);
-        answer::add_cookie(&mut answer, token.and_then(|token| token.set_cookie().cloned()));
-        answer
+        self.page_with(status, &page, token.as_ref())
     }
 
     async fn begin(
@@ -121,7 +128,7 @@ impl Inner {
         let begun_at = seconds(provider.flow.clock().now());
         let expires_at = seconds(authorization.expires_at());
         let user_tag = user.map(|user| user_tag(secret.expose(), &user.tenant, &user.id)).unwrap_or_default();
-        let stage = Stage::Pending { secret, expires_at, user_tag };
+        let stage = Stage::Pending { secret, expires_at, user_tag, return_to: incoming.return_to() };
         let value = Secret::new(FlowCookie { is_none, begun_at, stage }.write());
         let name = format!("{}{}", writer.prefix(), flow_id(provider_id, authorization.state()));
         let cookies = self.cookies(&incoming.parts);

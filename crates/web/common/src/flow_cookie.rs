@@ -17,8 +17,10 @@ const MAX_BYTES: usize = 3584;
 pub(crate) const REMEMBERED: Duration = Duration::from_secs(600);
 /// For how long beyond its end a flow is remembered, so that an expired flow is told from a foreign one.
 pub(crate) const BEYOND: Duration = Duration::from_secs(3600);
-/// The most bytes of a `return_to` that is kept, as it is written.
+/// The most bytes of a `return_to` that is kept of a flow that has ended, as it is written.
 const MAX_RETURN_TO: usize = 512;
+/// The same of one that is under way: [`MAX_FLOWS`] of them find room in [`MAX_BYTES`].
+const MAX_RETURN_TO_PENDING: usize = 200;
 /// What cannot stand in a cookie (RFC 6265 §4.1.1), and the percent sign itself.
 const UNSAFE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%').add(b',').add(b';').add(b'\\');
 
@@ -43,6 +45,8 @@ pub(crate) enum Stage {
         expires_at: u64,
         /// A hash that fits one user; empty for a sign-in.
         user_tag: String,
+        /// Where the user wants to go on, for another attempt where this one fails.
+        return_to: Option<String>,
     },
     /// It is connected, and the application goes on there.
     Done { return_to: Option<String> },
@@ -51,19 +55,17 @@ pub(crate) enum Stage {
 }
 
 impl FlowCookie {
-    /// The value, such as `1lp.<secret>.<begun>.<expires>.<tag>`.
+    /// The value, such as `1lp.<secret>.<begun>.<expires>.<return_to>.<tag>`. A `return_to` that is too long is left out.
     pub(crate) fn write(&self) -> String {
         let same_site = if self.is_none { 'n' } else { 'l' };
         let begun_at = self.begun_at;
         match &self.stage {
-            Stage::Pending { secret, expires_at, user_tag } => {
-                format!("1{same_site}p.{}.{begun_at}.{expires_at}.{user_tag}", secret.expose())
+            Stage::Pending { secret, expires_at, user_tag, return_to } => {
+                let (secret, kept) = (secret.expose(), kept(return_to.as_deref(), MAX_RETURN_TO_PENDING));
+                format!("1{same_site}p.{secret}.{begun_at}.{expires_at}.{kept}.{user_tag}")
             }
             Stage::Done { return_to } => {
-                let return_to =
-                    return_to.as_deref().map(|path| utf8_percent_encode(path, UNSAFE).to_string());
-                let kept = return_to.filter(|path| path.len() <= MAX_RETURN_TO).unwrap_or_default();
-                format!("1{same_site}d.{begun_at}.{kept}")
+                format!("1{same_site}d.{begun_at}.{}", kept(return_to.as_deref(), MAX_RETURN_TO))
             }
             Stage::Ended => format!("1{same_site}e.{begun_at}"),
         }
@@ -76,24 +78,25 @@ impl FlowCookie {
         let is_none = *same_site == b'n';
         let (begun_at, stage) = match stage {
             b'p' => {
-                let mut parts = rest.split('.');
+                let mut parts = rest.splitn(4, '.');
                 let mut part = || parts.next();
-                let (secret, begun_at, expires_at, user_tag) = (part()?, part()?, part()?, part()?);
-                let is_whole =
-                    secret.len() == 43 && is_base64url(secret) && is_base64url(user_tag) && part().is_none();
+                let (secret, begun_at, expires_at, rest) = (part()?, part()?, part()?, part()?);
+                let (kept, user_tag) = rest.rsplit_once('.')?;
+                let return_to = path(kept)?;
+                if return_to.is_none() && !kept.is_empty() {
+                    return None;
+                }
+                let is_whole = secret.len() == 43 && is_base64url(secret) && is_base64url(user_tag);
                 let (begun_at, expires_at) = (number(begun_at)?, number(expires_at)?);
                 if !is_whole || expires_at < begun_at {
                     return None;
                 }
                 let (secret, user_tag) = (Secret::new(secret), user_tag.to_owned());
-                (begun_at, Stage::Pending { secret, expires_at, user_tag })
+                (begun_at, Stage::Pending { secret, expires_at, user_tag, return_to })
             }
             b'd' => {
                 let (begun_at, return_to) = rest.split_once('.')?;
-                let return_to = percent_decode_str(return_to).decode_utf8().ok()?;
-                // Whoever could write it must not lead anybody away.
-                let return_to = Some(return_to.into_owned()).filter(|path| check_return_to(path).is_ok());
-                (number(begun_at)?, Stage::Done { return_to })
+                (number(begun_at)?, Stage::Done { return_to: path(return_to)? })
             }
             b'e' => (number(rest)?, Stage::Ended),
             _ => return None,
@@ -111,6 +114,18 @@ impl FlowCookie {
             Stage::Done { .. } | Stage::Ended => true,
         }
     }
+}
+
+/// A `return_to` as it is written; nothing for one that is longer than `max`.
+fn kept(return_to: Option<&str>, max: usize) -> String {
+    let written = return_to.map(|path| utf8_percent_encode(path, UNSAFE).to_string());
+    written.filter(|path| path.len() <= max).unwrap_or_default()
+}
+
+/// Reads what [`kept`] wrote. Whoever could write something else must not lead anybody away.
+fn path(kept: &str) -> Option<Option<String>> {
+    let path = percent_decode_str(kept).decode_utf8().ok()?;
+    Some(Some(path.into_owned()).filter(|path| check_return_to(path).is_ok()))
 }
 
 /// Digits and nothing else: `parse` would take a plus sign.
@@ -181,8 +196,18 @@ mod tests {
             secret: Secret::new(SECRET),
             expires_at: begun_at + 600,
             user_tag: user_tag.to_owned(),
+            return_to: None,
         };
         FlowCookie { is_none: false, begun_at, stage }
+    }
+
+    /// The same, which goes on there.
+    fn leading(return_to: &str) -> FlowCookie {
+        let mut flow = pending(7, "");
+        if let Stage::Pending { return_to: to, .. } = &mut flow.stage {
+            *to = Some(return_to.to_owned());
+        }
+        flow
     }
 
     fn done(return_to: &str) -> FlowCookie {
@@ -198,6 +223,7 @@ mod tests {
         for cookie in [
             pending(100, "abcdefghijklmnop"),
             pending(100, ""),
+            leading("/settings?tab=2,3;%20.\"#x"),
             done("/settings?tab=2,3;%20\"#x"),
             FlowCookie { is_none: false, begun_at: 3, stage: Stage::Done { return_to: None } },
             FlowCookie { is_none: true, begun_at: 3, stage: Stage::Ended },
@@ -210,9 +236,9 @@ mod tests {
             let same = match (&read.stage, &cookie.stage) {
                 (Stage::Done { return_to: read }, Stage::Done { return_to: written }) => read == written,
                 (
-                    Stage::Pending { secret, expires_at, user_tag },
-                    Stage::Pending { expires_at: expires, user_tag: tag, .. },
-                ) => secret.ct_eq(SECRET) && expires_at == expires && user_tag == tag,
+                    Stage::Pending { secret, expires_at, user_tag, return_to },
+                    Stage::Pending { expires_at: expires, user_tag: tag, return_to: to, .. },
+                ) => secret.ct_eq(SECRET) && (expires_at, user_tag, return_to) == (expires, tag, to),
                 (Stage::Ended, Stage::Ended) => true,
                 _ => false,
             };
@@ -247,6 +273,8 @@ mod tests {
             &good.replace(".100.", ".-100."),
             &good.replace(".100.", ".701."),
             &good.replace(".100.", ".99999999999999999999."),
+            &good.replace("..tag", ".tag"),
+            &good.replace("..tag", ".%ff.tag"),
             &format!("{good}.x"),
             &format!("{good}!"),
         ] {
@@ -261,9 +289,11 @@ mod tests {
             let value = done(foreign).write();
             let read = FlowCookie::read(&value).unwrap();
             assert!(matches!(read.stage, Stage::Done { return_to: None }), "{foreign}");
+            assert!(FlowCookie::read(&leading(foreign).write()).is_none(), "{foreign}");
         }
-        let long = done(&format!("/{}", "a".repeat(600))).write();
-        assert_eq!(long, "1nd.7.");
+        let long = format!("/{}", "a".repeat(600));
+        assert_eq!(done(&long).write(), "1nd.7.");
+        assert_eq!(leading(&long[..MAX_RETURN_TO_PENDING + 1]).write(), pending(7, "").write());
     }
 
     #[test]

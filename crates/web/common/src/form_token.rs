@@ -35,13 +35,15 @@ impl FormToken {
     }
 
     /// The token of this browser and this user. What the browser has is kept, so that forms in other tabs stay good.
-    pub(crate) fn new(writer: Writer, cookies: &Cookies, user: Option<&User>) -> Result<Self> {
+    pub(crate) fn new(writer: Writer, cookies: &Cookies, user: &User) -> Result<Self> {
         if let Some(secret) = secret(writer, cookies) {
             return Ok(Self { value: token(secret, user), set_cookie: None });
         }
         let binding = Binding::new_browser()?;
         let secret = binding.browser_secret().map(Secret::expose).unwrap_or_default();
-        let set_cookie = writer.set(&name(writer), secret, SameSite::Strict, None);
+        // Nobody else knows it, so that it may come along with a link from elsewhere. `Strict` would hide it from what follows the
+        // provider's redirect, and each page there would begin another.
+        let set_cookie = writer.set(&name(writer), secret, SameSite::Lax, None);
         Ok(Self { value: token(secret, user), set_cookie })
     }
 }
@@ -55,18 +57,15 @@ impl fmt::Debug for FormToken {
 /// Whether `given` is the token of this browser and this user.
 pub(crate) fn is_good(writer: Writer, cookies: &Cookies, user: &User, given: &str) -> bool {
     secret(writer, cookies)
-        .is_some_and(|secret| token(secret, Some(user)).as_bytes().ct_eq(given.as_bytes()).into())
+        .is_some_and(|secret| token(secret, user).as_bytes().ct_eq(given.as_bytes()).into())
 }
 
 fn name(writer: Writer) -> String {
     format!("{}form", writer.prefix())
 }
 
-fn token(secret: &str, user: Option<&User>) -> String {
-    user.map_or_else(
-        || digest::form_token(secret, "", ""),
-        |user| digest::form_token(secret, &user.tenant, &user.id),
-    )
+fn token(secret: &str, user: &User) -> String {
+    digest::form_token(secret, &user.tenant, &user.id)
 }
 
 fn secret(writer: Writer, cookies: &Cookies) -> Option<&str> {
@@ -95,18 +94,18 @@ mod tests {
     #[test]
     fn a14_a_token_fits_one_browser_and_one_user() {
         let (ann, bob) = (User::new("t", "ann"), User::new("t", "bob"));
-        let first = FormToken::new(WRITER, &cookies(""), Some(&ann)).unwrap();
+        let first = FormToken::new(WRITER, &cookies(""), &ann).unwrap();
         let set = first.set_cookie().unwrap().to_str().unwrap();
-        assert!(set.ends_with("; HttpOnly; SameSite=Strict; Secure; Path=/"), "{set}");
+        assert!(set.ends_with("; HttpOnly; SameSite=Lax; Secure; Path=/"), "{set}");
         let browser = cookies(set.split(';').next().unwrap());
         assert!(is_good(WRITER, &browser, &ann, first.value()));
         assert!(!is_good(WRITER, &browser, &bob, first.value()));
         assert!(!is_good(WRITER, &browser, &User::new("", "ann"), first.value()));
         assert!(!is_good(WRITER, &browser, &ann, ""));
-        let other = FormToken::new(WRITER, &cookies(""), Some(&ann)).unwrap();
+        let other = FormToken::new(WRITER, &cookies(""), &ann).unwrap();
         assert!(!is_good(WRITER, &browser, &ann, other.value()));
         assert!(!is_good(WRITER, &cookies(""), &ann, first.value()));
-        let again = FormToken::new(WRITER, &browser, Some(&ann)).unwrap();
+        let again = FormToken::new(WRITER, &browser, &ann).unwrap();
         assert_eq!((again.value(), again.set_cookie()), (first.value(), None));
         assert_eq!(format!("{first:?}"), "FormToken { set_cookie: true, .. }");
     }
@@ -119,7 +118,7 @@ mod tests {
         assert!(is_good(WRITER, &cookies(&format!("__Host-authflow-form={secret}")), &ann, &token));
         let double = cookies(&format!("__Host-authflow-form={secret}; __Host-authflow-form={secret}"));
         assert!(!is_good(WRITER, &double, &ann, &token));
-        assert!(FormToken::new(WRITER, &double, Some(&ann)).unwrap().set_cookie().is_some());
+        assert!(FormToken::new(WRITER, &double, &ann).unwrap().set_cookie().is_some());
         let short = digest::form_token("", "", "ann");
         assert!(!is_good(WRITER, &cookies("__Host-authflow-form="), &ann, &short));
     }

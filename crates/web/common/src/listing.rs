@@ -5,7 +5,6 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use crate::accounts::Inner;
-use crate::answer;
 use crate::form_token::FormToken;
 use crate::incoming::Incoming;
 use crate::pages::{AccountRow, FailedReason, Notice, NoticeKind, Page};
@@ -22,7 +21,7 @@ impl Inner {
             let return_to = incoming.return_to();
             let providers = self.links();
             let return_to = return_to.as_deref();
-            let page = Page::SignIn { providers: &providers, form_token: None, return_to };
+            let page = Page::SignIn { providers: &providers, return_to };
             return self.page(StatusCode::OK, &page);
         };
         match self.connections.list(&user).await {
@@ -32,7 +31,7 @@ impl Inner {
     }
 
     fn overview(&self, incoming: &Incoming, user: &User, listing: &Listing) -> Response<Bytes> {
-        let token = self.token(&incoming.parts, Some(user));
+        let token = self.token(&incoming.parts, user);
         let mut connections: Vec<_> = listing.connections.iter().collect();
         connections.sort_by(|a, b| {
             let (name_a, name_b) = (a.key.provider_id(), b.key.provider_id());
@@ -53,11 +52,9 @@ impl Inner {
             notice: self.notice(incoming),
             form_token: token.as_ref().map(FormToken::value),
             return_to: Some(self.site.accounts()),
-            now: self.now(),
+            now: self.connections.clock().now(),
         };
-        let mut answer = self.page(StatusCode::OK, &page);
-        answer::add_cookie(&mut answer, token.and_then(|token| token.set_cookie().cloned()));
-        answer
+        self.page_with(StatusCode::OK, &page, token.as_ref())
     }
 
     /// One of a few fixed sentences, about a provider that is there: whoever writes the address can say no more.
@@ -67,17 +64,29 @@ impl Inner {
         Some(Notice::new(kind, &provider.name))
     }
 
-    pub(crate) fn denied_page(&self, provider_id: &str) -> Response<Bytes> {
-        let (provider, accounts) = (self.link(provider_id), self.site.accounts());
-        let page = Page::Denied { provider, form_token: None, return_to: None, accounts };
-        self.page(StatusCode::OK, &page)
+    pub(crate) async fn denied_page(&self, incoming: &Incoming, provider_id: &str) -> Response<Bytes> {
+        let token = self.token_of_visitor(&incoming.parts).await;
+        let return_to = incoming.return_to();
+        let page = Page::Denied {
+            provider: self.link(provider_id),
+            form_token: token.as_ref().map(FormToken::value),
+            return_to: return_to.as_deref(),
+            accounts: self.site.accounts(),
+        };
+        self.page_with(StatusCode::OK, &page, token.as_ref())
     }
 
-    pub(crate) fn failed_page(&self, incoming: &Incoming, provider_id: &str) -> Response<Bytes> {
+    pub(crate) async fn failed_page(&self, incoming: &Incoming, provider_id: &str) -> Response<Bytes> {
         let reason = incoming.parameter("reason");
-        let reason = FailedReason::from_name(reason.as_deref().unwrap_or_default());
-        let (provider, accounts) = (self.link(provider_id), self.site.accounts());
-        let page = Page::Failed { provider, reason, form_token: None, return_to: None, accounts };
-        self.page(StatusCode::OK, &page)
+        let token = self.token_of_visitor(&incoming.parts).await;
+        let return_to = incoming.return_to();
+        let page = Page::Failed {
+            provider: self.link(provider_id),
+            reason: FailedReason::from_name(reason.as_deref().unwrap_or_default()),
+            form_token: token.as_ref().map(FormToken::value),
+            return_to: return_to.as_deref(),
+            accounts: self.site.accounts(),
+        };
+        self.page_with(StatusCode::OK, &page, token.as_ref())
     }
 }

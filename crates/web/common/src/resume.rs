@@ -78,7 +78,7 @@ impl Inner {
                        session's cookie comes: make that cookie SameSite=Lax, and for form_post None";
         let error = Error::new(ErrorKind::InvalidResponse, message);
         let outcome = Outcome::Failed { provider_id: visit.provider_id.into(), error };
-        let location = self.failed(visit.provider_id, FailedReason::TooLarge);
+        let location = self.failed(visit.provider_id, FailedReason::TooLarge, flown);
         self.conclude(visit, flown, Way::Direct, outcome, location).await
     }
 
@@ -87,7 +87,7 @@ impl Inner {
         if !is_flow_id(id) {
             return self.not_accepted(visit, &malformed("this is no callback that was begun to be answered"));
         }
-        let flown = match self.flown(visit, id) {
+        let flown = match self.flown(visit, id).await {
             Ok(flown) => flown,
             Err(answer) => return *answer,
         };

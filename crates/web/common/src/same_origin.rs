@@ -5,6 +5,8 @@ use http::{HeaderMap, HeaderName};
 use crate::site::Site;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// Who made a request, as far as the browser says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,13 @@ pub(crate) fn initiator(site: &Site, headers: &HeaderMap) -> Initiator {
             _ => Initiator::Foreign,
         },
     }
+}
+
+/// Whether a GET may be a link that was followed: as far as the browser says what it is for, it is for a page of its own.
+pub(crate) fn may_be_followed(headers: &HeaderMap) -> bool {
+    let says =
+        |name: &HeaderName, expected: &str| only(headers, name).is_none_or(|said| said == Some(expected));
+    says(&SEC_FETCH_MODE, "navigate") && says(&SEC_FETCH_DEST, "document")
 }
 
 /// The text of a header that may be there once. `Some(None)`: it is there, and is no such thing.

@@ -176,6 +176,8 @@ pub fn failure(kind: &str) -> Error {
         "store_unavailable" => ErrorKind::StoreUnavailable,
         "invalid_response" => ErrorKind::InvalidResponse,
         "refused" => ErrorKind::Refused,
+        "access_denied" => ErrorKind::AccessDenied,
+        "state_not_found" => ErrorKind::StateNotFound,
         _ => ErrorKind::Usage,
     };
     let words = ServerError::new("stranger", Some("a stranger's words"), Some("https://stranger.example"));

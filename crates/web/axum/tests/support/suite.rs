@@ -194,6 +194,8 @@ pub async fn b11_an_error_of_a_handler_says_its_kind_and_no_strangers_words(web:
         ("store_unavailable", StatusCode::SERVICE_UNAVAILABLE),
         ("invalid_response", StatusCode::BAD_GATEWAY),
         ("refused", StatusCode::BAD_GATEWAY),
+        ("access_denied", StatusCode::FORBIDDEN),
+        ("state_not_found", StatusCode::BAD_REQUEST),
         ("usage", StatusCode::INTERNAL_SERVER_ERROR),
     ] {
         let answer = web.send(get(&format!("/failure/{kind}"))).await;

@@ -90,9 +90,7 @@ impl<'a> Overview<'a> {
     fn notice(&self, notice: Notice<'_>) -> Markup {
         let sign = match notice.kind {
             NoticeKind::Connected | NoticeKind::Disconnected => Sign::Good,
-            NoticeKind::Denied | NoticeKind::DisconnectedHere | NoticeKind::WasNotConnected => {
-                Sign::Attention
-            }
+            NoticeKind::DisconnectedHere | NoticeKind::WasNotConnected => Sign::Attention,
         };
         let values = &[("provider", Value::Name(notice.provider_name))];
         let text = self.texts.fill(notice_text(self.texts, notice.kind), values);
@@ -116,7 +114,8 @@ impl<'a> Overview<'a> {
             section.card aria-labelledby=(id) {
                 div.head {
                     h2 id=(id) { (isolated(group.name)) }
-                    @if group.rows.is_empty() { p.quiet { (texts.not_connected) } }
+                    // What cannot be read may be one of this provider.
+                    @if group.rows.is_empty() && self.unreadable == 0 { p.quiet { (texts.not_connected) } }
                 }
                 @if !group.rows.is_empty() {
                     ul.connections {
@@ -152,12 +151,17 @@ impl<'a> Overview<'a> {
             None => texts.fill(&texts.account_unnamed, values),
         };
         let over = matches!(row.health, Health::NeedsReconnect { .. });
+        let is_set_up = row.disconnect.is_some();
         html! {
             div.head {
                 h3 { (name) }
-                (self.health(row.health))
+                @if is_set_up { (self.health(row.health)) } @else { (self.not_set_up()) }
             }
-            (self.explained(row.health, values))
+            @if is_set_up {
+                (self.explained(row.health, values))
+            } @else {
+                p.explained { (texts.fill(&texts.not_set_up_explained, values)) }
+            }
             dl {
                 div { dt { (texts.granted) } dd { (self.scopes(&row.scopes, "scopes")) } }
                 @if !row.missing_scopes.is_empty() {
@@ -173,7 +177,7 @@ impl<'a> Overview<'a> {
                 @if let Some(at) = row.refreshed_at {
                     div { dt { (texts.last_refreshed) } dd { (texts.time(at)) } }
                 }
-                @if !over || matches!(row.expiry, Expiry::At(_)) {
+                @if is_set_up && (!over || matches!(row.expiry, Expiry::At(_))) {
                     div { dt { (texts.access) } dd { (self.access(row, values)) } }
                 }
             }
@@ -215,6 +219,11 @@ impl<'a> Overview<'a> {
         html! { p.health.(sign.class()) { (sign.render()) (word) } }
     }
 
+    fn not_set_up(&self) -> Markup {
+        let sign = Sign::Attention;
+        html! { p.health.(sign.class()) { (sign.render()) (self.texts.health_not_set_up) } }
+    }
+
     fn explained(&self, health: Health, values: Values<'_>) -> Markup {
         let texts = self.texts;
         match health {
@@ -231,25 +240,24 @@ impl<'a> Overview<'a> {
         }
     }
 
-    /// How long the access lasts. A connection that works although its token is over is one that refreshes by itself.
+    /// How long the access lasts.
     fn access(&self, row: &AccountRow<'_>, values: Values<'_>) -> Markup {
         let texts = self.texts;
         let ended = matches!(row.health, Health::NeedsReconnect { .. });
         let over = row.expiry.is_over(self.now, Duration::ZERO);
-        let refreshes = row.refreshes.or((over && !ended).then_some(true));
+        let refreshes = row.refreshes;
         let text = match (row.expiry, refreshes) {
             (Expiry::Never, _) => &texts.access_forever,
-            (Expiry::Unknown, Some(true)) => &texts.access_unknown_refreshed,
-            (Expiry::Unknown, _) => &texts.access_unknown,
-            (Expiry::At(_), Some(true)) if over => &texts.access_refreshed_on_use,
-            (Expiry::At(_), _) if over => &texts.access_ended,
-            (Expiry::At(_), _) if ended => &texts.access_until_ended,
-            (Expiry::At(_), Some(true)) => &texts.access_until_refreshed,
-            (Expiry::At(_), Some(false)) => &texts.access_until_ends,
-            (Expiry::At(_), None) => &texts.access_until,
+            (Expiry::Unknown, true) => &texts.access_unknown_refreshed,
+            (Expiry::Unknown, false) => &texts.access_unknown,
+            (Expiry::At(_), true) if over => &texts.access_refreshed_on_use,
+            (Expiry::At(_), false) if over => &texts.access_ended,
+            (Expiry::At(_), false) if ended => &texts.access_until_ended,
+            (Expiry::At(_), true) => &texts.access_until_refreshed,
+            (Expiry::At(_), false) => &texts.access_until_ends,
         };
         let until = match (row.refresh_expiry, refreshes) {
-            (Expiry::At(until), Some(true)) => Some(until),
+            (Expiry::At(until), true) => Some(until),
             _ => None,
         };
         html! {
@@ -293,7 +301,6 @@ impl<'a> Overview<'a> {
 fn notice_text(texts: &Texts, kind: NoticeKind) -> &Text {
     match kind {
         NoticeKind::Connected => &texts.notice_connected,
-        NoticeKind::Denied => &texts.notice_denied,
         NoticeKind::Disconnected => &texts.notice_disconnected,
         NoticeKind::DisconnectedHere => &texts.notice_disconnected_here,
         NoticeKind::WasNotConnected => &texts.notice_was_not_connected,
@@ -313,7 +320,6 @@ fn reason_text(texts: &Texts, reason: ReconnectReason) -> &Text {
 pub(super) fn sign_in(
     texts: &Texts,
     providers: &[ProviderLink<'_>],
-    token: Option<&str>,
     return_to: Option<&str>,
 ) -> Document<'static> {
     let label = |name| texts.fill(&texts.sign_in, &[("provider", Value::Name(name))]);
@@ -326,7 +332,7 @@ pub(super) fn sign_in(
                 p { (texts.sign_in_lead) }
                 div.actions.column {
                     @for provider in providers {
-                        (Button::new(provider.connect, token, Look::Plain, label(provider.name))
+                        (Button::new(provider.connect, None, Look::Plain, label(provider.name))
                             .return_to(return_to)
                             .render())
                     }

@@ -104,15 +104,12 @@ fn document<'a>(texts: &Texts, page: &Page<'a>) -> Document<'a> {
             };
             overview.document()
         }
-        Page::SignIn { providers, form_token, return_to } => {
-            accounts::sign_in(texts, providers, *form_token, *return_to)
-        }
+        Page::SignIn { providers, return_to } => accounts::sign_in(texts, providers, *return_to),
         Page::SignedOut { accounts } => elsewhere(texts, &texts.signed_out, accounts),
         Page::DisconnectRefused { accounts } => elsewhere(texts, &texts.disconnect_refused, accounts),
         Page::NotFound { accounts } => elsewhere(texts, &texts.not_found, accounts),
         Page::MethodNotAllowed { accounts } => elsewhere(texts, &texts.method_not_allowed, accounts),
         Page::TooLarge { accounts } => elsewhere(texts, &texts.too_large, accounts),
-        Page::BadRequest { accounts } => elsewhere(texts, &texts.bad_request, accounts),
         Page::SignInThenConnect { provider, accounts } => {
             About::new(provider, accounts).led_away(texts, &texts.sign_in_then_connect)
         }

@@ -14,7 +14,7 @@ mod texts;
 
 use std::time::{Duration, SystemTime};
 
-use authflow_core::{Connection, Error, ErrorKind, Expiry, Health, Recovery, Scopes};
+use authflow_core::{Connection, Error, ErrorKind, Expiry, Health, Recovery, Scopes, ServerError};
 
 pub use self::default::DefaultPages;
 pub use self::texts::{Message, Text, Texts};
@@ -68,8 +68,6 @@ pub enum Page<'a> {
     SignIn {
         /// With which.
         providers: &'a [ProviderLink<'a>],
-        /// The form token.
-        form_token: Option<&'a str>,
         /// Where to go on.
         return_to: Option<&'a str>,
     },
@@ -201,12 +199,6 @@ pub enum Page<'a> {
         /// The path of the accounts page.
         accounts: &'a str,
     },
-    /// The form or the query could not be read.
-    #[non_exhaustive]
-    BadRequest {
-        /// The path of the accounts page.
-        accounts: &'a str,
-    },
     /// The application, or its configuration, failed.
     #[non_exhaustive]
     Broken {
@@ -259,8 +251,8 @@ pub struct AccountRow<'a> {
     pub expiry: Expiry,
     /// Until when the refresh token is good.
     pub refresh_expiry: Expiry,
-    /// Whether it refreshes by itself, where that is known.
-    pub refreshes: Option<bool>,
+    /// Whether it refreshes by itself.
+    pub refreshes: bool,
     /// Whether it works.
     pub health: Health,
 }
@@ -280,7 +272,7 @@ impl<'a> AccountRow<'a> {
             refreshed_at: connection.refreshed_at,
             expiry: connection.expiry,
             refresh_expiry: connection.refresh_expiry,
-            refreshes: Some(connection.is_refreshable),
+            refreshes: connection.is_refreshable,
             health: connection.health,
         }
     }
@@ -310,8 +302,6 @@ impl<'a> Notice<'a> {
 pub enum NoticeKind {
     /// An account was connected.
     Connected,
-    /// The user said no at the provider; nothing was connected.
-    Denied,
     /// An account was disconnected, and the provider revoked the access.
     Disconnected,
     /// An account was disconnected here, and the provider could not be told, or has no way to be told.
@@ -321,15 +311,14 @@ pub enum NoticeKind {
 }
 
 impl NoticeKind {
-    const ALL: [Self; 5] =
-        [Self::Connected, Self::Denied, Self::Disconnected, Self::DisconnectedHere, Self::WasNotConnected];
+    const ALL: [Self; 4] =
+        [Self::Connected, Self::Disconnected, Self::DisconnectedHere, Self::WasNotConnected];
 
     /// A short name, fit for a query.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Connected => "connected",
-            Self::Denied => "denied",
             Self::Disconnected => "disconnected",
             Self::DisconnectedHere => "disconnected_here",
             Self::WasNotConnected => "was_not_connected",
@@ -379,6 +368,9 @@ impl FailedReason {
     pub fn of(error: &Error) -> Self {
         match (error.kind(), error.recovery()) {
             (ErrorKind::NotDurable, _) => Self::NotSaved,
+            (ErrorKind::StoreContractViolated | ErrorKind::StoreCorrupt, _) => Self::Configuration,
+            // The state is used up, so that `recovery` says to begin again.
+            (ErrorKind::AuthorizationFailed, _) if is_busy(error) => Self::Unavailable,
             (ErrorKind::Network | ErrorKind::Unavailable | ErrorKind::RateLimited, _)
             | (_, Recovery::Retry { .. }) => Self::Unavailable,
             (_, Recovery::FixConfiguration) => Self::Configuration,
@@ -406,4 +398,10 @@ impl FailedReason {
     pub fn from_name(name: &str) -> Self {
         Self::ALL.into_iter().find(|reason| reason.as_str() == name).unwrap_or(Self::Other)
     }
+}
+
+/// Whether the provider says in its answer that it is at fault itself, and for now (RFC 6749 §4.1.2.1).
+fn is_busy(error: &Error) -> bool {
+    let code = error.server_error().map(ServerError::code);
+    matches!(code, Some("server_error" | "temporarily_unavailable"))
 }

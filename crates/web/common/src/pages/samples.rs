@@ -52,7 +52,7 @@ impl Names {
             refreshed_at: None,
             expiry: Expiry::At(now() + hours(1)),
             refresh_expiry: Expiry::Unknown,
-            refreshes: None,
+            refreshes: false,
             health: Health::Good,
         }
     }
@@ -64,7 +64,7 @@ impl Names {
         vec![
             AccountRow {
                 refreshed_at: Some(now() - hours(1)),
-                refreshes: Some(true),
+                refreshes: true,
                 refresh_expiry: Expiry::At(now() + hours(24 * 90)),
                 missing_scopes: Scopes::new(["global_inbox"]),
                 ..row()
@@ -89,7 +89,7 @@ impl Names {
             AccountRow {
                 health: Health::InDoubt,
                 expiry: Expiry::Unknown,
-                refreshes: Some(true),
+                refreshes: true,
                 scopes: many,
                 ..row()
             },
@@ -97,8 +97,9 @@ impl Names {
             AccountRow { health: ended(ReconnectReason::RotationLost), ..row() },
             AccountRow { health: ended(ReconnectReason::Other), ..row() },
             AccountRow { expiry: Expiry::At(now() - hours(1)), ..row() },
-            AccountRow { refreshes: Some(true), ..row() },
-            AccountRow { refreshes: Some(false), ..row() },
+            AccountRow { refreshes: true, ..row() },
+            AccountRow { refreshes: true, expiry: Expiry::At(now() - hours(1)), ..row() },
+            AccountRow { expiry: Expiry::Unknown, ..row() },
             AccountRow { expiry: Expiry::Never, ..row() },
             row(),
         ]
@@ -129,8 +130,8 @@ impl Names {
             let notice = Some(Notice::new(kind, &self.provider));
             see(&format!("accounts-{}", kind.as_str()), &overview(few, &providers, 0, notice));
         }
-        see("sign-in", &Page::SignIn { providers: &providers, form_token, return_to });
-        see("sign-in-none", &Page::SignIn { providers: &[], form_token, return_to });
+        see("sign-in", &Page::SignIn { providers: &providers, return_to });
+        see("sign-in-none", &Page::SignIn { providers: &[], return_to });
         see("signed-out", &Page::SignedOut { accounts });
         see("sign-in-then-connect", &Page::SignInThenConnect { provider, accounts });
         for (name, foreign) in [("confirm", false), ("confirm-foreign", true)] {
@@ -157,7 +158,6 @@ impl Names {
         see("not-found", &Page::NotFound { accounts });
         see("method-not-allowed", &Page::MethodNotAllowed { accounts });
         see("too-large", &Page::TooLarge { accounts });
-        see("bad-request", &Page::BadRequest { accounts });
         see("broken", &Page::Broken { accounts });
     }
 }

@@ -106,7 +106,8 @@ texts! {
     accounts_title: Text = text("Connected accounts");
     /// The sentence below it.
     accounts_lead: Text = text(
-        "These accounts at other services may be used here for you. You can disconnect each of them whenever you like."
+        "These accounts at other services may be used here for you. You can disconnect each of them whenever you like, unless it \
+         says otherwise."
     );
     /// The heading of the accounts page's explanation while nothing is connected.
     empty_title: Text = text("Nothing is connected yet");
@@ -159,8 +160,6 @@ texts! {
     connected_since: Text = text("Connected since");
     /// The label before how long the access lasts.
     access: Text = text("Access");
-    /// The access ends at `{time}`, and nothing is known of what comes then.
-    access_until: Text = text("Good until {time}");
     /// The access ends at `{time}`, and is refreshed.
     access_until_refreshed: Text = text("Good until {time}; it renews itself");
     /// The access ends at `{time}`, and cannot be refreshed.
@@ -190,6 +189,13 @@ texts! {
     in_doubt_explained: Text = text(
         "The access is being renewed, and the answer is not there yet. You need not do anything."
     );
+    /// A connection whose provider is no longer set up.
+    health_not_set_up: Text = text("Not in use");
+    /// What that means.
+    not_set_up_explained: Text = text(
+        "{provider} is no longer set up here, so this connection is not used, and it cannot be disconnected on this page. To \
+         withdraw the access, remove this application in the settings of your account at {provider}."
+    );
     /// A connection that its user has to connect again.
     health_reconnect: Text = text("Needs you");
     /// Since `{time}`.
@@ -215,8 +221,6 @@ texts! {
 
     /// After `{provider}` was connected.
     notice_connected: Text = text("{provider} is connected.");
-    /// After the user said no at `{provider}`.
-    notice_denied: Text = text("{provider} was not connected, because the access was declined. Nothing has changed.");
     /// After `{provider}` was disconnected.
     notice_disconnected: Text = text("{provider} is disconnected, and the access has been withdrawn there.");
     /// After `{provider}` was disconnected, and could not be told.
@@ -351,12 +355,12 @@ texts! {
         "Nothing was connected, and nothing has changed.",
         "Please begin again.",
     );
-    /// The flow has ended before.
+    /// The flow has ended before, or is about to.
     ended: Message = Message::fixed(
         "This attempt has ended",
-        "You have opened a page again that can be used only once.",
-        "Nothing has happened now. What came of the attempt before has not changed.",
-        "Your connected accounts show whether {provider} is connected.",
+        "You have come back from {provider} in a way that can be used only once, and it has been used or is no longer known here.",
+        "Nothing has happened now. What comes of the first time has not changed.",
+        "Your connected accounts show whether {provider} is connected. Begin again there if it is not.",
     );
     /// Another user is signed in now.
     user_changed: Message = Message::fixed(
@@ -392,13 +396,6 @@ texts! {
     too_large: Message = Message::fixed(
         "That was too much",
         "Your browser sent more than is accepted here, so it was not read.",
-        "Nothing has happened.",
-        "Go to your connected accounts and begin again.",
-    );
-    /// The request could not be read.
-    bad_request: Message = Message::fixed(
-        "This could not be read",
-        "What your browser sent is not what is expected here.",
         "Nothing has happened.",
         "Go to your connected accounts and begin again.",
     );

@@ -45,7 +45,7 @@ async fn a2_nothing_that_was_planted_is_used() {
     let (head, _) = value.rsplit_once('.').unwrap();
     victim.plant(&name, &format!("{head}."));
     let answer = world.deliver(&victim, &callback).await;
-    world.assert_refused(&answer, 400, 0);
+    world.assert_refused(&answer, 410, 0);
     assert!(world.connections("alice").await.is_empty());
 }
 
@@ -60,7 +60,7 @@ async fn a3_a_callback_is_used_once() {
     let mut again = get(&callback);
     again.headers_mut().insert("cookie", cookies.parse().unwrap());
     let answer = world.send(&Browser::default(), From::Foreign, again).await;
-    world.assert_refused(&answer, 400, 1);
+    world.assert_refused(&answer, 410, 1);
     assert_eq!(world.application.outcomes(), ["connected alpha"]);
 }
 
@@ -123,7 +123,7 @@ async fn a7_another_application_on_another_store_knows_nothing_of_it() {
     let browser = Browser::of("alice");
     let callback = world.until_callback(&browser, "alpha", "/done").await;
     let answer = other.deliver(&browser, &callback).await;
-    other.assert_refused(&answer, 400, 0);
+    other.assert_refused(&answer, 410, 0);
     assert_eq!(world.deliver(&browser, &callback).await.location(), "/done");
 }
 

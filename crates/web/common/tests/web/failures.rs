@@ -92,7 +92,7 @@ async fn x13_a_provider_that_is_down_at_the_exchange() {
     let callback = world.until_callback(&browser, "alpha", "/done").await;
     world.server.fault_next(Endpoint::Token, Fault::Unavailable(RetryAfter::Seconds(7)));
     let answer = world.deliver(&browser, &callback).await;
-    assert_eq!(answer.location(), "/auth/alpha/failed?reason=unavailable");
+    assert_eq!(answer.location(), "/auth/alpha/failed?reason=unavailable&return_to=/done");
     assert_eq!(world.application.outcomes(), ["failed alpha unavailable"]);
     world.deliver(&browser, &callback).await.is_page(410);
     assert_eq!(world.token_requests(), 1);
@@ -134,9 +134,21 @@ async fn x33_a_hook_that_panics_ends_the_flow() {
     let browser = Browser::of("alice");
     let callback = world.until_callback(&browser, "alpha", "/done").await;
     let answer = world.deliver(&browser, &callback).await;
-    assert_eq!(answer.location(), "/auth/alpha/failed?reason=other");
+    assert_eq!(answer.location(), "/auth/alpha/failed?reason=other&return_to=/done");
     assert_eq!(world.application.outcomes(), ["failed alpha interrupted"]);
     world.deliver(&browser, &callback).await.is_page(410);
+}
+
+/// Whether the flow was remembered is not known: the next one is another.
+#[tokio::test]
+async fn x26_a_begin_whose_answer_was_lost_works_later() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    world.states.lose_answers(true);
+    world.get(&browser, From::Own, "/auth/alpha/connect").await.is_page(503);
+    assert!(browser.flows().is_empty());
+    world.states.lose_answers(false);
+    world.connect(&browser, "alpha").await.location();
 }
 
 /// The mark remembers where the application's own answer led; only a path of this site is remembered.

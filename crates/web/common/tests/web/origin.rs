@@ -117,14 +117,84 @@ async fn a14_the_applications_own_forms_can_have_the_token() {
     let browser = Browser::of("alice");
     let (parts, _) = get("/").into_parts();
     let user = authflow_core::User::new("", "alice");
-    let token = world.accounts.form_token(&parts, Some(&user)).unwrap();
+    let token = world.accounts.form_token(&parts, &user).unwrap();
     let cookie = token.set_cookie().unwrap().to_str().unwrap();
     let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
     browser.plant(name, value);
     let form = format!("token={}", token.value());
     world.post(&browser, From::Silent(None), "/auth/alpha/connect", &form).await.location();
-    let nobody = world.accounts.form_token(&parts, None).unwrap();
-    assert_ne!(nobody.value(), token.value());
+}
+
+/// The cookie of the form is there after the provider's redirect, so that forms in other tabs stay good.
+#[tokio::test]
+async fn a14_a_page_after_the_providers_redirect_has_the_same_token() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    let token = token_of(world.get(&browser, From::Typed, "/auth").await.is_page(200));
+    world.connect(&browser, "alpha").await;
+    let after = world.get(&browser, From::Foreign, "/auth?notice=connected&provider=alpha").await;
+    assert_eq!(token_of(after.is_page(200)), token);
+    assert!(after.headers.get("set-cookie").is_none());
+    // A post from elsewhere has neither cookie.
+    world
+        .post(&browser, From::Foreign, "/auth/alpha/disconnect", &format!("token={token}"))
+        .await
+        .is_page(401);
+}
+
+/// A browser that says nothing of itself needs no further click, and comes back to where the user was.
+#[tokio::test]
+async fn trying_again_begins_at_once_and_leads_back() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    let expired = world.until_callback(&browser, "alpha", "/x?y=1").await;
+    world.advance(601);
+    let url = world.begin(&browser, "alpha", "/x?y=1").await;
+    world.server.fault_next(authflow_testkit::Endpoint::Authorization, authflow_testkit::Fault::DenyByServer);
+    let denied = world.approve(&url).await;
+    let denied = world.deliver(&browser, &denied).await.location().to_owned();
+    assert_eq!(denied, "/auth/alpha/denied?return_to=/x%3Fy%3D1");
+    let failed = world.until_callback(&browser, "alpha", "/x?y=1").await;
+    world.server.fault_next(authflow_testkit::Endpoint::Token, authflow_testkit::Fault::ServerError);
+    let failed = world.deliver(&browser, &failed).await.location().to_owned();
+    for (path, status) in [(denied, 200), (failed, 200), (expired, 400)] {
+        let page = world.get(&browser, From::Foreign, &path).await;
+        assert!(page.is_page(status).body.contains("name=\"return_to\" value=\"/x?y=1\""), "{path}");
+        let form = format!("token={}&return_to=/x?y=1", token_of(&page));
+        let begun = world.post(&browser, From::Silent(None), "/auth/alpha/connect", &form).await;
+        let callback = world.approve(begun.location()).await;
+        assert_eq!(world.deliver(&browser, &callback).await.location(), "/x?y=1");
+    }
+    // A stranger's way back is none, and nobody's page has no token.
+    let page =
+        world.get(&Browser::default(), From::Foreign, "/auth/alpha/denied?return_to=//evil.example").await;
+    assert!(!page.is_page(200).body.contains("<input"));
+}
+
+/// What a user wrote may be on a page of ours. Where nobody is signed in, too: it would push out the flows under way.
+#[tokio::test]
+async fn a14_a_picture_or_a_frame_begins_nothing() {
+    for (world, browser) in
+        [(World::new(), Browser::of("alice")), (Setup::new().offers_sign_in().build(), Browser::default())]
+    {
+        for (mode, dest) in [
+            ("no-cors", "image"),
+            ("navigate", "iframe"),
+            ("cors", "empty"),
+            ("navigate", ""),
+            ("", "document"),
+        ] {
+            let mut request = get("/auth/alpha/connect");
+            request.headers_mut().insert("sec-fetch-dest", dest.parse().unwrap());
+            let answer = world.send_as(&browser, From::Own, mode, request).await;
+            assert_asks(&browser, &answer, 403);
+        }
+        let mut request = get("/auth/alpha/connect");
+        request.headers_mut().insert("sec-fetch-dest", "document".parse().unwrap());
+        world.send(&browser, From::Own, request).await.location();
+        let script = world.send_as(&browser, From::Own, "cors", post("/auth/alpha/connect", "")).await;
+        assert!(script.location().starts_with("https://as.example/authorize?"), "a form or a script of ours");
+    }
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ async fn whom_the_application_does_not_know_is_turned_away() {
     let browser = Browser::default();
     let callback = world.until_callback(&browser, "alpha", "/home").await;
     let answer = world.deliver(&browser, &callback).await;
-    assert_eq!(answer.location(), "/auth/alpha/failed?reason=sign_in_refused");
+    assert_eq!(answer.location(), "/auth/alpha/failed?reason=sign_in_refused&return_to=/home");
     assert!(browser.cookie("session").is_none());
     assert_eq!(world.application.outcomes(), ["failed alpha usage"]);
     assert_eq!(

@@ -1,10 +1,12 @@
 //! A state store that can be down.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use authflow_core::{
-    MemoryStateStore, PendingFlow, StateContext, StateKey, StateStore, StoreError, async_trait,
+    MemoryStateStore, PendingFlow, StateContext, StateKey, StateStore, StoreError, StoreErrorKind,
+    async_trait,
 };
 use authflow_testkit::Outage;
 
@@ -12,11 +14,11 @@ use crate::application::Mark;
 
 /// A state store that can be down, and that looks whether it sees the request.
 #[derive(Clone, Debug)]
-pub(crate) struct States(Arc<Outage<MemoryStateStore>>);
+pub(crate) struct States(Arc<Outage<MemoryStateStore>>, Arc<AtomicBool>);
 
 impl States {
     pub(crate) fn with_capacity(capacity: usize, of_bucket: usize) -> Self {
-        Self(Arc::new(Outage::new(MemoryStateStore::with_capacity(capacity, of_bucket))))
+        Self(Arc::new(Outage::new(MemoryStateStore::with_capacity(capacity, of_bucket))), Arc::default())
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -25,6 +27,11 @@ impl States {
 
     pub(crate) fn set_down(&self, down: bool) {
         self.0.set_down(down);
+    }
+
+    /// Whether a flow is remembered and the answer is lost.
+    pub(crate) fn lose_answers(&self, lose: bool) {
+        self.1.store(lose, Ordering::SeqCst);
     }
 
     fn seeing(&self, cx: &StateContext<'_>) -> &Outage<MemoryStateStore> {
@@ -42,7 +49,11 @@ impl StateStore for States {
         flow: PendingFlow,
         ttl: Duration,
     ) -> Result<(), StoreError> {
-        self.seeing(cx).store_state(cx, key, flow, ttl).await
+        self.seeing(cx).store_state(cx, key, flow, ttl).await?;
+        if self.1.load(Ordering::SeqCst) {
+            return Err(StoreError::new(StoreErrorKind::OutcomeUnknown));
+        }
+        Ok(())
     }
 
     async fn check_state(

@@ -211,7 +211,18 @@ impl World {
     }
 
     /// Sends a request with the browser's cookies and headers, and keeps what the answer sets.
-    pub(crate) async fn send(&self, browser: &Browser, from: From, mut request: Request<Bytes>) -> Answer {
+    pub(crate) async fn send(&self, browser: &Browser, from: From, request: Request<Bytes>) -> Answer {
+        self.send_as(browser, from, "navigate", request).await
+    }
+
+    /// The same for what is no navigation.
+    pub(crate) async fn send_as(
+        &self,
+        browser: &Browser,
+        from: From,
+        mode: &str,
+        mut request: Request<Bytes>,
+    ) -> Answer {
         let cookies = browser.header(request.method() == Method::POST, from, self.now());
         let headers = request.headers_mut();
         if !cookies.is_empty() && !headers.contains_key("cookie") {
@@ -230,7 +241,7 @@ impl World {
         };
         if let Some(site) = site {
             headers.insert("sec-fetch-site", site.parse().unwrap());
-            headers.insert("sec-fetch-mode", "navigate".parse().unwrap());
+            headers.insert("sec-fetch-mode", mode.parse().unwrap());
         }
         request.extensions_mut().insert(Mark);
         let answer = Answer::new(self.accounts.handle(request).await);
