@@ -83,9 +83,9 @@ async fn of_a_query<F: Framework>(kind: Kind) -> Vec<Named> {
     add("callback, expired", 400, world.deliver(&browser, &old).await);
     let waiting = world.until_callback(&browser, None).await;
     world.application.break_sessions(true);
-    add("accounts, broken", 500, browser.get("/auth").send().await);
-    add("callback, broken", 503, world.deliver(&browser, &waiting).await);
-    add("connect, broken", 500, browser.get("/auth/example/connect").send().await);
+    add("accounts, no session", 503, browser.get("/auth").send().await);
+    add("callback, no session", 503, world.deliver(&browser, &waiting).await);
+    add("connect, no session", 503, browser.get("/auth/example/connect").send().await);
     world.application.break_sessions(false);
     answers
 }
