@@ -222,7 +222,7 @@ impl Inner {
         Writer::new(self.site.is_secure())
     }
 
-    pub(crate) fn cookies(&self, parts: &Parts) -> Cookies {
+    pub(crate) fn cookies<'r>(&self, parts: &'r Parts) -> Cookies<'r> {
         Cookies::read(&parts.headers, self.writer().prefix())
     }
 

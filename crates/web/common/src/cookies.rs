@@ -1,11 +1,13 @@
 //! The cookies of a request, and those of an answer.
 
-use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
-use cookie::{Cookie, SameSite};
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
+use memchr::memchr;
+
+use crate::split::split;
 
 /// What is behind the name of a cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,37 +21,71 @@ pub(crate) enum Found<'c> {
 }
 
 /// The cookies of a request, each name once. `None`: it is there more than once.
-pub(crate) struct Cookies(BTreeMap<String, Option<String>>);
+pub(crate) struct Cookies<'r>(Vec<(&'r str, Option<&'r str>)>);
 
-impl Cookies {
+impl<'r> Cookies<'r> {
     /// Those whose names begin with `prefix`. What is no cookie is left out.
-    pub(crate) fn read(headers: &HeaderMap, prefix: &str) -> Self {
-        let mut cookies = BTreeMap::new();
+    ///
+    /// Around a name or a value only what RFC 6265 §5.2 calls white space is taken away. To Unicode there is more of it, and a
+    /// name behind such a character is not one of ours: a browser lets anybody set it, for to a browser it has no `__Host-`.
+    pub(crate) fn read(headers: &'r HeaderMap, prefix: &str) -> Self {
+        let mut cookies = Vec::new();
         for header in headers.get_all(COOKIE) {
             // A cookie of somebody else may hold any bytes.
-            let text = String::from_utf8_lossy(header.as_bytes());
-            let all = Cookie::split_parse(&*text).flatten();
-            for cookie in all.filter(|cookie| cookie.name().starts_with(prefix)) {
-                let value = Some(cookie.value().to_owned());
-                cookies.entry(cookie.name().to_owned()).and_modify(|value| *value = None).or_insert(value);
+            let pairs = split(header.as_bytes(), b';').map(<[u8]>::trim_ascii);
+            for pair in pairs.filter(|pair| pair.starts_with(prefix.as_bytes())) {
+                let Some(equals) = memchr(b'=', pair) else { continue };
+                let (name, value) = pair.split_at(equals);
+                let Ok(name) = str::from_utf8(name.trim_ascii_end()) else { continue };
+                // What is no text was not set here. It is there all the same.
+                let value = value.get(1..).unwrap_or_default().trim_ascii_start();
+                cookies.push((name, Some(str::from_utf8(value).unwrap_or_default())));
             }
         }
+        // There may be as many as fit into a request: each is not compared with all others.
+        cookies.sort_by_key(|(name, _)| *name);
+        cookies.dedup_by(|next, first| {
+            let is_same = next.0 == first.0;
+            if is_same {
+                first.1 = None;
+            }
+            is_same
+        });
         Self(cookies)
     }
 
-    pub(crate) fn get(&self, name: &str) -> Found<'_> {
-        self.0.get(name).map_or(Found::None, Found::of)
+    pub(crate) fn get(&self, name: &str) -> Found<'r> {
+        let found = self.0.iter().find(|(known, _)| *known == name);
+        found.map_or(Found::None, |(_, value)| Found::of(*value))
     }
 
     /// Every name once, with what is behind it.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Found<'_>)> {
-        self.0.iter().map(|(name, value)| (&**name, Found::of(value)))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'r str, Found<'r>)> {
+        self.0.iter().map(|(name, value)| (*name, Found::of(*value)))
     }
 }
 
 impl<'c> Found<'c> {
-    fn of(value: &'c Option<String>) -> Self {
-        value.as_deref().map_or(Self::Several, Self::One)
+    fn of(value: Option<&'c str>) -> Self {
+        value.map_or(Self::Several, Self::One)
+    }
+}
+
+/// With which requests of other sites a cookie is sent (RFC 6265bis §5.5.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum SameSite {
+    Strict,
+    Lax,
+    None,
+}
+
+impl SameSite {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "Strict",
+            Self::Lax => "Lax",
+            Self::None => "None",
+        }
     }
 }
 
@@ -83,17 +119,17 @@ impl Writer {
         same_site: SameSite,
         lifetime: Option<Duration>,
     ) -> Option<HeaderValue> {
-        let mut cookie = Cookie::build((name, value))
-            .path("/")
-            .http_only(true)
-            .secure(self.is_secure)
-            .same_site(same_site);
+        // The attributes take 65 bytes at most, and the seconds 20.
+        let mut cookie = String::with_capacity(name.len() + value.len() + 86);
+        let secure = if self.is_secure { "; Secure" } else { "" };
+        let same_site = same_site.as_str();
+        cookie.extend([name, "=", value, "; HttpOnly; SameSite=", same_site, secure, "; Path=/"]);
         if let Some(lifetime) = lifetime {
-            let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
-            cookie = cookie.max_age(cookie::time::Duration::seconds(seconds));
+            // Into a string it cannot fail.
+            let _ = write!(cookie, "; Max-Age={}", lifetime.as_secs());
         }
         // What is written is ASCII without control characters: it can be a header.
-        let mut header = HeaderValue::try_from(cookie.build().to_string()).ok()?;
+        let mut header = HeaderValue::try_from(cookie).ok()?;
         header.set_sensitive(true);
         Some(header)
     }
@@ -128,16 +164,30 @@ mod tests {
 
     #[test]
     fn a17_a_name_is_exact() {
-        let read = Cookies::read(&cookies(&[b"X-a=1; x-ab=2; x%2Da=3;  x-c = 4 ;;=;x-d"]), "x-");
+        let headers = cookies(&[b"X-a=1; x-ab=2; x%2Da=3;  x-c = 4 ;;=;x-d"]);
+        let read = Cookies::read(&headers, "x-");
         assert_eq!(read.get("x-a"), Found::None);
         assert_eq!(read.get("x-c"), Found::One("4"));
         assert_eq!(read.get("x-d"), Found::None);
     }
 
     #[test]
+    fn a17_a_name_behind_other_white_space_is_not_ours() {
+        for space in ["\u{a0}", "\u{85}", "\u{2003}", "\u{3000}", "\u{feff}"] {
+            let read = format!("x-a=1; {space}x-a=2; x-b{space}=3;\tx-c\t=\t4\t");
+            let read = cookies(&[read.as_bytes()]);
+            let read = Cookies::read(&read, "x-");
+            assert_eq!(read.get("x-a"), Found::One("1"), "{space:?}");
+            assert_eq!((read.get("x-b"), read.get("x-c")), (Found::None, Found::One("4")), "{space:?}");
+        }
+    }
+
+    #[test]
     fn b12_cookies_of_others_may_hold_any_bytes() {
-        let read = Cookies::read(&cookies(&[b"other=\xff\xfe\"; x-a=1; \xc3=2"]), "x-");
+        let headers = cookies(&[b"other=\xff\xfe\"; x-a=1; \xc3=2; x-b=\xff; x-\xff=3"]);
+        let read = Cookies::read(&headers, "x-");
         assert_eq!(read.get("x-a"), Found::One("1"));
+        assert_eq!(read.iter().collect::<Vec<_>>(), [("x-a", Found::One("1")), ("x-b", Found::One(""))]);
     }
 
     #[test]

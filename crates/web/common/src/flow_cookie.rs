@@ -1,12 +1,12 @@
 //! What the browser remembers of a flow: its secret while it is under way, and how it ended afterwards.
 
+use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use authflow_core::{Secret, check_return_to};
-use cookie::SameSite;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
-use crate::cookies::{Cookies, Found};
+use crate::cookies::{Cookies, Found, SameSite};
 use crate::digest::{is_base64url, is_flow_id};
 
 /// The most flows of one browser.
@@ -57,18 +57,26 @@ pub(crate) enum Stage {
 impl FlowCookie {
     /// The value, such as `1lp.<secret>.<begun>.<expires>.<return_to>.<tag>`. A `return_to` that is too long is left out.
     pub(crate) fn write(&self) -> String {
-        let same_site = if self.is_none { 'n' } else { 'l' };
+        // Room for what most are, so that no half-written copy of the secret is left behind. Into a string nothing fails.
+        let mut text = String::with_capacity(128);
+        text.push_str(if self.is_none { "1n" } else { "1l" });
         let begun_at = self.begun_at;
         match &self.stage {
             Stage::Pending { secret, expires_at, user_tag, return_to } => {
-                let (secret, kept) = (secret.expose(), kept(return_to.as_deref(), MAX_RETURN_TO_PENDING));
-                format!("1{same_site}p.{secret}.{begun_at}.{expires_at}.{kept}.{user_tag}")
+                text.extend(["p.", secret.expose()]);
+                let _ = write!(text, ".{begun_at}.{expires_at}.");
+                keep(&mut text, return_to.as_deref(), MAX_RETURN_TO_PENDING);
+                text.extend([".", user_tag]);
             }
             Stage::Done { return_to } => {
-                format!("1{same_site}d.{begun_at}.{}", kept(return_to.as_deref(), MAX_RETURN_TO))
+                let _ = write!(text, "d.{begun_at}.");
+                keep(&mut text, return_to.as_deref(), MAX_RETURN_TO);
             }
-            Stage::Ended => format!("1{same_site}e.{begun_at}"),
+            Stage::Ended => {
+                let _ = write!(text, "e.{begun_at}");
+            }
         }
+        text
     }
 
     /// Reads what [`write`](Self::write) wrote, if it wrote it.
@@ -116,13 +124,16 @@ impl FlowCookie {
     }
 }
 
-/// A `return_to` as it is written; nothing for one that is longer than `max`.
-fn kept(return_to: Option<&str>, max: usize) -> String {
-    let written = return_to.map(|path| utf8_percent_encode(path, UNSAFE).to_string());
-    written.filter(|path| path.len() <= max).unwrap_or_default()
+/// Writes a `return_to`; nothing for one that would be longer than `max`.
+fn keep(text: &mut String, return_to: Option<&str>, max: usize) {
+    let before = text.len();
+    text.extend(return_to.iter().flat_map(|path| utf8_percent_encode(path, UNSAFE)));
+    if text.len() - before > max {
+        text.truncate(before);
+    }
 }
 
-/// Reads what [`kept`] wrote. Whoever could write something else must not lead anybody away.
+/// Reads what [`keep`] wrote. Whoever could write something else must not lead anybody away.
 fn path(kept: &str) -> Option<Option<String>> {
     let path = percent_decode_str(kept).decode_utf8().ok()?;
     Some(Some(path.into_owned()).filter(|path| check_return_to(path).is_ok()))
@@ -146,7 +157,7 @@ pub(crate) struct Leaving {
 
 /// Which cookies of flows have to go so that `new` finds room: what cannot be read and what is there twice; then, until there
 /// is room, flows that are over, oldest first; then the oldest.
-pub(crate) fn make_room(cookies: &Cookies, prefix: &str, new: (&str, usize), now: u64) -> Vec<Leaving> {
+pub(crate) fn make_room(cookies: &Cookies<'_>, prefix: &str, new: (&str, usize), now: u64) -> Vec<Leaving> {
     let (new_name, new_length) = new;
     let mut leaving = Vec::new();
     let mut staying = Vec::new();
@@ -305,10 +316,14 @@ mod tests {
         assert!(done("/").is_over(0));
     }
 
-    fn browser(cookies: &[(String, String)]) -> Cookies {
+    fn browser(cookies: &[(String, String)]) -> HeaderMap {
         let text: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let header = HeaderValue::try_from(text.join("; ")).unwrap();
-        Cookies::read(&HeaderMap::from_iter([(COOKIE, header)]), "x-")
+        HeaderMap::from_iter([(COOKIE, header)])
+    }
+
+    fn room(browser: &HeaderMap, new: (&str, usize)) -> Vec<Leaving> {
+        make_room(&Cookies::read(browser, "x-"), "x-", new, 1_010)
     }
 
     fn name(number: usize) -> String {
@@ -323,7 +338,7 @@ mod tests {
     fn a8_the_oldest_goes_when_there_are_ten() {
         let mut cookies: Vec<_> = (0..9).map(|n| (name(n), pending(1_000 + n as u64, "").write())).collect();
         let new = (name(99), 100);
-        let room = |cookies: &[(String, String)]| make_room(&browser(cookies), "x-", (&new.0, new.1), 1_010);
+        let room = |cookies: &[(String, String)]| room(&browser(cookies), (&new.0, new.1));
         assert_eq!(room(&cookies), []);
         cookies.push((name(9), pending(999, "").write()));
         assert_eq!(names(&room(&cookies)), [name(9)], "the oldest, wherever it stands");
@@ -347,7 +362,7 @@ mod tests {
             (format!("x-resume-{:022}", 1), "1q.a=b".to_owned()),
             (format!("x-{:021}!", 1), "rubbish".to_owned()),
         ];
-        let leaving = make_room(&browser(&cookies), "x-", (&name(99), 100), 1_010);
+        let leaving = room(&browser(&cookies), (&name(99), 100));
         assert_eq!(names(&leaving), [name(0), name(1)]);
     }
 
@@ -363,13 +378,13 @@ mod tests {
         let few = browser(&cookies[..5]);
         let taken: usize = cookies[..5].iter().map(|(name, value)| name.len() + value.len() + 3).sum();
         let left = MAX_BYTES - taken - name(99).len() - 3;
-        assert_eq!(make_room(&few, "x-", (&name(99), left), 1_010), []);
-        assert_eq!(names(&make_room(&few, "x-", (&name(99), left + 1), 1_010)), [name(0)]);
+        assert_eq!(room(&few, (&name(99), left)), []);
+        assert_eq!(names(&room(&few, (&name(99), left + 1))), [name(0)]);
         // What leaves makes as much room as it took.
         let one_more = left + cookies[0].0.len() + cookies[0].1.len() + 3;
-        assert_eq!(names(&make_room(&few, "x-", (&name(99), one_more), 1_010)), [name(0)]);
-        assert_eq!(names(&make_room(&few, "x-", (&name(99), one_more + 1), 1_010)), [name(0), name(1)]);
-        let leaving = make_room(&browser(&cookies), "x-", (&name(99), 512), 1_010);
+        assert_eq!(names(&room(&few, (&name(99), one_more))), [name(0)]);
+        assert_eq!(names(&room(&few, (&name(99), one_more + 1))), [name(0), name(1)]);
+        let leaving = room(&browser(&cookies), (&name(99), 512));
         let stays = cookies.len() - leaving.len();
         assert_eq!(names(&leaving), (0..leaving.len()).map(name).collect::<Vec<_>>());
         let bytes = (stays + 1) * (cookies[0].0.len() + cookies[0].1.len() + 3);

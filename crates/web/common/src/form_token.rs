@@ -3,11 +3,10 @@
 use std::fmt;
 
 use authflow_core::{Binding, Result, Secret, User};
-use cookie::SameSite;
 use http::HeaderValue;
 use subtle::ConstantTimeEq as _;
 
-use crate::cookies::{Cookies, Found, Writer};
+use crate::cookies::{Cookies, Found, SameSite, Writer};
 use crate::digest;
 
 /// A token for the application's own forms: put [`value`](Self::value) into a hidden field named
@@ -35,7 +34,7 @@ impl FormToken {
     }
 
     /// The token of this browser and this user. What the browser has is kept, so that forms in other tabs stay good.
-    pub(crate) fn new(writer: Writer, cookies: &Cookies, user: &User) -> Result<Self> {
+    pub(crate) fn new(writer: Writer, cookies: &Cookies<'_>, user: &User) -> Result<Self> {
         if let Some(secret) = secret(writer, cookies) {
             return Ok(Self { value: token(secret, user), set_cookie: None });
         }
@@ -55,7 +54,7 @@ impl fmt::Debug for FormToken {
 }
 
 /// Whether `given` is the token of this browser and this user.
-pub(crate) fn is_good(writer: Writer, cookies: &Cookies, user: &User, given: &str) -> bool {
+pub(crate) fn is_good(writer: Writer, cookies: &Cookies<'_>, user: &User, given: &str) -> bool {
     secret(writer, cookies)
         .is_some_and(|secret| token(secret, user).as_bytes().ct_eq(given.as_bytes()).into())
 }
@@ -68,7 +67,7 @@ fn token(secret: &str, user: &User) -> String {
     digest::form_token(secret, &user.tenant, &user.id)
 }
 
-fn secret(writer: Writer, cookies: &Cookies) -> Option<&str> {
+fn secret<'r>(writer: Writer, cookies: &Cookies<'r>) -> Option<&'r str> {
     match cookies.get(&name(writer)) {
         Found::One(secret) if secret.len() == 43 && digest::is_base64url(secret) => Some(secret),
         _ => None,
@@ -84,27 +83,29 @@ mod tests {
 
     const WRITER: Writer = Writer::new(true);
 
-    fn cookies(text: &str) -> Cookies {
-        Cookies::read(
-            &HeaderMap::from_iter([(COOKIE, HeaderValue::try_from(text).unwrap())]),
-            WRITER.prefix(),
-        )
+    fn sent(cookies: &str) -> HeaderMap {
+        HeaderMap::from_iter([(COOKIE, HeaderValue::try_from(cookies).unwrap())])
+    }
+
+    fn read(sent: &HeaderMap) -> Cookies<'_> {
+        Cookies::read(sent, WRITER.prefix())
     }
 
     #[test]
     fn a14_a_token_fits_one_browser_and_one_user() {
         let (ann, bob) = (User::new("t", "ann"), User::new("t", "bob"));
-        let first = FormToken::new(WRITER, &cookies(""), &ann).unwrap();
+        let first = FormToken::new(WRITER, &read(&sent("")), &ann).unwrap();
         let set = first.set_cookie().unwrap().to_str().unwrap();
         assert!(set.ends_with("; HttpOnly; SameSite=Lax; Secure; Path=/"), "{set}");
-        let browser = cookies(set.split(';').next().unwrap());
+        let browser = sent(set.split(';').next().unwrap());
+        let browser = read(&browser);
         assert!(is_good(WRITER, &browser, &ann, first.value()));
         assert!(!is_good(WRITER, &browser, &bob, first.value()));
         assert!(!is_good(WRITER, &browser, &User::new("", "ann"), first.value()));
         assert!(!is_good(WRITER, &browser, &ann, ""));
-        let other = FormToken::new(WRITER, &cookies(""), &ann).unwrap();
+        let other = FormToken::new(WRITER, &read(&sent("")), &ann).unwrap();
         assert!(!is_good(WRITER, &browser, &ann, other.value()));
-        assert!(!is_good(WRITER, &cookies(""), &ann, first.value()));
+        assert!(!is_good(WRITER, &read(&sent("")), &ann, first.value()));
         let again = FormToken::new(WRITER, &browser, &ann).unwrap();
         assert_eq!((again.value(), again.set_cookie()), (first.value(), None));
         assert_eq!(format!("{first:?}"), "FormToken { set_cookie: true, .. }");
@@ -115,11 +116,12 @@ mod tests {
         let ann = User::new("", "ann");
         let secret = "a".repeat(43);
         let token = digest::form_token(&secret, "", "ann");
-        assert!(is_good(WRITER, &cookies(&format!("__Host-authflow-form={secret}")), &ann, &token));
-        let double = cookies(&format!("__Host-authflow-form={secret}; __Host-authflow-form={secret}"));
+        assert!(is_good(WRITER, &read(&sent(&format!("__Host-authflow-form={secret}"))), &ann, &token));
+        let double = sent(&format!("__Host-authflow-form={secret}; __Host-authflow-form={secret}"));
+        let double = read(&double);
         assert!(!is_good(WRITER, &double, &ann, &token));
         assert!(FormToken::new(WRITER, &double, &ann).unwrap().set_cookie().is_some());
         let short = digest::form_token("", "", "ann");
-        assert!(!is_good(WRITER, &cookies("__Host-authflow-form="), &ann, &short));
+        assert!(!is_good(WRITER, &read(&sent("__Host-authflow-form=")), &ann, &short));
     }
 }

@@ -30,6 +30,7 @@ mod resume;
 mod route;
 mod same_origin;
 mod site;
+mod split;
 
 pub use self::accounts::Accounts;
 pub use self::application::{Application, BoxError, ClientAddress};

@@ -8,14 +8,13 @@ use std::time::Duration;
 use authflow_core::quirks::ResponseMode;
 use authflow_core::{AuthorizationResponse, Error, ErrorKind};
 use bytes::Bytes;
-use cookie::SameSite;
 use http::{HeaderValue, Response, StatusCode};
 use url::form_urlencoded;
 
 use crate::accounts::Inner;
 use crate::answer;
 use crate::callback::{Flown, Visit, Way, malformed, not_found};
-use crate::cookies::Found;
+use crate::cookies::{Found, SameSite};
 use crate::digest::{flow_id, is_flow_id};
 use crate::outcome::Outcome;
 use crate::pages::{FailedReason, Page};
