@@ -79,6 +79,19 @@ impl<'a> AuthorizationResponse<'a> {
         AuthorizationResponse { mode: self.mode, parameters: parameters.collect() }
     }
 
+    /// A copy without a borrow. The names are mostly those of the protocol, which need not be copied.
+    #[cfg(feature = "connections")]
+    pub(crate) fn to_static(&self) -> AuthorizationResponse<'static> {
+        let name = |name: &str| match name {
+            "code" => Cow::Borrowed("code"),
+            "state" => Cow::Borrowed("state"),
+            "iss" => Cow::Borrowed("iss"),
+            name => Cow::Owned(name.to_owned()),
+        };
+        let parameters = self.iter().map(|(known, value)| (name(known), Cow::Owned(value.to_owned())));
+        AuthorizationResponse { mode: self.mode, parameters: parameters.collect() }
+    }
+
     /// How it arrived.
     #[must_use]
     pub const fn mode(&self) -> ResponseMode {

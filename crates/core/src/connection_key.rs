@@ -23,6 +23,8 @@ struct Inner {
     user: User,
     provider_id: Arc<str>,
     account: Arc<str>,
+    /// Kept, since each call of a store asks for it.
+    user_tag: UserTag,
 }
 
 /// The first byte of [`ConnectionKey::to_bytes`].
@@ -33,23 +35,28 @@ const MAX_SHOWN: usize = 64;
 impl ConnectionKey {
     /// The connection of `user` at the provider `provider_id`, with no account known.
     pub fn new(user: &User, provider_id: impl Into<Arc<str>>) -> Self {
-        Self::from_parts(user.clone(), provider_id.into(), "".into())
+        Self::from_parts(user.clone(), UserTag::of(user), provider_id.into(), Arc::default())
     }
 
     /// The same user and provider with the account `account`. An empty one is one that is not known.
     #[must_use]
     pub fn with_account(&self, account: impl Into<Arc<str>>) -> Self {
-        Self::from_parts(self.0.user.clone(), Arc::clone(&self.0.provider_id), account.into())
+        let account = account.into();
+        if account == self.0.account {
+            return self.clone();
+        }
+        let Inner { user, user_tag, provider_id, .. } = &*self.0;
+        Self::from_parts(user.clone(), *user_tag, Arc::clone(provider_id), account)
     }
 
-    fn from_parts(user: User, provider_id: Arc<str>, account: Arc<str>) -> Self {
+    fn from_parts(user: User, user_tag: UserTag, provider_id: Arc<str>, account: Arc<str>) -> Self {
         let mut parts = Parts::new(b"connection 1");
         parts.add(b't', user.tenant.as_bytes());
         parts.add(b'u', user.id.as_bytes());
         parts.add(b'r', provider_id.as_bytes());
         parts.add(b'a', account.as_bytes());
         let id = ConnectionId(parts.hash());
-        Self(Arc::new(Inner { id, user, provider_id, account }))
+        Self(Arc::new(Inner { id, user, provider_id, account, user_tag }))
     }
 
     /// SHA-256 over the four parts, each with its kind and its length: what a store files the record under. Parts of any
@@ -80,7 +87,7 @@ impl ConnectionKey {
     /// What all connections of this user share. See [`UserTag::of`].
     #[must_use]
     pub fn user_tag(&self) -> UserTag {
-        UserTag::of(&self.0.user)
+        self.0.user_tag
     }
 
     /// The shard of this connection: that of its user.
@@ -118,7 +125,12 @@ impl ConnectionKey {
             std::str::from_utf8(part).ok()
         };
         let (tenant, user, provider_id, account) = (part()?, part()?, part()?, part()?);
-        rest.is_empty().then(|| Self::from_parts(User::new(tenant, user), provider_id.into(), account.into()))
+        if !rest.is_empty() {
+            return None;
+        }
+        let user = User::new(tenant, user);
+        let user_tag = UserTag::of(&user);
+        Some(Self::from_parts(user, user_tag, provider_id.into(), account.into()))
     }
 
     fn parts(&self) -> [&str; 4] {

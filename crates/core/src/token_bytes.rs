@@ -57,6 +57,13 @@ impl TokenSet {
     /// [`ErrorKind::InvalidResponse`] if [`extra`](Self::extra) is nested more than 127 levels deep, so that it could not be
     /// read again.
     pub fn to_exposed_bytes(&self) -> Result<SecretBytes> {
+        let mut bytes = SecretBytes::default();
+        self.write_exposed(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Writes the same behind what is there.
+    pub(crate) fn write_exposed(&self, bytes: &mut SecretBytes) -> Result<()> {
         if is_deeper(&self.extra, MAX_DEPTH)
             || self.unread.values().any(|value| value_is_deeper(value, MAX_DEPTH))
         {
@@ -64,12 +71,10 @@ impl TokenSet {
                 "the extra fields of the token set are nested more than 127 levels deep; they could not be read again",
             ));
         }
-        let mut bytes = SecretBytes::default();
-        std::io::Write::write_all(&mut bytes, &[FORMAT])
+        std::io::Write::write_all(bytes, &[FORMAT])
             .map_err(serde_json::Error::io)
-            .and_then(|()| serde_json::to_writer(&mut bytes, &Exposed(self)))
-            .map_err(|_| Error::usage("the token set cannot be written"))?;
-        Ok(bytes)
+            .and_then(|()| serde_json::to_writer(bytes, &Exposed(self)))
+            .map_err(|_| Error::usage("the token set cannot be written"))
     }
 
     /// Reads what [`to_exposed_bytes`](Self::to_exposed_bytes) wrote.

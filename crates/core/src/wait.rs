@@ -15,6 +15,18 @@ pub(crate) async fn within<T>(work: impl Future<Output = T>, limit: impl Future<
     .await
 }
 
+/// The same with a limit that is made only if `work` has to wait: a timer costs something although it never ends.
+pub(crate) async fn within_if_it_waits<T, L: Future<Output = ()>>(
+    work: impl Future<Output = T>,
+    limit: impl FnOnce() -> L,
+) -> Option<T> {
+    let mut work = pin!(work);
+    if let Poll::Ready(value) = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+        return Some(value);
+    }
+    within(work, limit()).await
+}
+
 /// What `work` gives, while `companion` runs beside it. One that ends first is not missed.
 pub(crate) async fn beside<T>(work: impl Future<Output = T>, companion: impl Future<Output = ()>) -> T {
     let mut work = pin!(work);

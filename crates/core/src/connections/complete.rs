@@ -88,7 +88,7 @@ impl Complete {
         Self {
             inner,
             provider_id: provider_id.into(),
-            response: response.clone().into_owned(),
+            response: response.to_static(),
             binding: binding.clone(),
             extensions: http::Extensions::new(),
             sign_in: None,
@@ -133,7 +133,7 @@ impl Complete {
         let provider = inner.provider(&self.provider_id, Operation::Complete)?;
         // While neither can be had, the code stays unsent and the state unused: the same callback works later.
         inner.sealer.check().await?;
-        inner.probe_store(self.binding.as_user(), &self.provider_id).await?;
+        let asked = inner.probe_store(provider, self.binding.as_user()).await?;
         let incarnation = Incarnation::random()?;
         let finish = provider.flow.finish(&self.response, &self.binding).extensions(self.extensions);
         let completed = finish.await?;
@@ -171,7 +171,9 @@ impl Complete {
                 ));
             }
         };
-        inner.connect(provider, &owner, incarnation, completed).await
+        // Made once: each makes a hash of it.
+        let key = if *asked.user() == owner { asked } else { provider.key_of(&owner) };
+        inner.connect(provider, key, incarnation, completed).await
     }
 }
 
@@ -186,6 +188,8 @@ impl IntoFuture for Complete {
         let in_place = self.in_place;
         Box::pin(async move {
             let work = observed!(&inner.clock, inner.label(&provider_id), Operation::Complete, self.run());
+            // It is large, and on its way into a task and out of it it would be moved several times.
+            let work = Box::pin(work);
             let ended = if in_place { caught(work).await } else { inner.spawn(work).await.ok() };
             let connected = ended.unwrap_or_else(|| Err(failure::completion_interrupted()));
             connected.map_err(|error| error.at(&text::clean(&provider_id, 128), Operation::Complete))
@@ -213,14 +217,16 @@ impl fmt::Debug for Complete {
 }
 
 impl Inner {
-    /// Whether the store answers.
-    async fn probe_store(&self, owner: Option<&User>, provider_id: &str) -> Result<()> {
-        let nobody = User::new("", "");
-        let key = ConnectionKey::new(owner.unwrap_or(&nobody), provider_id);
+    /// Whether the store answers, and the key that it was asked for.
+    async fn probe_store(&self, provider: &Registered, owner: Option<&User>) -> Result<ConnectionKey> {
+        let key = match owner {
+            Some(owner) => provider.key_of(owner),
+            None => provider.key_of(&User::new("", "")),
+        };
         match self.ask(self.store.load(&key)).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(key),
             // It answers: what is there is replaced.
-            Err(error) if error.kind() == StoreErrorKind::Corrupt => Ok(()),
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => Ok(key),
             Err(error) => Err(failure::of_store(error)),
         }
     }
@@ -228,13 +234,15 @@ impl Inner {
     async fn connect(
         self: &Arc<Self>,
         provider: &Registered,
-        owner: &User,
+        key: ConnectionKey,
         incarnation: Incarnation,
         completed: Completed,
     ) -> Result<Connected> {
         let tokens = completed.tokens;
-        let account = tokens.account.clone().unwrap_or_default();
-        let key = ConnectionKey::new(owner, provider.flow.provider().id()).with_account(account);
+        let key = match &tokens.account {
+            Some(account) => key.with_account(account.as_str()),
+            None => key,
+        };
         let scopes = tokens.scopes.clone();
         let missing_scopes = completed.requested_scopes.missing_from(&scopes);
         let contents = Contents::connected(tokens, completed.requested_scopes, self.clock.now());

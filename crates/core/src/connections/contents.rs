@@ -16,6 +16,8 @@ use crate::seal::{SecretBytes, unknown_format};
 use crate::token::TokenSet;
 
 const FORMAT: u8 = 1;
+/// What stands before the header: the format's number and the header's length.
+const PREFIX: usize = 5;
 
 /// A connection in the clear.
 #[derive(Clone)]
@@ -118,16 +120,20 @@ impl Contents {
     }
 
     pub(super) fn to_bytes(&self) -> Result<SecretBytes> {
-        let header = serde_json::to_vec(&self.header)
-            .map_err(|_| Error::usage("what is known of the connection cannot be written"))?;
-        let tokens = self.tokens.to_exposed_bytes()?;
-        let length = u32::try_from(header.len())
-            .map_err(|_| Error::usage("what is known of the connection is too large"))?;
         let mut bytes = SecretBytes::default();
-        [&[FORMAT][..], &length.to_be_bytes(), &header, tokens.expose()]
-            .into_iter()
-            .try_for_each(|part| bytes.write_all(part))
-            .map_err(|_| Error::usage("the connection cannot be written"))?;
+        // Where the header ends is known when it is written.
+        bytes
+            .write_all(&[FORMAT, 0, 0, 0, 0])
+            .map_err(serde_json::Error::io)
+            .and_then(|()| serde_json::to_writer(&mut bytes, &self.header))
+            .map_err(|_| Error::usage("what is known of the connection cannot be written"))?;
+        let written = bytes.expose_mut();
+        let length = u32::try_from(written.len().saturating_sub(PREFIX))
+            .map_err(|_| Error::usage("what is known of the connection is too large"))?;
+        if let Some(room) = written.get_mut(1..PREFIX) {
+            room.copy_from_slice(&length.to_be_bytes());
+        }
+        self.tokens.write_exposed(&mut bytes)?;
         Ok(bytes)
     }
 

@@ -22,7 +22,7 @@ use crate::state::{StoreError, StoreErrorKind};
 use crate::text;
 use crate::token::TokenSet;
 use crate::token_store::{Record, TokenStore, Version};
-use crate::wait::within;
+use crate::wait::{within, within_if_it_waits};
 
 use super::access::View;
 use super::event::{Event, EventKind};
@@ -56,6 +56,13 @@ pub(super) struct Registered {
     pub(super) permits: Semaphore,
     /// How many may begin in a second.
     pub(super) pace: Pace,
+}
+
+impl Registered {
+    /// The connection of `user`, whose account is not known yet.
+    pub(super) fn key_of(&self, user: &User) -> ConnectionKey {
+        ConnectionKey::new(user, self.flow.provider().shared_id())
+    }
 }
 
 pub(super) struct Inner {
@@ -141,8 +148,8 @@ impl Inner {
         &self,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let limit = self.clock.sleep(self.settings.store_timeout);
-        within(call, limit).await.unwrap_or_else(|| {
+        let limit = || self.clock.sleep(self.settings.store_timeout);
+        within_if_it_waits(call, limit).await.unwrap_or_else(|| {
             Err(StoreError::new(StoreErrorKind::OutcomeUnknown)
                 .with_source("the store did not answer in time"))
         })

@@ -1,5 +1,6 @@
 //! `begin`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -69,7 +70,7 @@ pub struct Begin<'f> {
     binding: Result<Binding>,
     options: Options,
     scopes: Vec<String>,
-    extensions: http::Extensions,
+    extensions: Cow<'f, http::Extensions>,
 }
 
 impl<'f> Begin<'f> {
@@ -79,7 +80,7 @@ impl<'f> Begin<'f> {
             binding,
             options: Options::default(),
             scopes: Vec::new(),
-            extensions: http::Extensions::new(),
+            extensions: Cow::Owned(http::Extensions::new()),
         }
     }
 
@@ -131,7 +132,13 @@ impl<'f> Begin<'f> {
 
     /// What the state store gets to see: the session, the request, a transaction.
     pub fn extensions(mut self, extensions: http::Extensions) -> Self {
-        self.extensions = extensions;
+        self.extensions = Cow::Owned(extensions);
+        self
+    }
+
+    /// The same without a copy, where the request outlives the begin.
+    pub fn extensions_of(mut self, extensions: &'f http::Extensions) -> Self {
+        self.extensions = Cow::Borrowed(extensions);
         self
     }
 }

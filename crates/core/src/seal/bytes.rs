@@ -39,6 +39,13 @@ impl fmt::Debug for SecretBytes {
 /// Collects what is written. A vector that grows leaves its old memory as it was; here it is wiped.
 impl io::Write for SecretBytes {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    /// All at once, as ever: what is written in many small pieces does not look for the rest of each.
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         let needed = self.0.len().saturating_add(bytes.len());
         if needed > self.0.capacity() {
             let mut larger = Zeroizing::new(Vec::with_capacity(needed.max(self.0.capacity() * 2).max(512)));
@@ -46,7 +53,7 @@ impl io::Write for SecretBytes {
             self.0 = larger;
         }
         self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {

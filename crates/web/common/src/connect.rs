@@ -53,10 +53,9 @@ impl Inner {
 
     /// Who made the request. A form with this browser's and this user's token is our own, whatever the headers say.
     pub(crate) fn initiator(&self, incoming: &Incoming, user: &User) -> Initiator {
-        let cookies = self.cookies(&incoming.parts);
-        let has_token = incoming
-            .field(TOKEN_FIELD)
-            .is_some_and(|token| form_token::is_good(self.writer(), &cookies, user, &token));
+        let has_token = incoming.field(TOKEN_FIELD).is_some_and(|token| {
+            form_token::is_good(self.writer(), &self.cookies(&incoming.parts), user, &token)
+        });
         if has_token { Initiator::Own } else { initiator(&self.site, &incoming.parts.headers) }
     }
 
@@ -94,7 +93,7 @@ impl Inner {
         if let Some(user) = user {
             binding = binding.and(Binding::user(user.tenant.clone(), user.id.clone()));
         }
-        let mut begin = self.connections.begin(provider_id, &binding)?.extensions(parts.extensions.clone());
+        let mut begin = self.connections.begin(provider_id, &binding)?.extensions_of(&parts.extensions);
         if let Some(return_to) = incoming.return_to() {
             begin = begin.return_to(return_to);
         }
