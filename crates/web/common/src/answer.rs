@@ -34,6 +34,8 @@ pub(crate) fn page(pages: &dyn Pages, status: StatusCode, page: &Page<'_>) -> Re
 pub(crate) fn redirect(location: &str) -> Response<Bytes> {
     let mut answer = Response::new(Bytes::new());
     *answer.status_mut() = StatusCode::SEE_OTHER;
+    // With the cookies and what is on every answer, for it need not grow then.
+    answer.headers_mut().reserve(6);
     // URLs and checked paths are visible ASCII.
     if let Ok(mut location) = HeaderValue::from_str(location) {
         // The authorization URL has the state in it.

@@ -61,9 +61,10 @@ impl Inner {
         };
         let visit = Visit { incoming, provider_id, provider };
         let state_parameter = provider.state_parameter();
+        // Which is asked first is all one, and hardly any callback has this one.
         if !incoming.is_post()
-            && incoming.parameter(state_parameter).is_none()
             && let Some(id) = incoming.parameter("resume")
+            && incoming.parameter(state_parameter).is_none()
         {
             return self.resume(&visit, &id).await;
         }

@@ -11,14 +11,8 @@ const TAG_LENGTH: usize = 16;
 
 /// What tells a flow's cookie from those of other flows. It tells nothing of the state.
 pub(crate) fn flow_id(provider_id: &str, state: &str) -> String {
-    let hash = Sha256::new()
-        .chain_update(b"cookie 1\0")
-        .chain_update(provider_id.as_bytes())
-        .chain_update(b"\0")
-        .chain_update(state.as_bytes());
-    let mut id = URL_SAFE_NO_PAD.encode(hash.finalize());
-    id.truncate(ID_LENGTH);
-    id
+    let hash = hash(&[b"cookie 1\0", provider_id.as_bytes(), b"\0", state.as_bytes()]);
+    beginning(&hash, ID_LENGTH)
 }
 
 /// Whether `text` can be what [`flow_id`] made.
@@ -32,24 +26,43 @@ pub(crate) fn is_base64url(text: &str) -> bool {
 
 /// What shows whether the user at the end is the one of the beginning, and tells nobody else who it was.
 pub(crate) fn user_tag(secret: &str, tenant: &str, user_id: &str) -> String {
-    let mut tag = of("user 1", [secret, tenant, user_id]);
-    tag.truncate(TAG_LENGTH);
-    tag
+    beginning(&of(b"user 1\0", [secret, tenant, user_id]), TAG_LENGTH)
 }
 
 /// The token of a form: only who has the browser's secret can make it, and it fits one user.
 pub(crate) fn form_token(secret: &str, tenant: &str, user_id: &str) -> String {
-    of("form 1", [secret, tenant, user_id])
+    URL_SAFE_NO_PAD.encode(of(b"form 1\0", [secret, tenant, user_id]))
 }
 
 /// Each part with its length, so that no two lists of parts are hashed alike.
-fn of(domain: &str, parts: [&str; 3]) -> String {
-    let mut hash = Sha256::new().chain_update(domain.as_bytes()).chain_update(b"\0");
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
+fn of(domain: &[u8], parts: [&str; 3]) -> [u8; 32] {
+    let [a, b, c] = parts.map(|part| (part.len() as u64).to_be_bytes());
+    let [secret, tenant, user] = parts.map(str::as_bytes);
+    hash(&[domain, &a, secret, &b, tenant, &c, user])
+}
+
+/// SHA-256 over pieces one behind the other. They are gathered first, where there is room: an update for each of many small
+/// pieces costs more than the hash.
+fn hash(pieces: &[&[u8]]) -> [u8; 32] {
+    let mut room = [0; 256];
+    let mut len = 0;
+    for piece in pieces {
+        let Some(free) = room.get_mut(len..len + piece.len()) else {
+            let hash = pieces.iter().fold(Sha256::new(), |hash, piece| hash.chain_update(piece));
+            return hash.finalize().into();
+        };
+        free.copy_from_slice(piece);
+        len += piece.len();
     }
-    URL_SAFE_NO_PAD.encode(hash.finalize())
+    Sha256::digest(room.get(..len).unwrap_or_default()).into()
+}
+
+/// The first characters of what base64url writes for a hash: three bytes are four of them.
+fn beginning(hash: &[u8; 32], characters: usize) -> String {
+    let bytes = hash.get(..characters.div_ceil(4) * 3).unwrap_or(hash.as_slice());
+    let mut text = URL_SAFE_NO_PAD.encode(bytes);
+    text.truncate(characters);
+    text
 }
 
 #[cfg(test)]

@@ -7,9 +7,11 @@ use bytes::Bytes;
 use http::Method;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
+use memchr::{memchr, memchr2};
 use url::form_urlencoded;
 
 use crate::pages::RETURN_TO_FIELD;
+use crate::split::split;
 
 /// A request, with its whole body.
 pub(crate) struct Incoming {
@@ -38,10 +40,12 @@ impl Incoming {
 
     /// The body, if it is a form that was posted. A GET has none, whatever comes with it.
     pub(crate) fn form(&self) -> Option<&[u8]> {
+        if !self.is_post() {
+            return None;
+        }
         let content_type = self.parts.headers.get(CONTENT_TYPE)?.to_str().ok()?;
         let media_type = content_type.split(';').next().unwrap_or_default().trim();
-        let is_form = media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded");
-        (self.is_post() && is_form).then_some(&*self.body)
+        media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded").then_some(&*self.body)
     }
 
     /// Where to go on, if it is a path of this site.
@@ -58,8 +62,42 @@ impl Incoming {
 }
 
 fn once<'a>(encoded: &'a [u8], name: &str) -> Option<Cow<'a, str>> {
-    let mut values =
-        form_urlencoded::parse(encoded).filter(|(known, _)| known == name).map(|(_, value)| value);
+    // Only what can be of this name is decoded.
+    let pairs = split(encoded, b'&').filter(|pair| may_be_of(name, pair));
+    let decoded = pairs.flat_map(form_urlencoded::parse);
+    let mut values = decoded.filter(|(known, _)| known == name).map(|(_, value)| value);
     let value = values.next()?;
     values.next().is_none().then_some(value)
+}
+
+/// Whether a pair of a form has this name, or one in which something is encoded.
+fn may_be_of(name: &str, pair: &[u8]) -> bool {
+    let after = pair.strip_prefix(name.as_bytes());
+    after.is_some_and(|rest| matches!(rest.first(), None | Some(b'=')))
+        || memchr2(b'%', b'+', pair)
+            .is_some_and(|encoded| memchr(b'=', pair).is_none_or(|equals| encoded < equals))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::once;
+
+    #[test]
+    fn a_parameter_is_read_as_the_url_standard_reads_it() {
+        for (form, expected) in [
+            ("a=1&b=2", Some("1")),
+            ("b=2&&a=%31+%E2%82%AC&", Some("1 \u{20ac}")),
+            ("%61=1", Some("1")),
+            ("a", Some("")),
+            ("aa=1&b=a", None),
+            ("a=1&a=2", None),
+            ("a=1&%61=2", None),
+            ("b=%61&a=1=2", Some("1=2")),
+            ("", None),
+        ] {
+            assert_eq!(once(form.as_bytes(), "a").as_deref(), expected, "{form}");
+        }
+        assert_eq!(once(b"a+b=1&a%20b", "a b"), None);
+        assert_eq!(once(b"a+b=1&ab=2", "a b").as_deref(), Some("1"));
+    }
 }

@@ -46,6 +46,12 @@ impl Route {
     }
 
     pub(crate) fn has(&self, method: &Method) -> bool {
-        self.methods().split(", ").any(|name| name == method.as_str())
+        match self {
+            Self::Accounts | Self::Denied(_) | Self::Failed(_) => {
+                method == Method::GET || method == Method::HEAD
+            }
+            Self::Connect(_) | Self::Callback(_) => method == Method::GET || method == Method::POST,
+            Self::Disconnect(_) => method == Method::POST,
+        }
     }
 }
