@@ -1,6 +1,5 @@
 //! A request and an answer in actix-web, whose types of HTTP are those of `http` 0.2, and in authflow-web.
 
-use actix_web::body::BoxBody;
 use actix_web::error::{ErrorBadRequest, ErrorInternalServerError};
 use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use actix_web::web::Payload;
@@ -14,14 +13,43 @@ use http::request::Parts;
 /// The head of a request: every header, byte by byte, and in its order where a name comes more than once.
 pub(crate) fn parts(request: &HttpRequest) -> Result<Parts, Error> {
     let (mut parts, ()) = http::Request::new(()).into_parts();
-    parts.method = request.method().as_str().parse().map_err(ErrorBadRequest)?;
-    parts.uri = request.uri().to_string().parse().map_err(ErrorBadRequest)?;
-    for (name, value) in request.headers() {
+    parts.method = method(request.method())?;
+    parts.uri = uri(request.uri())?;
+    let headers = request.headers();
+    let values = in_one_piece(|| headers.iter().map(|(_, value)| value.as_bytes()));
+    parts.headers.reserve(headers.len());
+    for ((name, _), value) in headers.iter().zip(values) {
         let name = http::HeaderName::from_bytes(name.as_ref()).map_err(ErrorBadRequest)?;
-        let value = http::HeaderValue::from_bytes(value.as_bytes()).map_err(ErrorBadRequest)?;
+        let value = http::HeaderValue::from_maybe_shared(value).map_err(ErrorBadRequest)?;
         parts.headers.append(name, value);
     }
     Ok(parts)
+}
+
+/// Copies of values, which share one piece of memory: one for each would cost more than all the rest that is done with it.
+fn in_one_piece<'v, I: Iterator<Item = &'v [u8]>>(values: impl Fn() -> I) -> impl Iterator<Item = Bytes> {
+    let mut all = BytesMut::with_capacity(values().map(<[u8]>::len).sum());
+    values().for_each(|value| all.extend_from_slice(value));
+    let mut all = all.freeze();
+    // It holds every one of them.
+    values().map(move |value| all.split_to(value.len().min(all.len())))
+}
+
+fn method(method: &actix_http::Method) -> Result<http::Method, Error> {
+    match *method {
+        actix_http::Method::GET => Ok(http::Method::GET),
+        actix_http::Method::POST => Ok(http::Method::POST),
+        _ => method.as_str().parse().map_err(ErrorBadRequest),
+    }
+}
+
+fn uri(uri: &actix_http::Uri) -> Result<http::Uri, Error> {
+    match (uri.scheme(), uri.authority(), uri.path_and_query()) {
+        // As browsers ask a server (RFC 9112 §3.2.1).
+        (None, None, Some(path)) => path.as_str().parse(),
+        _ => uri.to_string().parse(),
+    }
+    .map_err(ErrorBadRequest)
 }
 
 /// Says where the request comes from, unless the application has.
@@ -51,7 +79,19 @@ pub(crate) async fn read(mut payload: Payload, max: usize) -> Result<Bytes, Erro
 pub(crate) fn response(response: http::Response<Bytes>) -> Result<HttpResponse, Error> {
     let (parts, body) = response.into_parts();
     let status = actix_http::StatusCode::from_u16(parts.status.as_u16()).map_err(ErrorInternalServerError)?;
-    with_headers(HttpResponse::with_body(status, BoxBody::new(body)), &parts.headers)
+    let mut answer = HttpResponse::with_body(status, body).map_into_boxed_body();
+    let headers = answer.headers_mut();
+    headers.reserve(parts.headers.len());
+    let values = in_one_piece(|| parts.headers.values().map(http::HeaderValue::as_bytes));
+    for (name, value) in parts.headers.iter().map(|(name, _)| name).zip(values) {
+        // actix-web writes its own, from the body.
+        if name != CONTENT_LENGTH.as_str() {
+            let name = HeaderName::from_bytes(name.as_ref()).map_err(ErrorInternalServerError)?;
+            let value = HeaderValue::from_maybe_shared(value).map_err(ErrorInternalServerError)?;
+            headers.append(name, value);
+        }
+    }
+    Ok(answer)
 }
 
 /// The answer, and these headers: a name of them is only what they say.

@@ -74,7 +74,6 @@ impl<'c> Found<'c> {
 /// With which requests of other sites a cookie is sent (RFC 6265bis §5.5.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SameSite {
-    Strict,
     Lax,
     None,
 }
@@ -82,7 +81,6 @@ pub(crate) enum SameSite {
 impl SameSite {
     const fn as_str(self) -> &'static str {
         match self {
-            Self::Strict => "Strict",
             Self::Lax => "Lax",
             Self::None => "None",
         }

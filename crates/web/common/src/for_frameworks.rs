@@ -2,7 +2,6 @@
 
 use authflow_core::{Error, ErrorKind, Recovery, User};
 use bytes::Bytes;
-use cookie::Cookie;
 use http::header::SET_COOKIE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -40,14 +39,15 @@ impl Accounts {
 
 /// A cookie of ours, where the mark of a flow that led to a connection is that of one that has ended.
 fn without_success(header: &HeaderValue, prefix: &str) -> Option<HeaderValue> {
-    let mut cookie = Cookie::parse(header.to_str().ok()?).ok()?;
-    if !cookie.name().starts_with(prefix) {
+    let (name, rest) = header.to_str().ok()?.split_once('=')?;
+    if !name.starts_with(prefix) {
         return None;
     }
-    match FlowCookie::read(cookie.value()) {
+    let (value, attributes) = rest.split_once(';').unwrap_or((rest, ""));
+    match FlowCookie::read(value) {
         Some(flow) if matches!(flow.stage, Stage::Done { .. }) => {
-            cookie.set_value(FlowCookie { stage: Stage::Ended, ..flow }.write());
-            HeaderValue::try_from(cookie.to_string()).ok()
+            let value = FlowCookie { stage: Stage::Ended, ..flow }.write();
+            HeaderValue::try_from(format!("{name}={value};{attributes}")).ok()
         }
         _ => Some(header.clone()),
     }
