@@ -45,6 +45,7 @@ impl Parts {
         }
     }
 
+    #[inline]
     fn push(&mut self, bytes: &[u8]) {
         if bytes.len() > self.room.len() - self.len {
             let rest = self.room.get(..self.len).unwrap_or_default();

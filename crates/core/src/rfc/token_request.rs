@@ -210,11 +210,7 @@ fn write(request: &mut HttpRequest, format: RequestFormat, parameters: &Paramete
     let format = if request.method == Method::GET { RequestFormat::Query } else { format };
     match format {
         RequestFormat::Form => {
-            let mut body = form_urlencoded::Serializer::new(String::with_capacity(256));
-            for (name, value) in parameters {
-                body.append_pair(name, value);
-            }
-            request.body = body.finish().into_bytes();
+            request.body = form(parameters).into_bytes();
             request
                 .headers
                 .insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
@@ -236,6 +232,28 @@ fn write(request: &mut HttpRequest, format: RequestFormat, parameters: &Paramete
     }
 }
 
+/// As `application/x-www-form-urlencoded` (WHATWG URL §5.2). Names, codes and verifiers mostly have nothing to encode.
+fn form(parameters: &Parameters<'_>) -> String {
+    let mut body = String::with_capacity(256);
+    let append = |body: &mut String, text: &str| {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'*' | b'-' | b'.' | b'_');
+        if text.bytes().all(is_plain) {
+            body.push_str(text);
+        } else {
+            body.extend(form_urlencoded::byte_serialize(text.as_bytes()));
+        }
+    };
+    for (name, value) in parameters {
+        if !body.is_empty() {
+            body.push('&');
+        }
+        append(&mut body, name);
+        body.push('=');
+        append(&mut body, value);
+    }
+    body
+}
+
 pub(super) fn header_name(name: &str) -> Result<HeaderName> {
     HeaderName::from_bytes(name.as_bytes()).map_err(|source| {
         Error::configuration("a quirk names a header that cannot be sent").with_source(source)
@@ -254,4 +272,30 @@ pub(super) fn sensitive(value: String) -> Result<HeaderValue> {
 /// The token that a grant or a revocation is about.
 pub(super) fn token_type_hint(tokens: &TokenSet, token: &Secret) -> &'static str {
     if token.ct_eq(tokens.access_token.expose()) { "access_token" } else { "refresh_token" }
+}
+
+#[cfg(test)]
+mod tests {
+    use url::form_urlencoded;
+
+    use super::form;
+
+    #[test]
+    fn a_form_is_written_as_the_url_standard_writes_it() {
+        let all: String = (0..=0x2ff).filter_map(char::from_u32).collect();
+        let pairs = [
+            ("grant_type", "authorization_code"),
+            ("code", "4/0A*-._b+c d"),
+            ("redirect_uri", "https://app.example/cb?a=b&c=%20"),
+            ("", ""),
+            ("a b&c=d", ""),
+            (&all, &all),
+        ];
+        for taken in 0..=pairs.len() {
+            let pairs = &pairs[..taken];
+            let parameters = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+            let expected = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+            assert_eq!(form(&parameters), expected);
+        }
+    }
 }
