@@ -87,33 +87,40 @@ impl Parked {
         else {
             return;
         };
+        // All that lies here at first, so that one wait is enough for all cache lines.
+        let (created_at, expires_at) = (self.created_at, self.expires_at);
+        let (rest, scopes, return_to) =
+            (self.rest.take(), std::mem::take(&mut self.scopes), self.return_to.take());
         let verifier = self.unpark_verifier();
         let Rest { issuer, owner, nonce, resources, bucket, verifier: other_verifier } =
-            self.rest.take().map(|rest| *rest).unwrap_or_default();
+            rest.map(|rest| *rest).unwrap_or_default();
         *out = Some(PendingFlow {
             provider_id,
             issuer,
             owner,
             code_verifier: verifier.or(other_verifier),
             nonce,
-            scopes: std::mem::take(&mut self.scopes),
+            scopes,
             redirect_uri,
             resources,
-            return_to: self.return_to.take(),
+            return_to,
             bucket,
-            created_at: self.created_at,
-            expires_at: self.expires_at,
+            created_at,
+            expires_at,
         });
     }
 
     /// Whether there was room for it.
     fn park_verifier(&mut self, verifier: &[u8]) -> bool {
-        if verifier.len() != VERIFIER {
-            return false;
+        let Ok(bytes) = <&[u8; VERIFIER]>::try_from(verifier) else { return false };
+        let [words @ .., last] = &mut *self.verifier;
+        let mut rest = bytes.as_slice();
+        for word in words {
+            if let Some((eight, after)) = rest.split_first_chunk() {
+                (*word, rest) = (u64::from_le_bytes(*eight), after);
+            }
         }
-        for (word, bytes) in self.verifier.iter_mut().zip(verifier.chunks(8)) {
-            *word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-        }
+        *last = rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
         true
     }
 
