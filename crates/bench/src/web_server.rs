@@ -1,5 +1,6 @@
 //! Each web application is a process of its own with one thread for its requests. So all the CPU time of that process is the
-//! application's, and none of it is the client's, the token endpoint's or Redis's.
+//! application's, and none of it is the client's, the token endpoint's or Redis's. As in most applications with actix-web, the
+//! connections are made before its worker is, and run their tasks on the thread that made them.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

@@ -17,7 +17,7 @@ authflow-testkit too, which take longer to build. .cargo/mutants.toml names the 
 the limits. The results are in mutants.out.
 A whole run takes hours on two cores. Useful arguments:
   --list                           what would be changed
-  --file 'crates/core/src/flow/*'  only these files
+  --re 'core/src/flow/'            only these files
   --in-diff changes.diff           only what a diff touches
   --shard 0/8                      an eighth of the work
 ";

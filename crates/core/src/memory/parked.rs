@@ -110,6 +110,10 @@ impl Parked {
         });
     }
 
+    pub(super) fn bucket(&self) -> Option<Bucket> {
+        self.rest.as_ref().and_then(|rest| rest.bucket)
+    }
+
     /// Whether there was room for it.
     fn park_verifier(&mut self, verifier: &[u8]) -> bool {
         let Ok(bytes) = <&[u8; VERIFIER]>::try_from(verifier) else { return false };

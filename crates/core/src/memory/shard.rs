@@ -64,7 +64,8 @@ pub(super) struct Evicted(Option<Box<Garbage>>);
 
 #[derive(Default)]
 struct Garbage {
-    entries: Vec<(StateKey, PendingFlow)>,
+    /// As they lay there: to make flows of them would take memory, in small pieces.
+    entries: Vec<(StateKey, Parked)>,
     chunks: Vec<Vec<Place>>,
     index: Option<Index>,
 }
@@ -78,7 +79,7 @@ impl Evicted {
         self.0.get_or_insert_default()
     }
 
-    fn push(&mut self, entry: (StateKey, PendingFlow)) {
+    fn push(&mut self, entry: (StateKey, Parked)) {
         let entries = &mut self.garbage().entries;
         if entries.is_empty() {
             entries.reserve(EXPIRE_AT_ONCE);
@@ -89,7 +90,7 @@ impl Evicted {
     /// The keys that a bucket counts.
     pub(super) fn counted(&self) -> impl Iterator<Item = (StateKey, Bucket)> {
         let entries = self.0.iter().flat_map(|garbage| &garbage.entries);
-        entries.filter_map(|(key, flow)| Some((*key, flow.bucket?)))
+        entries.filter_map(|(key, flow)| Some((*key, flow.bucket()?)))
     }
 }
 
@@ -145,7 +146,7 @@ impl Shard {
         let mut expires_at = 0;
         if let Ok(found) = self.index.find_entry(hash(key.as_bytes()), is_it) {
             let (at, _) = found.remove();
-            expires_at = self.leave(at, taken, evicted);
+            expires_at = self.leave(at, evicted, |flow| flow.unpark(taken));
         }
         self.expire(now, evicted);
         expires_at
@@ -167,9 +168,8 @@ impl Shard {
         if let Ok(found) = self.index.find_entry(hash(&key), |known| *known == at) {
             found.remove();
         }
-        let mut taken = None;
-        self.leave(at, &mut taken, evicted);
-        let Some(flow) = taken else { return false };
+        let mut flow = Parked::default();
+        self.leave(at, evicted, |parked| flow = std::mem::take(parked));
         evicted.push((StateKey::from_bytes(key), flow));
         true
     }
@@ -246,11 +246,12 @@ impl Shard {
         }
     }
 
-    /// Takes an entry that the index no longer names to `taken`. Its place then is the first to be taken. Says when the flow ends.
-    fn leave(&mut self, at: u32, taken: &mut Option<PendingFlow>, evicted: &mut Evicted) -> u64 {
+    /// Leaves the place of an entry that the index no longer names, after `take` took the flow. It then is the first to be taken.
+    /// Says when the flow ends.
+    fn leave(&mut self, at: u32, evicted: &mut Evicted, take: impl FnOnce(&mut Parked)) -> u64 {
         let free = self.free;
         let Some(place) = self.entry_mut(at) else { return 0 };
-        place.flow.unpark(taken);
+        take(&mut place.flow);
         let (before, after, expires_at) = (place.before, place.after, place.expires_at);
         place.after = free;
         self.free = at;

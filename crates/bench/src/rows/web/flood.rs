@@ -109,7 +109,7 @@ pub(super) fn measure(runtime: &Runtime, token_endpoint: &str) -> Vec<Line> {
                 "{FLOWS} flows begun from one address through {name}, memory state store for {SMALL}: flows of another address begun before, \
                  meanwhile and after, and growth of the process"
             ),
-            floor: format!("{}, all pending", floor.shown()),
+            floor: floor.shown(),
             oauth2: "in the floor".to_owned(),
             authflow: format!("{}, {} pending", authflow.shown(), authflow.pending),
             ratio: String::new(),
