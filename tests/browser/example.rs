@@ -28,25 +28,28 @@ impl Which {
         }
     }
 
-    /// Cargo builds the examples with the tests, beside them.
     fn program(self) -> PathBuf {
-        let tests = std::env::current_exe().unwrap();
-        let profile = tests.parent().and_then(Path::parent).unwrap();
-        let program = profile.join("examples").join(self.name());
-        let how = format!("run `cargo build --example {}`; a whole `cargo test` does it", self.name());
-        let built = changed(&program).unwrap_or_else(|| panic!("{} is not built: {how}", program.display()));
-        // Cargo writes beside it what it was built of, the crates of this workspace included.
-        let sources = std::fs::read_to_string(program.with_extension("d")).unwrap();
-        for source in sources_of(&sources) {
-            assert!(
-                changed(&source).is_some_and(|changed| changed <= built),
-                "{} has changed since {} was built: {how}",
-                source.display(),
-                program.display()
-            );
-        }
-        program
+        built(&format!("examples/{}", self.name()), &format!("--example {}", self.name()))
     }
+}
+
+/// A program that cargo builds with all tests, beside them.
+pub(crate) fn built(name: &str, arguments: &str) -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let program = tests.parent().and_then(Path::parent).unwrap().join(name);
+    let how = format!("run `cargo build {arguments}`; a whole `cargo test` does it");
+    let built = changed(&program).unwrap_or_else(|| panic!("{} is not built: {how}", program.display()));
+    // Cargo writes beside it what it was built of, the crates of this workspace included.
+    let sources = std::fs::read_to_string(program.with_extension("d")).unwrap();
+    for source in sources_of(&sources) {
+        assert!(
+            changed(&source).is_some_and(|changed| changed <= built),
+            "{} has changed since {} was built: {how}",
+            source.display(),
+            program.display()
+        );
+    }
+    program
 }
 
 fn changed(path: &Path) -> Option<SystemTime> {

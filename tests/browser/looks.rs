@@ -26,14 +26,18 @@ driven! {
     the_pages_of_whoever_is_not,
 }
 
-/// `target/tmp/screenshots`
-fn folder(which: Which) -> PathBuf {
-    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("screenshots").join(which.name())
+/// `target/tmp/screenshots`, and a folder for each program.
+fn folder(of: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("screenshots").join(of)
+}
+
+async fn look(which: Which, page: &Page, name: &str) {
+    look_at(which.name(), page, name).await;
 }
 
 /// The page in front, by every screen and light.
-async fn look(which: Which, page: &Page, name: &str) {
-    std::fs::create_dir_all(folder(which)).unwrap();
+pub(crate) async fn look_at(program: &str, page: &Page, name: &str) {
+    std::fs::create_dir_all(folder(program)).unwrap();
     page.heading().await;
     for (width, dark) in [(390, false), (390, true), (1280, false), (1280, true)] {
         page.show_on(width, dark).await;
@@ -44,7 +48,7 @@ async fn look(which: Which, page: &Page, name: &str) {
         assert_eq!(overflow, json!(0), "{name}: nobody has to scroll sideways");
         let shot = page.cdp("Page.captureScreenshot", json!({ "captureBeyondViewport": true })).await;
         let shot = STANDARD.decode(shot["data"].as_str().expect("a picture")).unwrap();
-        std::fs::write(folder(which).join(format!("{name}.png")), shot).unwrap();
+        std::fs::write(folder(program).join(format!("{name}.png")), shot).unwrap();
         assert_accessible(page, &name).await;
     }
 }

@@ -1,5 +1,5 @@
-//! A real Chromium, without a screen, in front of both example applications, the testkit's authorization server and npm's
-//! `oidc-provider`; each page looked at by axe-core.
+//! A real Chromium, without a screen, in front of both example applications, the demo, the testkit's authorization server and
+//! npm's `oidc-provider`; each page looked at by axe-core.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable, reason = "tests")]
@@ -58,6 +58,7 @@ macro_rules! driven {
 }
 
 mod attacks;
+mod demo;
 mod expiry;
 mod journeys;
 mod looks;

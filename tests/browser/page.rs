@@ -37,6 +37,13 @@ impl Page {
         self.leave_by(element, css).await;
     }
 
+    /// The same where it leads to no other page.
+    pub(crate) async fn click(&self, css: &str) {
+        let element = self.0.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
+        let Ok(element) = element else { panic!("no {css} in {}", self.describe().await) };
+        element.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
+    }
+
     /// Presses a link by its words.
     pub(crate) async fn follow(&self, words: &str) {
         let found = self.0.wait().at_most(PATIENCE).for_element(Locator::LinkText(words)).await;

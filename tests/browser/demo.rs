@@ -1,0 +1,183 @@
+//! The demo's page, as a newcomer sees it: the program itself, with its three providers.
+
+use std::process::Stdio;
+use std::sync::Arc;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::chromium::{Browsers, Options, with_browsers};
+use crate::example::built;
+use crate::looks::look_at;
+use crate::page::Page;
+
+const PROVIDERS: [&str; 3] = ["rfc", "stackexchange", "contentstack"];
+
+/// A running demo. It ends with this value.
+struct Demo {
+    _process: Child,
+    /// The page's address.
+    url: String,
+}
+
+impl Demo {
+    async fn start() -> Self {
+        let mut process = Command::new(built("authflow", "-p authflow-cli"))
+            .args(["demo", "--no-browser"])
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some((_, url)) = line.split_once("open: ") {
+                let url = url.trim().to_owned();
+                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                return Self { _process: process, url };
+            }
+        }
+        panic!("the demo did not start");
+    }
+
+    /// Somebody presses *Connect* and is asked by the provider.
+    async fn begin(&self, page: &Page, provider: &str) {
+        page.goto(&self.url).await;
+        page.press(&format!("#connect-{provider}")).await;
+        page.shows("button[value=approve]").await;
+    }
+
+    async fn connect(&self, page: &Page, provider: &str) {
+        self.begin(page, provider).await;
+        page.approve().await;
+        self.is_connected(page, provider).await;
+    }
+
+    async fn is_connected(&self, page: &Page, provider: &str) {
+        page.arrives_at(&self.url).await;
+        page.shows(&format!("{}.good", card(provider))).await;
+    }
+}
+
+/// What is shown of a provider.
+fn card(provider: &str) -> String {
+    format!("[aria-labelledby=account-{provider}]")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connect_call_refresh_and_disconnect_each_provider() {
+    with_browsers(each_provider).await;
+}
+
+async fn each_provider(browsers: Arc<Browsers>) {
+    let demo = Demo::start().await;
+    let page = browsers.open().await;
+    page.goto(&demo.url).await;
+    page.shows("#empty:not([hidden])").await;
+    look_at("demo", &page, "before").await;
+    for provider in PROVIDERS {
+        demo.connect(&page, provider).await;
+        // A call, and the news of it without a new page.
+        let before = messages(&page).await;
+        page.click(&format!("#call-{provider}")).await;
+        page.shows(&format!("#messages > li:nth-child({})", before + 2)).await;
+    }
+    // What runs down does so on the screen.
+    let runs = "const life = document.querySelector('.life .left');
+        const before = life.textContent;
+        return new Promise((resolve) => setInterval(() => life.textContent !== before && resolve(true), 50))";
+    assert_eq!(page.driver().execute(runs, Vec::new()).await.unwrap(), true);
+    let refreshed = format!("{} dd time ~ time", card("rfc"));
+    assert!(!page.has(&refreshed).await);
+    page.click("#refresh-rfc").await;
+    page.shows(&refreshed).await;
+    look_at("demo", &page, "connected").await;
+    for provider in PROVIDERS {
+        page.press(&format!("#disconnect-{provider}")).await;
+        page.arrives_at(&demo.url).await;
+        page.shows(&format!("{}.off #connect-{provider}", card(provider))).await;
+    }
+}
+
+async fn messages(page: &Page) -> u64 {
+    let count = "return document.querySelectorAll('#messages > li').length";
+    page.driver().execute(count, Vec::new()).await.unwrap().as_u64().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_is_switched_on_and_survived() {
+    with_browsers(async |browsers: Arc<Browsers>| {
+        let demo = Demo::start().await;
+        let page = browsers.open().await;
+        demo.connect(&page, "rfc").await;
+        page.click("#preset-refused-token").await;
+        page.shows("#faults #behave").await;
+        look_at("demo", &page, "fault").await;
+        page.click("#call-rfc").await;
+        // It was met, one refresh helped, and the connection is as good as before.
+        page.shows("#faults > p.faint").await;
+        page.shows("#messages > .note.survived").await;
+        page.shows(&format!("{}.good dd time ~ time", card("rfc"))).await;
+
+        // One that is not survived says what to do.
+        page.click("#preset-lost-answer").await;
+        page.shows("#faults #behave").await;
+        page.click("#refresh-rfc").await;
+        page.shows(&format!("{} .last", card("rfc"))).await;
+        page.shows("#messages > .note.bad").await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deny_and_try_again() {
+    with_browsers(async |browsers: Arc<Browsers>| {
+        let demo = Demo::start().await;
+        let page = browsers.open().await;
+        demo.begin(&page, "stackexchange").await;
+        page.deny().await;
+        page.arrives_at(&demo.url).await;
+        page.shows(&format!("{}.off .last", card("stackexchange"))).await;
+        assert!(!page.url().await.as_str().contains("state="));
+        demo.connect(&page, "stackexchange").await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a8_two_tabs_in_reverse_order_and_a9_the_back_button() {
+    with_browsers(async |browsers: Arc<Browsers>| {
+        let demo = Demo::start().await;
+        let page = browsers.open().await;
+        let first = page.driver().window().await.unwrap();
+        demo.begin(&page, "rfc").await;
+        let second = page.new_tab().await;
+        demo.begin(&page, "contentstack").await;
+        for (tab, provider) in [(second, "contentstack"), (first, "rfc")] {
+            page.driver().switch_to_window(tab).await.unwrap();
+            page.approve().await;
+            demo.is_connected(&page, provider).await;
+        }
+        // Back to the provider's page, which is used up, and forward: nothing is undone.
+        page.driver().back().await.unwrap();
+        page.shows("main, body").await;
+        page.driver().forward().await.unwrap();
+        demo.is_connected(&page, "rfc").await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_without_cookies_is_told_so() {
+    with_browsers(async |browsers: Arc<Browsers>| {
+        let demo = Demo::start().await;
+        let page = browsers.open_with(Options::without_cookies()).await;
+        demo.begin(&page, "rfc").await;
+        page.approve().await;
+        page.arrives_under(&format!("{}accounts/rfc/callback", demo.url)).await;
+        assert!(page.text().await.to_lowercase().contains("cookies"), "{}", page.describe().await);
+        page.goto(&demo.url).await;
+        page.shows(&format!("{}.off", card("rfc"))).await;
+    })
+    .await;
+}
