@@ -159,7 +159,7 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Randomness`](authflow_core::ErrorKind::Randomness).
+    /// [`ErrorKind::Randomness`].
     pub fn form_token(&self, request: &Parts, user: &User) -> Result<FormToken> {
         FormToken::new(self.0.writer(), &self.0.cookies(request), user)
     }
