@@ -76,7 +76,7 @@ use self::point::{Point, Probe};
 /// loses power, between that moment and the one write that saves the answer, the new refresh token is lost, and no client can
 /// get it back. The window is one write. The next process finds the mark of the refresh that was begun, tries the old
 /// refresh token once more, and where the provider does not take it says so with
-/// [`ErrorKind::RotationLost`](crate::ErrorKind::RotationLost): the user has to connect again.
+/// [`ErrorKind::RotationLost`]: the user has to connect again.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -136,7 +136,7 @@ impl Connections {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such provider.
+    /// [`ErrorKind::Usage`] if there is no such provider.
     pub fn begin(&self, provider_id: &str, binding: &Binding) -> Result<Begin<'_>> {
         Ok(self.0.provider(provider_id, Operation::Begin)?.flow.begin(binding))
     }
@@ -154,7 +154,7 @@ impl Connections {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the binding is another user's; those of reading the connection.
+    /// [`ErrorKind::Usage`] if the binding is another user's; those of reading the connection.
     pub async fn begin_with_more(
         &self,
         key: &ConnectionKey,
@@ -175,7 +175,7 @@ impl Connections {
     ///
     /// The code is not sent while the store is unreachable; the state is not used up then, and the same callback works later.
     /// Where the store fails after the exchange, it is asked again a few times, and then the tokens are given back
-    /// ([`ErrorKind::NotDurable`](crate::ErrorKind::NotDurable)). A connection that the user had before with this account is
+    /// ([`ErrorKind::NotDurable`]). A connection that the user had before with this account is
     /// replaced, whole.
     pub fn complete(
         &self,
@@ -190,15 +190,15 @@ impl Connections {
     ///
     /// # Errors
     ///
-    /// - [`ErrorKind::NotConnected`](crate::ErrorKind::NotConnected);
-    /// - [`ErrorKind::NeedsReconnect`](crate::ErrorKind::NeedsReconnect),
-    ///   [`ErrorKind::RotationLost`](crate::ErrorKind::RotationLost),
-    ///   [`ErrorKind::AccountChanged`](crate::ErrorKind::AccountChanged): only the user can help;
-    /// - [`ErrorKind::StoreUnavailable`](crate::ErrorKind::StoreUnavailable): nothing was sent;
-    /// - [`ErrorKind::StoreContractViolated`](crate::ErrorKind::StoreContractViolated): the store answered with what cannot be,
+    /// - [`ErrorKind::NotConnected`];
+    /// - [`ErrorKind::NeedsReconnect`],
+    ///   [`ErrorKind::RotationLost`],
+    ///   [`ErrorKind::AccountChanged`]: only the user can help;
+    /// - [`ErrorKind::StoreUnavailable`]: nothing was sent;
+    /// - [`ErrorKind::StoreContractViolated`]: the store answered with what cannot be,
     ///   such as another connection's record, and nothing of it was used;
-    /// - [`ErrorKind::RefreshPending`](crate::ErrorKind::RefreshPending),
-    ///   [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted): ask again;
+    /// - [`ErrorKind::RefreshPending`],
+    ///   [`ErrorKind::Interrupted`]: ask again;
     /// - what the provider answered, the same for all who waited, and until the cool-down is over.
     pub async fn token(&self, key: &ConnectionKey) -> Result<AccessToken> {
         let slot = self.0.slot(key);
@@ -210,7 +210,7 @@ impl Connections {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such provider. Whether there is such a connection is seen
+    /// [`ErrorKind::Usage`] if there is no such provider. Whether there is such a connection is seen
     /// when a token is asked for.
     pub fn handle(&self, key: &ConnectionKey) -> Result<Handle> {
         self.0.registered(key, Operation::Token)?;
@@ -253,11 +253,11 @@ impl Connections {
     ///
     /// With each of them the request is as it was, and must not be sent:
     ///
-    /// - [`ErrorKind::ForeignOrigin`](crate::ErrorKind::ForeignOrigin) if the request does not go to one of the provider's
+    /// - [`ErrorKind::ForeignOrigin`] if the request does not go to one of the provider's
     ///   [`api_origins`](crate::Endpoints::api_origins), or has a `Host` header of another host than its URL;
-    /// - [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if the provider takes the token in the body:
+    /// - [`ErrorKind::Unsupported`] if the provider takes the token in the body:
     ///   [`send`](Self::send) puts it there;
-    /// - [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the token cannot be attached to it, or there is no such provider here;
+    /// - [`ErrorKind::Usage`] if the token cannot be attached to it, or there is no such provider here;
     /// - those of the provider's [`resolve`](crate::FlowManager::resolve) and
     ///   [`authenticate`](crate::FlowManager::authenticate).
     pub async fn authenticate(&self, token: &AccessToken, request: &mut HttpRequest) -> Result<()> {
@@ -310,8 +310,8 @@ impl Connections {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no such provider;
-    /// [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted).
+    /// [`ErrorKind::Usage`] if there is no such provider;
+    /// [`ErrorKind::Interrupted`].
     pub async fn disconnect(&self, key: &ConnectionKey) -> Result<Disconnected> {
         let (inner, of) = (Arc::clone(&self.0), key.clone());
         let work = async move { inner.disconnect(&of).await };
@@ -345,9 +345,9 @@ impl Connections {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::StoreUnavailable`](crate::ErrorKind::StoreUnavailable);
-    /// [`ErrorKind::StoreContractViolated`](crate::ErrorKind::StoreContractViolated): the store listed somebody else's;
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) for a user without an id.
+    /// [`ErrorKind::StoreUnavailable`];
+    /// [`ErrorKind::StoreContractViolated`]: the store listed somebody else's;
+    /// [`ErrorKind::Usage`] for a user without an id.
     pub async fn list(&self, user: &User) -> Result<Listing> {
         check_user(user)?;
         self.0.list(user).await
