@@ -90,6 +90,8 @@ pub enum Doing {
     Sync,
     /// Putting the new one in the place of the old one.
     Replace,
+    /// Removing it.
+    Remove,
 }
 
 impl Doing {
@@ -102,6 +104,7 @@ impl Doing {
             Self::Write => "cannot be written",
             Self::Sync => "cannot be brought to the disk",
             Self::Replace => "cannot be replaced",
+            Self::Remove => "cannot be removed",
         }
     }
 }

@@ -16,6 +16,8 @@ mod shard;
 mod step;
 mod store;
 mod system;
+mod turns;
+mod whole_file;
 
 pub use self::error::{Damage, Doing, FileStoreError, FileStoreErrorKind};
 #[cfg(feature = "keyring")]

@@ -1,17 +1,17 @@
 //! The files of one shard: read, replaced in one step, listed.
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use authflow_core::{ConnectionKey, Shard, UserTag, Version};
-use zeroize::Zeroizing;
 
 use crate::error::{Damage, Doing, Failure, FileStoreError, FileStoreErrorKind};
 use crate::format::{self, Head, MAX_FILE, Stored};
 use crate::machine_time::MachineTime;
-use crate::names::{self, DUE, DuePlace, GONE, LOCK, NEW, Place};
+use crate::names::{self, DUE, DuePlace, GONE, LOCK, Place};
 use crate::system::{Dir, LockFile};
+use crate::whole_file::{self, is_about_the_file};
 
 /// How many tombstones one change looks at, to let go of those that have ended.
 const LOOK_AT: usize = 8;
@@ -135,6 +135,10 @@ pub(crate) fn lock_path(root: &Path, shard: Shard) -> std::path::PathBuf {
 }
 
 impl Locked {
+    pub(crate) const fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
     pub(crate) fn read(&self, place: &Place) -> Result<Found, FileStoreError> {
         read_in(&self.dir, place)
     }
@@ -160,22 +164,7 @@ impl Locked {
         if is_gone(stored) {
             self.enter(GONE, &name)?;
         }
-        self.write_new(&bytes)?;
-        let published = publish(|| self.dir.replace(NEW, &name), || self.dir.sync());
-        match published {
-            Published::Done => {}
-            Published::Refused(error) => {
-                self.drop_new();
-                return Err(Failure::NotDone(FileStoreError::io(
-                    Doing::Replace,
-                    self.dir.path(&name),
-                    error,
-                )));
-            }
-            Published::Unknown(doing, error) => {
-                return Err(Failure::Unknown(FileStoreError::io(doing, self.dir.path(&name), error)));
-            }
-        }
+        whole_file::replace(&self.dir, &name, &bytes)?;
         if let Some(name) = was_due.filter(|was_due| Some(was_due) != is_due.as_ref()) {
             self.strike(DUE, &name);
         }
@@ -183,25 +172,6 @@ impl Locked {
             self.strike(GONE, &name);
         }
         Ok(())
-    }
-
-    /// Writes the bytes to the disk, under a name that is nobody's.
-    fn write_new(&self, bytes: &[u8]) -> Result<(), FileStoreError> {
-        // What a writer left that was killed. Whoever is here holds the lock, so nobody writes it.
-        self.drop_new();
-        let failed = |doing| move |error| FileStoreError::io(doing, self.dir.path(NEW), error);
-        let mut file = self.dir.create_new(NEW).map_err(failed(Doing::Make))?;
-        let written = file.write_all(bytes).map_err(failed(Doing::Write));
-        let written = written.and_then(|()| file.sync_all().map_err(failed(Doing::Sync)));
-        if written.is_err() {
-            self.drop_new();
-        }
-        written
-    }
-
-    fn drop_new(&self) {
-        // If it stays, making it anew says why.
-        let _ = self.dir.remove(NEW);
     }
 
     /// Enters a name in an index.
@@ -301,34 +271,22 @@ pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(())
 }
 
-fn sorted<T: Ord>(names: &[String], parse: impl Fn(&str) -> Option<T>) -> Vec<T> {
+pub(crate) fn sorted<T: Ord>(names: &[String], parse: impl Fn(&str) -> Option<T>) -> Vec<T> {
     let mut parsed: Vec<T> = names.iter().filter_map(|name| parse(name)).collect();
     parsed.sort_unstable();
     parsed
-}
-
-fn open_record(dir: &Dir, place: &Place) -> Result<Option<File>, FileStoreError> {
-    dir.open_file(&place.name())
 }
 
 fn read_in(dir: &Dir, place: &Place) -> Result<Found, FileStoreError> {
     let unreadable = |head, reason| Ok(Found::Unreadable { head, reason });
     let damaged =
         |damage| FileStoreError::new(FileStoreErrorKind::Unreadable(damage), dir.path(&place.name()));
-    let file = match open_record(dir, place) {
-        Ok(Some(file)) => file,
+    let bytes = match whole_file::read(dir, &place.name(), MAX_FILE) {
+        Ok(Some(bytes)) => bytes,
         Ok(None) => return Ok(Found::Nothing),
         Err(error) if is_about_the_file(&error) => return unreadable(None, error),
         Err(error) => return Err(error),
     };
-    let failed = |error: io::Error| FileStoreError::io(Doing::Read, dir.path(&place.name()), error);
-    let length = usize::try_from(file.metadata().map_err(failed)?.len()).unwrap_or(usize::MAX);
-    if length > MAX_FILE {
-        return unreadable(None, damaged(Damage::NotARecord));
-    }
-    // The room is there from the start: a buffer that grows would leave parts behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(length.saturating_add(1)));
-    file.take(length as u64).read_to_end(&mut bytes).map_err(failed)?;
     match format::decode(&bytes) {
         Ok(stored) if is_at(&stored, place) => Ok(Found::Whole(stored)),
         Ok(_) => unreadable(None, damaged(Damage::Elsewhere)),
@@ -341,7 +299,7 @@ fn read_in(dir: &Dir, place: &Place) -> Result<Found, FileStoreError> {
 
 /// Reads all but the sealed bytes.
 fn read_head(dir: &Dir, place: &Place) -> Result<Option<Stored>, FileStoreError> {
-    let Some(mut file) = open_record(dir, place)? else { return Ok(None) };
+    let Some(mut file) = dir.open_file(&place.name())? else { return Ok(None) };
     let damaged =
         |damage| FileStoreError::new(FileStoreErrorKind::Unreadable(damage), dir.path(&place.name()));
     let mut more = |bytes: &mut Vec<u8>, up_to: usize| {
@@ -357,18 +315,6 @@ fn read_head(dir: &Dir, place: &Place) -> Result<Option<Stored>, FileStoreError>
     if is_at(&stored, place) { Ok(Some(stored)) } else { Err(damaged(Damage::Elsewhere)) }
 }
 
-/// Whether the reason is this one file, and no other would be read either way.
-fn is_about_the_file(error: &FileStoreError) -> bool {
-    matches!(
-        error.kind(),
-        FileStoreErrorKind::Symlink
-            | FileStoreErrorKind::NotAFile
-            | FileStoreErrorKind::Shared { .. }
-            | FileStoreErrorKind::Foreign { .. }
-            | FileStoreErrorKind::Unreadable(_)
-    )
-}
-
 fn is_at(stored: &Stored, place: &Place) -> bool {
     Place::of(stored.key()) == *place
 }
@@ -376,73 +322,4 @@ fn is_at(stored: &Stored, place: &Place) -> bool {
 /// The version of what is there, as far as it is known.
 pub(crate) fn version_of(found: &Found) -> Option<Version> {
     found.head().map(Stored::version)
-}
-
-/// What came of giving a file its name.
-#[derive(Debug)]
-enum Published {
-    Done,
-    /// It does not have the name.
-    Refused(io::Error),
-    /// It may have the name, or not, after the next loss of power.
-    Unknown(Doing, io::Error),
-}
-
-fn publish(rename: impl FnOnce() -> io::Result<()>, sync: impl FnOnce() -> io::Result<()>) -> Published {
-    match rename() {
-        Ok(()) => match sync() {
-            Ok(()) => Published::Done,
-            Err(error) => Published::Unknown(Doing::Sync, error),
-        },
-        Err(error) if refuses(&error) => Published::Refused(error),
-        Err(error) => Published::Unknown(Doing::Replace, error),
-    }
-}
-
-/// Whether a rename that fails so has changed nothing. An error of the device does not say.
-fn refuses(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull
-            | io::ErrorKind::QuotaExceeded
-            | io::ErrorKind::PermissionDenied
-            | io::ErrorKind::ReadOnlyFilesystem
-            | io::ErrorKind::NotFound
-            | io::ErrorKind::IsADirectory
-            | io::ErrorKind::NotADirectory
-            | io::ErrorKind::ResourceBusy
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn failing(kind: io::ErrorKind) -> io::Result<()> {
-        Err(kind.into())
-    }
-
-    #[test]
-    fn x10_a_rename_that_is_refused_has_done_nothing() {
-        for kind in [
-            io::ErrorKind::StorageFull,
-            io::ErrorKind::PermissionDenied,
-            io::ErrorKind::ReadOnlyFilesystem,
-            io::ErrorKind::IsADirectory,
-        ] {
-            let published = publish(|| failing(kind), || Ok(()));
-            assert!(matches!(published, Published::Refused(_)), "{published:?}");
-        }
-    }
-
-    #[test]
-    fn x10_an_error_of_the_device_leaves_the_outcome_open() {
-        let device = || Err(io::Error::other("EIO"));
-        assert!(matches!(publish(device, || Ok(())), Published::Unknown(Doing::Replace, _)));
-        assert!(matches!(publish(|| Ok(()), device), Published::Unknown(Doing::Sync, _)));
-        // Whatever the reason: the file has its name, and may lose it.
-        let full = publish(|| Ok(()), || failing(io::ErrorKind::StorageFull));
-        assert!(matches!(full, Published::Unknown(Doing::Sync, _)), "{full:?}");
-        assert!(matches!(publish(|| Ok(()), || Ok(())), Published::Done));
-    }
 }

@@ -1,42 +1,31 @@
-//! The store: waits for its turn, and lets the files be worked on where blocking is no harm.
+//! The token store: what each of its operations does in its shard.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use authflow_core::{
-    Clock as _, ConnectionKey, Cursor, Expected, Incarnation, KeyPage, LeaseHolder, LeaseOutcome,
-    LeaseRequest, Loaded, Page, RecordPage, Release, Remove, RemoveOutcome, Renew, SaveOutcome, Shard,
-    StoreError, StoreErrorKind, SystemClock, Tenure, TokenStore, User, UserTag, Version, Write,
+    ConnectionKey, Cursor, Expected, Incarnation, KeyPage, LeaseHolder, LeaseOutcome, LeaseRequest, Loaded,
+    Page, RecordPage, Release, Remove, RemoveOutcome, Renew, SaveOutcome, Shard, StoreError, StoreErrorKind,
+    Tenure, TokenStore, User, UserTag, Version, Write,
 };
-use tokio::runtime::Handle;
-use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::error::{Failure, FileStoreError, FileStoreErrorKind};
+use crate::error::{Failure, FileStoreError};
 use crate::format::{Stored, milliseconds};
 use crate::machine_time::MachineTime;
 use crate::names::{DuePlace, Place};
-use crate::shard::{self, Access, Found, Locked, Named, Tried};
+use crate::shard::{self, Access, Found, Named};
 use crate::step::{self, Step};
-use crate::system::{Dir, machine_time};
+use crate::system::machine_time;
+use crate::turns::Turns;
 
 /// Keeps connections in files of one directory, for programs on one machine.
 ///
 /// Any number of processes may use one directory at once, and any number of stores in a process.
 pub struct FileTokenStore {
-    root: Arc<Path>,
-    /// One for each shard: within this process the calls wait here, in the order in which they came.
-    turns: Box<[Arc<Mutex<()>>]>,
-    lock_wait: Duration,
+    turns: Turns,
 }
-
-/// How long a call waits for other processes, where nothing else is set.
-const LOCK_WAIT: Duration = Duration::from_secs(10);
-/// How long it waits before it tries again, at first and at most.
-const FIRST_PAUSE: Duration = Duration::from_micros(500);
-const LAST_PAUSE: Duration = Duration::from_millis(16);
 
 impl FileTokenStore {
     /// Opens the store in `directory`, and makes it with mode 0700 where it is missing.
@@ -46,20 +35,7 @@ impl FileTokenStore {
     /// A [`FileStoreError`] that says what to do: the directory is a symbolic link or no directory, it belongs to another
     /// user, others may use it, it is on a network file system, or the operating system does not let it be used.
     pub async fn open(directory: impl Into<PathBuf>) -> Result<Self, FileStoreError> {
-        let directory = directory.into();
-        // A change of the working directory moves no store. A slash behind a symbolic link would follow it.
-        let root = std::path::absolute(&directory)
-            .map_err(|error| FileStoreError::io(crate::error::Doing::Open, &*directory, error))?;
-        let root: Arc<Path> = root.components().collect::<PathBuf>().into();
-        let path = Arc::clone(&root);
-        let opened = blocking(&root, move || {
-            Dir::make_root(&path)?;
-            Dir::open_root(&path)?.refuse_network()?;
-            machine_time()
-        });
-        opened.await.map_err(Ended::before)??;
-        let turns = Shard::all().map(|_| Arc::default()).collect();
-        Ok(Self { root, turns, lock_wait: LOCK_WAIT })
+        Ok(Self { turns: Turns::open(directory.into()).await? })
     }
 
     /// Sets how long a call waits for other processes that work on the same shard, before it is
@@ -67,47 +43,14 @@ impl FileTokenStore {
     /// this is for one that was stopped.
     #[must_use]
     pub const fn lock_wait(mut self, duration: Duration) -> Self {
-        self.lock_wait = duration;
+        self.turns.lock_wait = duration;
         self
     }
 
     /// The directory.
     #[must_use]
     pub fn directory(&self) -> &Path {
-        &self.root
-    }
-
-    /// Does `job` with the locked shard, or with `None` if there is no such shard.
-    async fn locked<T, J>(&self, shard: Shard, access: Access, job: J) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        J: FnOnce(Option<&Locked>, MachineTime) -> Result<T, Failure> + Send + 'static,
-    {
-        let clock = SystemClock::new();
-        let began = clock.monotonic();
-        let busy = || {
-            let path = shard::lock_path(&self.root, shard);
-            StoreError::from(Failure::NotDone(FileStoreError::new(FileStoreErrorKind::Locked, path)))
-        };
-        // Without a runtime, its timer panics.
-        runtime(&self.root).map_err(Failure::NotDone)?;
-        let turn = Arc::clone(self.turns.get(usize::from(shard.number())).ok_or_else(busy)?);
-        let turn = tokio::time::timeout(self.lock_wait, turn.lock_owned()).await.map_err(|_| busy())?;
-        let mut waiting = Waiting { turn, job };
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let root = Arc::clone(&self.root);
-            let tried = blocking(&self.root, move || waiting.try_now(&root, shard, access)).await;
-            waiting = match tried.map_err(Ended::during)? {
-                Attempt::Done(result) => return result.map_err(StoreError::from),
-                Attempt::Busy(waiting) => waiting,
-            };
-            if clock.monotonic().saturating_sub(began) >= self.lock_wait {
-                return Err(busy());
-            }
-            clock.sleep(jitter(pause)).await;
-            pause = pause.saturating_mul(2).min(LAST_PAUSE);
-        }
+        self.turns.root()
     }
 
     /// Takes a step on one connection, and writes what comes of it.
@@ -117,103 +60,27 @@ impl FileTokenStore {
         S: FnOnce(Found, MachineTime) -> Result<Step<T>, Failure> + Send + 'static,
     {
         let place = Place::of(key);
-        self.locked(place.user.shard(), access, move |locked, now| {
-            let found = locked.map_or(Ok(Found::Nothing), |locked| locked.read(&place))?;
-            let before = found.head().cloned();
-            let Step { outcome, write } = step(found, now)?;
-            if let (Some(locked), Some(stored)) = (locked, write) {
-                locked.replace(&place, before.as_ref(), &stored)?;
-                if access == Access::Make || matches!(stored, Stored::Tombstone { .. }) {
-                    locked.sweep_tombstones(now);
+        self.turns
+            .locked(place.user.shard(), access, move |locked, now| {
+                let found = locked.map_or(Ok(Found::Nothing), |locked| locked.read(&place))?;
+                let before = found.head().cloned();
+                let Step { outcome, write } = step(found, now)?;
+                if let (Some(locked), Some(stored)) = (locked, write) {
+                    locked.replace(&place, before.as_ref(), &stored)?;
+                    if access == Access::Make || matches!(stored, Stored::Tombstone { .. }) {
+                        locked.sweep_tombstones(now);
+                    }
                 }
-            }
-            Ok(outcome)
-        })
-        .await
+                Ok(outcome)
+            })
+            .await
     }
 }
 
 impl fmt::Debug for FileTokenStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileTokenStore").field("directory", &self.root).finish_non_exhaustive()
+        f.debug_struct("FileTokenStore").field("directory", self.turns.root()).finish_non_exhaustive()
     }
-}
-
-/// A call whose turn it is in this process, while another process has the shard.
-struct Waiting<J> {
-    turn: OwnedMutexGuard<()>,
-    job: J,
-}
-
-enum Attempt<T, J> {
-    Done(Result<T, Failure>),
-    Busy(Waiting<J>),
-}
-
-impl<J> Waiting<J> {
-    fn try_now<T>(self, root: &Path, shard: Shard, access: Access) -> Attempt<T, J>
-    where
-        J: FnOnce(Option<&Locked>, MachineTime) -> Result<T, Failure>,
-    {
-        let locked = match shard::try_lock(root, shard, access) {
-            Ok(Tried::Busy) => return Attempt::Busy(self),
-            Ok(Tried::Nothing) => None,
-            Ok(Tried::Locked(locked)) => Some(locked),
-            Err(error) => return Attempt::Done(Err(error.into())),
-        };
-        // The turn ends with this call, not with its caller, who may have gone away.
-        let Self { turn: _turn, job } = self;
-        // Read under the lock: who waited for it sees the time as it is then.
-        let result = machine_time().map_err(Failure::from).and_then(|now| job(locked.as_ref(), now));
-        drop(locked);
-        Attempt::Done(result)
-    }
-}
-
-/// Work that did not come to its end.
-enum Ended {
-    /// It was never begun.
-    NotBegun(FileStoreError),
-    /// It panicked.
-    Broken(FileStoreError),
-}
-
-impl Ended {
-    fn before(self) -> FileStoreError {
-        match self {
-            Self::NotBegun(error) | Self::Broken(error) => error,
-        }
-    }
-
-    fn during(self) -> StoreError {
-        StoreError::from(match self {
-            Self::NotBegun(error) => Failure::NotDone(error),
-            Self::Broken(error) => Failure::Unknown(error),
-        })
-    }
-}
-
-fn runtime(root: &Path) -> Result<Handle, FileStoreError> {
-    Handle::try_current().map_err(|_| FileStoreError::new(FileStoreErrorKind::NoRuntime, root))
-}
-
-/// Runs `work` on a thread that may block.
-async fn blocking<T: Send + 'static>(
-    root: &Path,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Ended> {
-    let runtime = runtime(root).map_err(Ended::NotBegun)?;
-    runtime.spawn_blocking(work).await.map_err(|error| {
-        let ended = FileStoreError::new(FileStoreErrorKind::NoRuntime, root);
-        if error.is_cancelled() { Ended::NotBegun(ended) } else { Ended::Broken(ended) }
-    })
-}
-
-/// Between a half and the whole of `pause`, so that those who wait for one lock do not come back together.
-fn jitter(pause: Duration) -> Duration {
-    let half = pause / 2;
-    let random = shard::random() % 1024;
-    half.saturating_add(half.saturating_mul(u32::try_from(random).unwrap_or_default()) / 1024)
 }
 
 #[async_trait]
@@ -236,13 +103,13 @@ impl TokenStore for FileTokenStore {
     }
 
     async fn load(&self, key: &ConnectionKey) -> Result<Loaded, StoreError> {
-        let (root, place) = (Arc::clone(&self.root), Place::of(key));
-        let read = blocking(&self.root, move || -> Result<Loaded, Failure> {
-            let stored = shard::read(&root, &place)?.whole()?;
-            Ok(step::load(stored, machine_time()?))
-        });
-        let loaded = read.await.map_err(|ended| Failure::NotDone(ended.before()))?;
-        Ok(loaded?)
+        let place = Place::of(key);
+        self.turns
+            .unlocked(move |root| {
+                let stored = shard::read(root, &place)?.whole()?;
+                Ok(step::load(stored, machine_time()?))
+            })
+            .await
     }
 
     async fn lease(&self, key: &ConnectionKey, request: LeaseRequest) -> Result<LeaseOutcome, StoreError> {
@@ -308,67 +175,70 @@ impl TokenStore for FileTokenStore {
         let user = UserTag::of(user);
         let after = cursor(page, Place::parse)?;
         let limit = page.limit.max(1);
-        self.locked(user.shard(), Access::Look, move |locked, now| {
-            let Some(locked) = locked else { return Ok(RecordPage::default()) };
-            let (mut records, mut unreadable, mut last) = (Vec::new(), 0_usize, None);
-            for place in behind(&locked.of_user(user)?, after.as_ref()) {
-                let found = match locked.read(place)? {
-                    Found::Nothing | Found::Whole(Stored::Tombstone { .. }) => continue,
-                    Found::Whole(Stored::Record(entry)) => Some(entry.record(now)),
-                    Found::Unreadable { .. } => None,
-                };
-                if records.len().saturating_add(unreadable) == limit {
-                    let next = last.map(|last: Place| Cursor::new(last.name().into_bytes()));
-                    return Ok(RecordPage::new(records, next).unreadable(unreadable));
+        self.turns
+            .locked(user.shard(), Access::Look, move |locked, now| {
+                let Some(locked) = locked else { return Ok(RecordPage::default()) };
+                let (mut records, mut unreadable, mut last) = (Vec::new(), 0_usize, None);
+                for place in behind(&locked.of_user(user)?, after.as_ref()) {
+                    let found = match locked.read(place)? {
+                        Found::Nothing | Found::Whole(Stored::Tombstone { .. }) => continue,
+                        Found::Whole(Stored::Record(entry)) => Some(entry.record(now)),
+                        Found::Unreadable { .. } => None,
+                    };
+                    if records.len().saturating_add(unreadable) == limit {
+                        let next = last.map(|last: Place| Cursor::new(last.name().into_bytes()));
+                        return Ok(RecordPage::new(records, next).unreadable(unreadable));
+                    }
+                    match found {
+                        Some(record) => records.push(record),
+                        None => unreadable = unreadable.saturating_add(1),
+                    }
+                    last = Some(*place);
                 }
-                match found {
-                    Some(record) => records.push(record),
-                    None => unreadable = unreadable.saturating_add(1),
-                }
-                last = Some(*place);
-            }
-            Ok(RecordPage::new(records, None).unreadable(unreadable))
-        })
-        .await
+                Ok(RecordPage::new(records, None).unreadable(unreadable))
+            })
+            .await
     }
 
     async fn due_before(&self, shard: Shard, time: SystemTime, page: &Page) -> Result<KeyPage, StoreError> {
         let after = cursor(page, DuePlace::parse)?;
         let limit = page.limit.max(1);
         // Not shared with others, for the sake of what is struck.
-        self.locked(shard, Access::Change, move |locked, _| {
-            let Some(locked) = locked else { return Ok(KeyPage::default()) };
-            let due = locked.due_before(milliseconds(time))?;
-            let keys = behind(&due, after.as_ref()).iter().map(|due| {
-                Ok(match locked.look(&due.place, Some(due))? {
-                    Named::Record(key) => Some((due.name(), key)),
-                    Named::Unreadable => None,
-                    Named::Nothing => {
-                        locked.strike_due(due);
-                        None
-                    }
-                })
-            });
-            key_page(keys, limit)
-        })
-        .await
+        self.turns
+            .locked(shard, Access::Change, move |locked, _| {
+                let Some(locked) = locked else { return Ok(KeyPage::default()) };
+                let due = locked.due_before(milliseconds(time))?;
+                let keys = behind(&due, after.as_ref()).iter().map(|due| {
+                    Ok(match locked.look(&due.place, Some(due))? {
+                        Named::Record(key) => Some((due.name(), key)),
+                        Named::Unreadable => None,
+                        Named::Nothing => {
+                            locked.strike_due(due);
+                            None
+                        }
+                    })
+                });
+                key_page(keys, limit)
+            })
+            .await
     }
 
     async fn walk(&self, shard: Shard, page: &Page) -> Result<KeyPage, StoreError> {
         let after = cursor(page, Place::parse)?;
         let limit = page.limit.max(1);
-        self.locked(shard, Access::Look, move |locked, _| {
-            let Some(locked) = locked else { return Ok(KeyPage::default()) };
-            let places = locked.places()?;
-            let keys = behind(&places, after.as_ref()).iter().map(|place| {
-                Ok(match locked.look(place, None)? {
-                    Named::Record(key) => Some((place.name(), key)),
-                    Named::Unreadable | Named::Nothing => None,
-                })
-            });
-            key_page(keys, limit)
-        })
-        .await
+        self.turns
+            .locked(shard, Access::Look, move |locked, _| {
+                let Some(locked) = locked else { return Ok(KeyPage::default()) };
+                let places = locked.places()?;
+                let keys = behind(&places, after.as_ref()).iter().map(|place| {
+                    Ok(match locked.look(place, None)? {
+                        Named::Record(key) => Some((place.name(), key)),
+                        Named::Unreadable | Named::Nothing => None,
+                    })
+                });
+                key_page(keys, limit)
+            })
+            .await
     }
 }
 

@@ -106,11 +106,12 @@ impl Dir {
         OpenOptions::new().write(true).create_new(true).open(self.path(name))
     }
 
-    /// Removes a file, if it is there.
-    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+    /// Removes a file; `false` if it is not there.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<bool> {
         match fs::remove_file(self.path(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -180,8 +181,8 @@ mod tests {
         let mut names = child.names().unwrap();
         names.sort();
         assert_eq!(names, ["lock", "record"]);
-        child.remove("record").unwrap();
-        child.remove("record").unwrap();
+        assert!(child.remove("record").unwrap());
+        assert!(!child.remove("record").unwrap());
         assert!(child.open_file("record").unwrap().is_none());
         machine_time().unwrap();
     }

@@ -162,10 +162,11 @@ impl Dir {
         Ok(File::from(rustix::fs::openat(&self.fd, name, flags, FILE_MODE)?))
     }
 
-    /// Removes a file, if it is there.
-    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+    /// Removes a file; `false` if it is not there.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<bool> {
         match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
