@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use authflow_core::{Error, ErrorKind, StoreError, StoreErrorKind};
 
 /// Why a directory cannot be used, or a file in it not be read or written: what
-/// [`FileTokenStore::open`](crate::FileTokenStore::open) returns, and the `source()` of a
+/// [`FileTokenStore::open`](crate::FileTokenStore::open) and [`FileStateStore::open`](crate::FileStateStore::open) return, and the `source()` of a
 /// [`StoreError`].
 ///
-/// It names a path. Paths in the store are hashes; they name no user.
+/// It names a path. Paths in the store are hashes; they name no user and no state.
 #[derive(Debug)]
 pub struct FileStoreError {
     kind: FileStoreErrorKind,
@@ -226,8 +226,10 @@ pub(crate) enum Failure {
     Unknown(FileStoreError),
     /// What is there cannot be read.
     Corrupt(FileStoreError),
-    /// The incarnation is there already.
+    /// The incarnation, or the state, is there already.
     Conflict,
+    /// The bytes of a pending flow are none that this release reads. The file is gone.
+    Flow(StoreError),
 }
 
 impl From<FileStoreError> for Failure {
@@ -242,6 +244,7 @@ impl From<Failure> for StoreError {
             Failure::NotDone(error) => Self::new(StoreErrorKind::Unavailable).with_source(error),
             Failure::Unknown(error) => Self::new(StoreErrorKind::OutcomeUnknown).with_source(error),
             Failure::Corrupt(error) => Self::new(StoreErrorKind::Corrupt).with_source(error),
+            Failure::Flow(error) => error,
             Failure::Conflict => Self::new(StoreErrorKind::Conflict),
         }
     }

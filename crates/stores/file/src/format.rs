@@ -1,4 +1,4 @@
-//! What is in a file.
+//! What is in the file of a connection.
 //!
 //! ```text
 //! head       "authflow", format, kind, length of the fields, length of the sealed bytes
@@ -21,13 +21,13 @@ use zeroize::Zeroizing;
 use crate::error::Damage;
 use crate::machine_time::{Deadline, MachineTime};
 
-const MAGIC: &[u8; 8] = b"authflow";
-const FORMAT: u8 = 1;
+pub(crate) const MAGIC: &[u8; 8] = b"authflow";
+pub(crate) const FORMAT: u8 = 1;
 const RECORD: u8 = 1;
 const TOMBSTONE: u8 = 2;
 /// Magic, format, kind, two lengths.
 pub(crate) const HEAD: usize = 8 + 1 + 1 + 4 + 4;
-const SUM: usize = 32;
+pub(crate) const SUM: usize = 32;
 /// More than the fields of any key that is meant as one.
 const MAX_FIELDS: usize = 1 << 20;
 /// More than any sealed connection.
@@ -268,7 +268,8 @@ fn read_fields(kind: u8, reader: &mut Reader<'_>) -> Option<Stored> {
     }
 }
 
-struct Reader<'b>(&'b [u8]);
+/// What is left to be read.
+pub(crate) struct Reader<'b>(pub(crate) &'b [u8]);
 
 impl<'b> Reader<'b> {
     fn bytes(&mut self, length: usize) -> Option<&'b [u8]> {
@@ -277,7 +278,7 @@ impl<'b> Reader<'b> {
         Some(bytes)
     }
 
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.bytes(N)?.try_into().ok()
     }
 
@@ -289,12 +290,12 @@ impl<'b> Reader<'b> {
         usize::try_from(u32::from_be_bytes(self.array()?)).ok()
     }
 
-    fn deadline(&mut self) -> Option<Deadline> {
+    pub(crate) fn deadline(&mut self) -> Option<Deadline> {
         Some(Deadline { boot: self.array()?, until: self.number()?, lasts: self.number()? })
     }
 }
 
-fn put_deadline(fields: &mut Vec<u8>, deadline: &Deadline) {
+pub(crate) fn put_deadline(fields: &mut Vec<u8>, deadline: &Deadline) {
     fields.extend_from_slice(&deadline.boot);
     fields.extend_from_slice(&deadline.until.to_be_bytes());
     fields.extend_from_slice(&deadline.lasts.to_be_bytes());

@@ -7,12 +7,15 @@
 )]
 
 mod error;
+mod flow_format;
+mod flows;
 mod format;
 #[cfg(feature = "keyring")]
 mod keyring;
 mod machine_time;
 mod names;
 mod shard;
+mod state_store;
 mod step;
 mod store;
 mod system;
@@ -22,4 +25,5 @@ mod whole_file;
 pub use self::error::{Damage, Doing, FileStoreError, FileStoreErrorKind};
 #[cfg(feature = "keyring")]
 pub use self::keyring::{KeyringError, KeyringKeys};
+pub use self::state_store::FileStateStore;
 pub use self::store::FileTokenStore;

@@ -8,16 +8,20 @@
 //!     USER-CONNECTION           the record or the tombstone of a connection
 //!     due/TIME-USER-CONNECTION  empty: when a record is due, in milliseconds since 1970
 //!     gone/USER-CONNECTION      empty: where tombstones are
+//!     flows/FLOW                a pending flow
+//!     flows/new                 what is being written; renamed when it is whole
 //! ```
 //!
 //! The longest name has 142 characters: encrypted file systems take 143.
 
-use authflow_core::{ConnectionId, ConnectionKey, Shard, UserTag};
+use authflow_core::{ConnectionId, ConnectionKey, Shard, StateKey, UserTag};
+use sha2::{Digest as _, Sha256};
 
 pub(crate) const LOCK: &str = "lock";
 pub(crate) const NEW: &str = "new";
 pub(crate) const DUE: &str = "due";
 pub(crate) const GONE: &str = "gone";
+pub(crate) const FLOWS: &str = "flows";
 
 /// Where a connection is: behind its user, so that a user's are together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,6 +75,33 @@ impl DuePlace {
     }
 }
 
+/// Where a pending flow is. A hash of its key, and not the key itself: errors name paths, and hold no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FlowName([u8; 32]);
+
+impl FlowName {
+    pub(crate) fn of(key: &StateKey) -> Self {
+        Self(Sha256::new().chain_update(b"authflow flow 1").chain_update(key.as_bytes()).finalize().into())
+    }
+
+    pub(crate) const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// By the same bits as a user's.
+    pub(crate) const fn shard(&self) -> Shard {
+        UserTag::from_bytes(self.0).shard()
+    }
+
+    pub(crate) fn name(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        unhex(name).map(Self)
+    }
+}
+
 pub(crate) fn shard(shard: Shard) -> String {
     format!("{:02x}", shard.number())
 }
@@ -115,6 +146,23 @@ mod tests {
         }
         assert_eq!(DuePlace::new(u64::MAX, place()), DuePlace::new(LAST, place()));
         assert!(DuePlace::new(255, place()).name() < DuePlace::new(256, place()).name());
+    }
+
+    #[test]
+    fn f26_the_name_of_a_flow_is_not_its_key() {
+        let key = StateKey::from_bytes([7; 32]);
+        let flow = FlowName::of(&key);
+        assert_eq!(flow.name().len(), 64);
+        assert_eq!(FlowName::parse(&flow.name()), Some(flow));
+        assert_ne!(flow.name(), key.to_string());
+        assert_eq!(
+            format!("{:02x}", flow.shard().number() << 2),
+            format!("{:02x}", flow.as_bytes()[0] & 0xfc)
+        );
+        for other in ["", "new", "lock", flow.name().split_at(1).1, &flow.name().to_uppercase()] {
+            assert_eq!(FlowName::parse(other), None, "{other}");
+        }
+        assert_eq!(FlowName::parse(&place().name()), None);
     }
 
     #[test]

@@ -4,11 +4,14 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
-use authflow_file::FileTokenStore;
+use authflow_core::{PendingFlow, StateContext, StateKey, StateStore, StoreError, async_trait};
+use authflow_file::{FileStateStore, FileTokenStore};
+use authflow_testkit::conformance::state_store::StateStoreCapabilities;
 use authflow_testkit::conformance::token_store::TokenStoreFixture;
-use authflow_testkit::token_store_conformance;
+use authflow_testkit::{state_store_conformance, token_store_conformance};
 use tempfile::TempDir;
 
 async fn fixture(directory: TempDir, stores: usize) -> TokenStoreFixture<FileTokenStore> {
@@ -30,3 +33,59 @@ token_store_conformance!(one_store, || fixture(support::directory(), 1));
 
 // As two processes: neither waits for the other but by the lock of a file.
 token_store_conformance!(two_stores, || fixture(support::directory(), 2));
+
+/// A store that keeps its directory.
+#[derive(Debug)]
+struct InDirectory {
+    store: FileStateStore,
+    _directory: Arc<TempDir>,
+}
+
+#[async_trait]
+impl StateStore for InDirectory {
+    async fn store_state(
+        &self,
+        cx: &StateContext<'_>,
+        key: &StateKey,
+        flow: PendingFlow,
+        ttl: Duration,
+    ) -> Result<(), StoreError> {
+        self.store.store_state(cx, key, flow, ttl).await
+    }
+
+    async fn check_state(
+        &self,
+        cx: &StateContext<'_>,
+        key: &StateKey,
+    ) -> Result<Option<PendingFlow>, StoreError> {
+        self.store.check_state(cx, key).await
+    }
+}
+
+async fn states_in(directory: Arc<TempDir>) -> InDirectory {
+    InDirectory { store: FileStateStore::open(directory.path()).await.unwrap(), _directory: directory }
+}
+
+/// The directory of all who want one at this time.
+fn shared_directory() -> Arc<TempDir> {
+    static SHARED: Mutex<Weak<TempDir>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap();
+    shared.upgrade().unwrap_or_else(|| {
+        let directory = Arc::new(support::directory());
+        *shared = Arc::downgrade(&directory);
+        directory
+    })
+}
+
+state_store_conformance!(
+    states,
+    || states_in(Arc::new(support::directory())),
+    StateStoreCapabilities::default().expires_by_clock(false),
+);
+
+// As processes that use one directory.
+state_store_conformance!(
+    states_in_one_directory,
+    || states_in(shared_directory()),
+    StateStoreCapabilities::default().expires_by_clock(false).shares_keys_between_instances(true),
+);

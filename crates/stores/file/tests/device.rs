@@ -3,6 +3,9 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
+#[path = "support/flows.rs"]
+#[allow(dead_code, reason = "each test uses a part")]
+mod flows;
 #[path = "support/process.rs"]
 mod process;
 mod support;
@@ -14,7 +17,7 @@ use authflow_core::{
     ConnectionKey, Expected, FileKeys, Incarnation, LeaseHolder, LeaseOutcome, LeaseRequest, Loaded, Record,
     SealedBytes, StoreError, TokenStore as _, User, Version, Write,
 };
-use authflow_file::FileTokenStore;
+use authflow_file::{FileStateStore, FileTokenStore};
 use process::Process;
 
 const LONG: Duration = Duration::from_secs(600);
@@ -32,6 +35,7 @@ fn child_process() {
     runtime.block_on(async {
         match role.as_str() {
             "lease" => lease(&directory).await,
+            "state" => state(&directory).await,
             "due" => due(&directory).await,
             "open" => open(&directory).await,
             "keys" => keys(&directory),
@@ -83,6 +87,18 @@ async fn due(directory: &Path) {
         let write = write().due_at(Some(SystemTime::UNIX_EPOCH));
         say("saved", store.save_if_version(&key(), &Expected::version(version), write).await);
         process::say(if record(&store).await.due_at.is_some() { "is due" } else { "is not due" });
+    }
+}
+
+/// A flow is stored, checked, and checked again.
+async fn state(directory: &Path) {
+    let store = FileStateStore::open(directory).await.unwrap();
+    say("stored", flows::store(&store, &flows::key(0)).await);
+    for _ in 0..2 {
+        match flows::check(&store, &flows::key(0)).await {
+            Ok(None) => process::say("absent"),
+            result => say("given out", result),
+        }
     }
 }
 
@@ -168,6 +184,30 @@ fn x10_a_record_is_not_due_before_its_entry_is_on_the_disk() {
     let said = with_failing("due", "fsync", &format!("{entry}..{}", entry + 1));
     assert_said(&said, &["Unavailable", "is not due", "Unavailable", "is not due"]);
     assert!(said[2].contains("/due/"), "{said:?}");
+}
+
+/// The shard, the directory of its flows, the file, the file's name: each is on the disk before the answer. The removal after
+/// them is so before the flow is given out, or a loss of power would give it out twice.
+#[test]
+fn x10_a_flow_is_not_given_out_before_its_removal_is_on_the_disk() {
+    let said = with_failing("state", "fsync", "5");
+    assert_said(&said, &["stored", "OutcomeUnknown", "absent"]);
+    assert_said(&with_failing("state", "fsync", "6"), &["stored", "given out", "absent"]);
+    for made in 1..=3 {
+        let said = with_failing("state", "fsync", &made.to_string());
+        assert_said(&said, &["Unavailable", "absent", "absent"]);
+    }
+    let said = with_failing("state", "fsync", "4");
+    assert_said(&said, &["OutcomeUnknown", "given out", "absent"]);
+}
+
+/// The first removal is that of what a killed writer may have left.
+#[test]
+fn x10_a_removal_that_fails_gives_nothing_out() {
+    let said = with_failing("state", "unlinkat", "2");
+    assert_said(&said, &["stored", "OutcomeUnknown", "given out"]);
+    let said = with("error=EROFS:when=2", "unlinkat", "state");
+    assert_said(&said, &["stored", "Unavailable", "given out"]);
 }
 
 /// Each directory that had to be made is on the disk before there is a store.

@@ -3,6 +3,9 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
+#[path = "support/flows.rs"]
+#[allow(dead_code, reason = "each test uses a part")]
+mod flows;
 #[path = "support/process.rs"]
 mod process;
 mod support;
@@ -17,7 +20,7 @@ use authflow_core::{
     ConnectionKey, Expected, Incarnation, LeaseHolder, LeaseOutcome, LeaseRequest, Loaded, Page, Remove,
     SaveOutcome, TokenStore as _, User,
 };
-use authflow_file::FileTokenStore;
+use authflow_file::{FileStateStore, FileTokenStore};
 use process::Process;
 use support::records::{LONG, SEALED, connect, key, lease, unavailable, write};
 
@@ -33,6 +36,7 @@ async fn child_process() {
     let Some((role, directory)) = process::role() else { return };
     match role.as_str() {
         "full disk" => full_disk(&directory).await,
+        "full disk of flows" => full_disk_of_flows(&directory).await,
         "small files" => small_files(&directory).await,
         "few files" => few_files(&directory).await,
         "read only" => read_only(&directory).await,
@@ -104,6 +108,26 @@ async fn full_disk(directory: &Path) {
     assert!(record.version == version && record.lease.is_none());
     let saved = store.save_if_version(&key, &Expected::version(version), write).await.unwrap();
     assert!(matches!(saved, SaveOutcome::Saved(_)));
+}
+
+#[test]
+fn x10_on_a_full_disk_a_flow_is_refused_and_one_that_is_there_can_be_finished() {
+    run_in_a_small_file_system("full disk of flows", support::directory().path());
+}
+
+async fn full_disk_of_flows(directory: &Path) {
+    let states = FileStateStore::open(directory).await.unwrap();
+    flows::store(&states, &flows::key(0)).await.unwrap();
+    let mut file = File::create(directory.join("filler")).unwrap();
+    (0..).find_map(|_| file.write_all(&[0; 512]).err()).unwrap();
+    for number in 1..100 {
+        unavailable(flows::store(&states, &flows::key(number)).await);
+    }
+    assert!(flows::shards(directory).iter().all(|shard| !names(shard).contains(&"new".to_owned())));
+    assert!(flows::check(&states, &flows::key(0)).await.unwrap().is_some());
+    drop(file);
+    fs::remove_file(directory.join("filler")).unwrap();
+    flows::store(&states, &flows::key(1)).await.unwrap();
 }
 
 /// The shell takes the largest file from its child, and the signal that would kill it.

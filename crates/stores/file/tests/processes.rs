@@ -3,6 +3,9 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
+#[path = "support/flows.rs"]
+#[allow(dead_code, reason = "each test uses a part")]
+mod flows;
 #[path = "support/process.rs"]
 mod process;
 mod support;
@@ -14,7 +17,7 @@ use authflow_core::{
     Clock as _, ConnectionKey, Expected, Incarnation, LeaseHolder, LeaseOutcome, LeaseRequest, Loaded,
     RefreshMark, SaveOutcome, SealedBytes, SystemClock, TokenStore as _, User, Version, Write,
 };
-use authflow_file::FileTokenStore;
+use authflow_file::{FileStateStore, FileTokenStore};
 use process::Process;
 
 const LONG: Duration = Duration::from_secs(600);
@@ -38,7 +41,7 @@ async fn connected(directory: &Path) -> (FileTokenStore, Version) {
 #[tokio::test]
 async fn child_process() {
     let Some((role, directory)) = process::role() else { return };
-    let store = FileTokenStore::open(directory).await.unwrap();
+    let store = FileTokenStore::open(&directory).await.unwrap();
     let holder = LeaseHolder::random().unwrap();
     match role.as_str() {
         "lease" => {
@@ -52,6 +55,15 @@ async fn child_process() {
             });
             // A process that goes before the others have asked must make no difference.
             process::wait();
+        }
+        "check" => {
+            let states = FileStateStore::open(&directory).await.unwrap();
+            process::say("ready");
+            process::wait();
+            for number in 0..STATES {
+                let found = flows::check(&states, &flows::key(number)).await.unwrap();
+                process::say(if found.is_some() { "given out" } else { "absent" });
+            }
         }
         "hold" => {
             let mark = RefreshMark::new(holder, [7; 32], std::time::SystemTime::UNIX_EPOCH);
@@ -105,6 +117,33 @@ async fn f2_of_64_processes_one_gets_the_lease() {
     }
     let Loaded::Found(record) = store.load(&key()).await.unwrap() else { panic!("it is there") };
     assert!(record.lease.is_some() && record.version == version);
+}
+
+const STATES: u64 = 20;
+
+/// A3: of 16 processes that check each of some states, one gets the flow of each; none of them began it.
+#[tokio::test]
+async fn a3_of_16_processes_one_gets_the_flow() {
+    let directory = support::directory();
+    let states = FileStateStore::open(directory.path()).await.unwrap();
+    for number in 0..STATES {
+        flows::store(&states, &flows::key(number)).await.unwrap();
+    }
+    let mut processes: Vec<_> = (0..16).map(|_| Process::start("check", directory.path())).collect();
+    for process in &mut processes {
+        assert_eq!(process.hear().as_deref(), Some("ready"));
+    }
+    for process in &mut processes {
+        process.go();
+    }
+    for number in 0..STATES {
+        let said = processes.iter_mut().map(|process| process.hear().unwrap());
+        assert_eq!(said.filter(|said| said == "given out").count(), 1, "state {number}");
+    }
+    for process in processes {
+        process.end();
+    }
+    assert!(flows::files(directory.path()).is_empty());
 }
 
 const COUNTS: usize = 25;
