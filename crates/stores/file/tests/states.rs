@@ -86,6 +86,10 @@ async fn x10_a_damaged_flow_is_corrupt_and_gone() {
         assert!(!path.exists());
         assert!(check(&states, &key(0)).await.unwrap().is_none());
     }
+    // So long that there is no room for it in memory.
+    plant(&path, &whole);
+    File::options().write(true).open(&path).unwrap().set_len(1 << 43).unwrap();
+    failed(check(&states, &key(0)).await, StoreErrorKind::Corrupt, &key(0));
     plant(&path, &whole);
     assert!(check(&states, &key(0)).await.unwrap().is_some());
 }
@@ -264,7 +268,8 @@ async fn x10_a_lock_that_is_not_let_go_leaves_the_flow() {
     let states = FileStateStore::open(directory.path()).await.unwrap().lock_wait(Duration::from_millis(30));
     store(&states, &key(0)).await.unwrap();
     let lock = File::open(shards(directory.path())[0].with_file_name("lock")).unwrap();
-    fs4::FileExt::lock(&lock).unwrap();
+    // Not even beside those who only look.
+    fs4::FileExt::lock_shared(&lock).unwrap();
     let words = failed(check(&states, &key(0)).await, StoreErrorKind::Unavailable, &key(0));
     assert!(words.contains("another process holds the lock"), "{words}");
     fs4::FileExt::unlock(&lock).unwrap();
@@ -280,6 +285,16 @@ async fn a_flow_that_is_too_long_is_refused() {
     let words = failed(put(&states, &key(0), long, LONG).await, StoreErrorKind::Unavailable, &key(0));
     assert!(words.contains("longer than a store takes"), "{words}");
     assert!(files(directory.path()).is_empty());
+}
+
+#[tokio::test]
+async fn a_state_that_is_there_is_refused_and_keeps_its_flow() {
+    let directory = support::directory();
+    let states = FileStateStore::open(directory.path()).await.unwrap().capacity(1);
+    store(&states, &key(0)).await.unwrap();
+    let whole = fs::read(file(directory.path())).unwrap();
+    failed(put(&states, &key(0), flow(), SHORT).await, StoreErrorKind::Conflict, &key(0));
+    assert_eq!(fs::read(file(directory.path())).unwrap(), whole);
 }
 
 /// Flows and connections of one directory do not see each other.
