@@ -135,6 +135,7 @@ impl Parked {
         }
         let mut bytes = Vec::with_capacity(VERIFIER);
         words.iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
+        // The rest of a division by eight: fewer than the eight bytes that there are.
         bytes.extend_from_slice(&last.to_le_bytes()[..VERIFIER % 8]);
         self.verifier.zeroize();
         // It was a text, so it is one.

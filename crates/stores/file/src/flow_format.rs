@@ -47,20 +47,13 @@ pub(crate) fn encode(name: &FlowName, ends: &Deadline, flow: &PendingFlow) -> Op
 
 /// When the flow ends, and its bytes.
 pub(crate) fn decode<'b>(name: &FlowName, bytes: &'b [u8]) -> Result<(Deadline, &'b [u8]), Damage> {
-    let mut reader = Reader(bytes);
-    if reader.array::<8>() != Some(*MAGIC) {
-        return Err(Damage::NotARecord);
-    }
-    match reader.array() {
-        Some([FORMAT]) => {}
-        Some([other]) => return Err(Damage::Format(other)),
-        None => return Err(Damage::NotARecord),
-    }
+    Reader(bytes).begin()?;
     let (summed, expected) = bytes.split_last_chunk::<SUM>().ok_or(Damage::NotARecord)?;
     if sum(name, summed) != *expected {
         return Err(Damage::Checksum);
     }
-    let mut reader = Reader(summed.get(8 + 1..).unwrap_or_default());
+    let mut reader = Reader(summed);
+    reader.begin()?;
     match (reader.array(), reader.deadline()) {
         (Some([FLOW]), Some(ends)) => Ok((ends, reader.0)),
         _ => Err(Damage::NotARecord),

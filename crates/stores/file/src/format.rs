@@ -169,14 +169,7 @@ pub(crate) struct Head {
 impl Head {
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Damage> {
         let mut reader = Reader(bytes);
-        if reader.array::<8>() != Some(*MAGIC) {
-            return Err(Damage::NotARecord);
-        }
-        match reader.array() {
-            Some([FORMAT]) => {}
-            Some([other]) => return Err(Damage::Format(other)),
-            None => return Err(Damage::NotARecord),
-        }
+        reader.begin()?;
         let head = (|| {
             let [kind] = reader.array()?;
             Some(Self { kind, fields: reader.length()?, sealed: reader.length()? })
@@ -272,6 +265,18 @@ fn read_fields(kind: u8, reader: &mut Reader<'_>) -> Option<Stored> {
 pub(crate) struct Reader<'b>(pub(crate) &'b [u8]);
 
 impl<'b> Reader<'b> {
+    /// What every file of these stores begins with.
+    pub(crate) fn begin(&mut self) -> Result<(), Damage> {
+        if self.array::<8>() != Some(*MAGIC) {
+            return Err(Damage::NotARecord);
+        }
+        match self.array() {
+            Some([FORMAT]) => Ok(()),
+            Some([other]) => Err(Damage::Format(other)),
+            None => Err(Damage::NotARecord),
+        }
+    }
+
     fn bytes(&mut self, length: usize) -> Option<&'b [u8]> {
         let (bytes, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;

@@ -5,11 +5,9 @@
 mod support;
 
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
 
-use authflow_core::{PendingFlow, StateContext, StateKey, StateStore, StoreError, async_trait};
 use authflow_file::{FileStateStore, FileTokenStore};
-use authflow_testkit::conformance::state_store::StateStoreCapabilities;
+use authflow_testkit::conformance::state_store::{Keeping, StateStoreCapabilities};
 use authflow_testkit::conformance::token_store::TokenStoreFixture;
 use authflow_testkit::{state_store_conformance, token_store_conformance};
 use tempfile::TempDir;
@@ -34,36 +32,8 @@ token_store_conformance!(one_store, || fixture(support::directory(), 1));
 // As two processes: neither waits for the other but by the lock of a file.
 token_store_conformance!(two_stores, || fixture(support::directory(), 2));
 
-/// A store that keeps its directory.
-#[derive(Debug)]
-struct InDirectory {
-    store: FileStateStore,
-    _directory: Arc<TempDir>,
-}
-
-#[async_trait]
-impl StateStore for InDirectory {
-    async fn store_state(
-        &self,
-        cx: &StateContext<'_>,
-        key: &StateKey,
-        flow: PendingFlow,
-        ttl: Duration,
-    ) -> Result<(), StoreError> {
-        self.store.store_state(cx, key, flow, ttl).await
-    }
-
-    async fn check_state(
-        &self,
-        cx: &StateContext<'_>,
-        key: &StateKey,
-    ) -> Result<Option<PendingFlow>, StoreError> {
-        self.store.check_state(cx, key).await
-    }
-}
-
-async fn states_in(directory: Arc<TempDir>) -> InDirectory {
-    InDirectory { store: FileStateStore::open(directory.path()).await.unwrap(), _directory: directory }
+async fn states_in(directory: Arc<TempDir>) -> Keeping<FileStateStore, Arc<TempDir>> {
+    Keeping::new(FileStateStore::open(directory.path()).await.unwrap(), directory)
 }
 
 /// The directory of all who want one at this time.

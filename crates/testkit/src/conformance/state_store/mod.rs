@@ -20,6 +20,7 @@
 mod concurrency;
 mod expiry;
 mod fixture;
+mod keeping;
 mod keys;
 mod secrecy;
 mod values;
@@ -36,6 +37,7 @@ pub use self::concurrency::{
 pub use self::expiry::{
     after_its_ttl_a_flow_is_absent, an_expired_key_is_free, before_its_ttl_a_flow_is_there,
 };
+pub use self::keeping::Keeping;
 pub use self::keys::{
     a_foreign_key_finds_nothing_and_removes_nothing, a_used_flow_is_absent, absent_is_no_error,
     an_existing_key_is_refused_and_keeps_its_flow, instances_share_their_keys_or_do_not_mix,
