@@ -81,13 +81,11 @@ impl MemoryStateStore {
     pub fn purge_expired(&self, now: SystemTime) {
         let now = milliseconds(now);
         for shard in &self.shards {
-            loop {
+            let mut unseen = u32::MAX;
+            while unseen > 0 {
                 let mut evicted = Evicted::default();
-                lock(&shard.0).expire(now, &mut evicted);
+                unseen = lock(&shard.0).expire_among(unseen, now, &mut evicted).unseen;
                 self.forget(&evicted);
-                if evicted.is_empty() {
-                    break;
-                }
             }
         }
     }

@@ -1,4 +1,4 @@
-//! One shard: a map into a list of entries, linked in the order in which they expire.
+//! One shard: a map into places for entries, which are looked through for what has expired.
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
@@ -8,10 +8,10 @@ use crate::state::{Bucket, PendingFlow, StateKey};
 
 /// No entry.
 const NONE: u32 = u32::MAX;
-/// How many expired entries one call lets go of.
-const EXPIRE_AT_ONCE: usize = 16;
-/// How far a new entry looks for its place among those that expire later.
-const MAX_STEPS: usize = 32;
+/// At how many places one call looks for what has expired, or for the oldest entry.
+const AT_ONCE: u32 = 16;
+/// For how long nothing is looked for after all places were looked at, in milliseconds: what expires meanwhile waits.
+const REST: u64 = 10_000;
 /// How many entries are allocated together.
 const CHUNK: usize = 1024;
 /// Up to how many entries an index keeps its memory when it is empty.
@@ -33,21 +33,25 @@ pub(super) struct Shard {
     chunks: Vec<Vec<Place>>,
     /// The place that was left last: it is at hand, and is taken first.
     free: u32,
-    /// The entry that expires first, and the last.
-    first: u32,
-    last: u32,
+    /// When places are looked through for what has expired: not before the first expires.
+    due: u64,
+    /// When that will be once all were looked at.
+    next_due: u64,
+    /// The places that are still to be looked at: those in front. From behind, since `shrink` moves entries to the front.
+    unseen: u32,
+    /// Where the oldest entry is looked for.
+    oldest: u32,
 }
 
-/// A place for an entry, in as few cache lines as it fills: of many entries few are at hand. All that is looked at of a
-/// neighbour lies in the first.
+/// A place for an entry, in as few cache lines as it fills: of many entries few are at hand. All that is looked at of other
+/// entries than the one that is asked for lies in the first.
 #[derive(Default)]
 #[repr(C, align(64))]
 struct Place {
     key: [u8; 32],
     expires_at: u64,
-    before: u32,
     /// Of a free place, the place that was left before this one.
-    after: u32,
+    next_free: u32,
     flow: Parked,
 }
 
@@ -55,6 +59,14 @@ impl Place {
     fn is_taken(&self) -> bool {
         self.flow.is_taken()
     }
+}
+
+/// What was seen of places.
+pub(super) struct Seen {
+    /// The places that are still to be looked at.
+    pub(super) unseen: u32,
+    /// When the first of those looked at expires.
+    expires_at: u64,
 }
 
 /// What a call let go of. It is dropped after the lock is given back: the allocator may return much memory at once. Most calls
@@ -71,10 +83,6 @@ struct Garbage {
 }
 
 impl Evicted {
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.as_ref().is_none_or(|garbage| garbage.entries.is_empty())
-    }
-
     fn garbage(&mut self) -> &mut Garbage {
         self.0.get_or_insert_default()
     }
@@ -82,7 +90,7 @@ impl Evicted {
     fn push(&mut self, entry: (StateKey, Parked)) {
         let entries = &mut self.garbage().entries;
         if entries.is_empty() {
-            entries.reserve(EXPIRE_AT_ONCE);
+            entries.reserve(AT_ONCE as usize);
         }
         entries.push(entry);
     }
@@ -96,7 +104,15 @@ impl Evicted {
 
 impl Default for Shard {
     fn default() -> Self {
-        Self { index: Index::new(), chunks: Vec::new(), free: NONE, first: NONE, last: NONE }
+        Self {
+            index: Index::new(),
+            chunks: Vec::new(),
+            free: NONE,
+            due: u64::MAX,
+            next_due: u64::MAX,
+            unseen: 0,
+            oldest: 0,
+        }
     }
 }
 
@@ -116,7 +132,7 @@ impl Shard {
         evicted: &mut Evicted,
     ) -> Option<&mut Parked> {
         self.expire(now, evicted);
-        while self.len() >= capacity && self.evict(self.first, evicted) {}
+        while self.len() >= capacity && self.evict_oldest(evicted) {}
         let at = if self.free == NONE { self.places() } else { self.free };
         let chunks = &self.chunks;
         let is_it = |at: &u32| key_at(chunks, *at) == Some(key.as_bytes());
@@ -125,12 +141,10 @@ impl Shard {
             Slot::Vacant(vacant) if at != NONE => vacant.insert(at),
             _ => return None,
         };
-        let (before, after) = self.neighbours(expires_at);
-        self.follow(before, at);
-        self.precede(after, at);
+        self.due = self.due.min(expires_at);
+        self.next_due = self.next_due.min(expires_at);
         let place = self.take_place()?;
         (place.key, place.expires_at) = (*key.as_bytes(), expires_at);
-        (place.before, place.after) = (before, after);
         Some(&mut place.flow)
     }
 
@@ -152,26 +166,63 @@ impl Shard {
         expires_at
     }
 
-    /// Lets go of a few entries that expired at `now`.
+    /// Lets go of a few entries that expired at `now`, if it is time to look.
     pub(super) fn expire(&mut self, now: u64, evicted: &mut Evicted) {
-        for _ in 0..EXPIRE_AT_ONCE {
-            let has_expired = self.entry(self.first).is_some_and(|entry| entry.expires_at <= now);
-            if !has_expired || !self.evict(self.first, evicted) {
-                break;
-            }
+        if now < self.due {
+            return;
+        }
+        if self.unseen == 0 {
+            (self.unseen, self.next_due) = (self.places(), u64::MAX);
+        }
+        let next = self.expire_among(self.unseen, now, evicted);
+        self.next_due = self.next_due.min(next.expires_at);
+        self.unseen = next.unseen;
+        if self.unseen == 0 {
+            self.due = self.next_due.max(now.saturating_add(REST));
         }
     }
 
+    /// Looks at the last few of the places that are `unseen`, and lets go of what expired at `now`.
+    pub(super) fn expire_among(&mut self, unseen: u32, now: u64, evicted: &mut Evicted) -> Seen {
+        let unseen = unseen.min(self.places());
+        let mut seen = Seen { unseen: unseen.saturating_sub(AT_ONCE), expires_at: u64::MAX };
+        for at in (seen.unseen..unseen).rev() {
+            match self.entry(at).map(|entry| entry.expires_at) {
+                Some(expires_at) if expires_at > now => seen.expires_at = seen.expires_at.min(expires_at),
+                Some(_) => self.evict(at, evicted),
+                None => {}
+            }
+        }
+        seen
+    }
+
+    /// Lets go of the entry that expires first among a few, if there is one at all.
+    fn evict_oldest(&mut self, evicted: &mut Evicted) -> bool {
+        let places = self.places();
+        for _ in 0..places.div_ceil(AT_ONCE) {
+            let from = self.oldest;
+            let few = (from..from.saturating_add(AT_ONCE)).map(|at| at % places).take(places as usize);
+            let oldest = few
+                .filter_map(|at| Some((self.entry(at)?.expires_at, at)))
+                .min_by_key(|(expires_at, _)| *expires_at);
+            self.oldest = oldest.map_or(from.saturating_add(AT_ONCE), |(_, at)| at + 1) % places;
+            if let Some((_, at)) = oldest {
+                self.evict(at, evicted);
+                return true;
+            }
+        }
+        false
+    }
+
     /// Lets go of an entry, if there is one.
-    fn evict(&mut self, at: u32, evicted: &mut Evicted) -> bool {
-        let Some(key) = key_at(&self.chunks, at).copied() else { return false };
+    fn evict(&mut self, at: u32, evicted: &mut Evicted) {
+        let Some(key) = key_at(&self.chunks, at).copied() else { return };
         if let Ok(found) = self.index.find_entry(hash(&key), |known| *known == at) {
             found.remove();
         }
         let mut flow = Parked::default();
         self.leave(at, evicted, |parked| flow = std::mem::take(parked));
         evicted.push((StateKey::from_bytes(key), flow));
-        true
     }
 
     fn entry(&self, at: u32) -> Option<&Place> {
@@ -199,7 +250,7 @@ impl Shard {
             return self.new_place();
         }
         let free = self.free;
-        self.free = self.place(free)?.after;
+        self.free = self.place(free)?.next_free;
         self.place(free)
     }
 
@@ -217,46 +268,15 @@ impl Shard {
         chunk.last_mut()
     }
 
-    /// Between which two an entry belongs. They come in order where all have the same lifetime; where one belongs far ahead it is
-    /// put as far as the steps reach, and is let go of a little late.
-    fn neighbours(&self, expires_at: u64) -> (u32, u32) {
-        let (mut before, mut after) = (self.last, NONE);
-        for _ in 0..MAX_STEPS {
-            match self.entry(before) {
-                Some(entry) if entry.expires_at > expires_at => (before, after) = (entry.before, before),
-                _ => break,
-            }
-        }
-        (before, after)
-    }
-
-    /// Makes `at` follow an entry, or be the first.
-    fn follow(&mut self, before: u32, at: u32) {
-        match self.entry_mut(before) {
-            Some(entry) => entry.after = at,
-            None => self.first = at,
-        }
-    }
-
-    /// Makes `at` precede an entry, or be the last.
-    fn precede(&mut self, after: u32, at: u32) {
-        match self.entry_mut(after) {
-            Some(entry) => entry.before = at,
-            None => self.last = at,
-        }
-    }
-
     /// Leaves the place of an entry that the index no longer names, after `take` took the flow. It then is the first to be taken.
     /// Says when the flow ends.
     fn leave(&mut self, at: u32, evicted: &mut Evicted, take: impl FnOnce(&mut Parked)) -> u64 {
         let free = self.free;
         let Some(place) = self.entry_mut(at) else { return 0 };
         take(&mut place.flow);
-        let (before, after, expires_at) = (place.before, place.after, place.expires_at);
-        place.after = free;
+        let expires_at = place.expires_at;
+        place.next_free = free;
         self.free = at;
-        self.follow(before, after);
-        self.precede(after, before);
         self.shrink(evicted);
         expires_at
     }
@@ -277,20 +297,16 @@ impl Shard {
         for at in (0..kept).rev() {
             let free = self.free;
             if let Some(place) = self.place(at).filter(|place| !place.is_taken()) {
-                place.after = free;
+                place.next_free = free;
                 self.free = at;
             }
         }
         for at in kept..places {
             let Some(place) = self.place(at).filter(|place| place.is_taken()) else { continue };
             let entry = std::mem::take(place);
-            let (before, after) = (entry.before, entry.after);
-            let to = self.free;
             if let Some(place) = self.take_place() {
                 *place = entry;
             }
-            self.follow(before, to);
-            self.precede(after, to);
         }
         let mut index = Index::with_capacity(len * 2);
         let chunks = &self.chunks;
@@ -334,9 +350,22 @@ mod tests {
     }
 
     fn store(shard: &mut Shard, n: u64) {
+        store_until(shard, n, 600, usize::MAX);
+    }
+
+    fn store_until(shard: &mut Shard, n: u64, expires_at: u64, capacity: usize) {
         let ttl = Duration::from_secs(600);
         let flow = PendingFlow::new("p", "https://app.example/cb", SystemTime::UNIX_EPOCH, ttl);
-        shard.make_room(&key(n), 0, 600, usize::MAX, &mut Evicted::default()).unwrap().park(flow);
+        let room = shard.make_room(&key(n), 0, expires_at, capacity, &mut Evicted::default());
+        room.unwrap().park(flow);
+    }
+
+    fn holds(shard: &Shard, n: u64) -> bool {
+        shard.index.iter().any(|at| key_at(&shard.chunks, *at) == Some(key(n).as_bytes()))
+    }
+
+    fn expire(shard: &mut Shard, now: u64) {
+        shard.expire(now, &mut Evicted::default());
     }
 
     fn takes(shard: &mut Shard, n: u64) -> bool {
@@ -374,24 +403,91 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_when_memory_is_given_back_is_found_and_expires_in_order() {
+    fn what_is_left_when_memory_is_given_back_is_found() {
         let mut shard = Shard::default();
         (0..10_000).for_each(|n| store(&mut shard, n));
         // From everywhere, so that what stays lies in all chunks.
         (0..10_000).filter(|n| n % 10 != 0).for_each(|n| assert!(takes(&mut shard, n)));
         assert!(shard.len() == 1_000 && shard.chunks.len() <= 4, "{} chunks", shard.chunks.len());
-        let mut order = Vec::new();
-        let mut at = shard.first;
-        while let Some(entry) = shard.entry(at) {
-            order.push(entry.key);
-            at = entry.after;
-        }
-        let expected: Vec<_> = (0..10_000).step_by(10).map(|n| *key(n).as_bytes()).collect();
-        assert!(order == expected);
         (10_000..12_000).for_each(|n| store(&mut shard, n));
         let all = (0..10_000).step_by(10).chain(10_000..12_000);
         all.for_each(|n| assert!(takes(&mut shard, n), "{n}"));
-        assert_eq!((shard.len(), shard.first, shard.last), (0, NONE, NONE));
+        assert_eq!((shard.len(), shard.free), (0, NONE));
+    }
+
+    #[test]
+    fn a12_what_expired_is_gone_once_all_places_were_looked_at() {
+        let mut shard = Shard::default();
+        (0..100).for_each(|n| store(&mut shard, n));
+        (0..10).for_each(|_| expire(&mut shard, 599));
+        assert_eq!(shard.len(), 100);
+        for left in [84, 68, 52, 36, 20, 4, 0] {
+            expire(&mut shard, 600);
+            assert_eq!(shard.len(), left);
+        }
+    }
+
+    #[test]
+    fn a12_what_moves_while_places_are_looked_at_is_seen_too() {
+        let mut shard = Shard::default();
+        (0..10_000).for_each(|n| store(&mut shard, n));
+        (0..300).for_each(|_| expire(&mut shard, 600));
+        assert_eq!(shard.len(), 10_000 - 300 * 16);
+        // So many that the rest moves to the front.
+        (500..5_200).for_each(|n| assert!(takes(&mut shard, n)));
+        assert!(shard.len() == 500 && shard.unseen > 500);
+        (0..shard.places().div_ceil(AT_ONCE)).for_each(|_| expire(&mut shard, 600));
+        assert_eq!(shard.len(), 0);
+    }
+
+    #[test]
+    fn after_all_places_were_looked_at_calls_rest_until_something_may_have_expired() {
+        let mut shard = Shard::default();
+        for (n, expires_at) in [(0, 600), (1, 700), (2, 600 + REST)] {
+            store_until(&mut shard, n, expires_at, usize::MAX);
+        }
+        for (now, left) in [(600, 2), (700, 2), (599 + REST, 2), (600 + REST, 0)] {
+            expire(&mut shard, now);
+            assert_eq!(shard.len(), left, "at {now}");
+        }
+        let later = 600 + 3 * REST;
+        store_until(&mut shard, 3, later, usize::MAX);
+        store_until(&mut shard, 4, later + 2 * REST, usize::MAX);
+        for (now, left) in [(later - 1, 2), (later, 1), (later + 2 * REST - 1, 1), (later + 2 * REST, 0)] {
+            expire(&mut shard, now);
+            assert_eq!(shard.len(), left, "at {now}");
+        }
+        // Where what is stored meanwhile ends before all the others.
+        (10..50).for_each(|n| store_until(&mut shard, n, later + 9 * REST, usize::MAX));
+        store_until(&mut shard, 50, later + 3 * REST, usize::MAX);
+        expire(&mut shard, later + 3 * REST);
+        store_until(&mut shard, 51, later + 5 * REST, usize::MAX);
+        (0..2).for_each(|_| expire(&mut shard, later + 3 * REST));
+        assert!(shard.len() == 41 && !holds(&shard, 50));
+        (0..3).for_each(|_| expire(&mut shard, later + 5 * REST));
+        assert!(shard.len() == 40 && !holds(&shard, 51));
+    }
+
+    #[test]
+    fn a12_at_the_cap_the_oldest_near_by_goes() {
+        let mut shard = Shard::default();
+        // The last expires first.
+        (0..20).for_each(|n| store_until(&mut shard, n, 600 - n, 20));
+        for (n, oldest) in [(20, 15), (21, 19), (22, 14)] {
+            store_until(&mut shard, n, 1_000, 20);
+            assert!(shard.len() == 20 && !holds(&shard, oldest), "{n}");
+        }
+        // Where all expire at once, in the order in which they came.
+        let mut shard = Shard::default();
+        for n in 0..200 {
+            store_until(&mut shard, n, 600, 50);
+            assert!(n < 50 || shard.len() == 50 && !holds(&shard, n - 50) && holds(&shard, n - 49), "{n}");
+        }
+        // Also where many places are free.
+        (151..199).for_each(|n| assert!(takes(&mut shard, n)));
+        assert!(holds(&shard, 150) && holds(&shard, 199));
+        store_until(&mut shard, 200, 600, 1);
+        assert!(shard.len() == 1 && holds(&shard, 200));
     }
 
     #[test]
