@@ -79,6 +79,7 @@ pub(super) fn on_threads(threads: u32, times: u32, work: impl Fn(usize) + Sync) 
         let running: Vec<_> = (0..threads as usize)
             .map(|thread| {
                 scope.spawn(move || {
+                    take_processor(thread);
                     barrier.wait();
                     wall(times, || work(thread))
                 })
@@ -88,6 +89,24 @@ pub(super) fn on_threads(threads: u32, times: u32, work: impl Fn(usize) + Sync) 
     });
     took.iter().sum::<f64>() / f64::from(threads)
 }
+
+/// Each thread has a processor of its own, if there are enough: two that are put on one take turns for milliseconds, and neither
+/// meets the other in the store.
+#[cfg(target_os = "linux")]
+fn take_processor(thread: usize) {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+    let allowed = sched_getaffinity(None).unwrap();
+    let mut processors = (0..CpuSet::MAX_CPU).filter(|processor| allowed.is_set(*processor));
+    if let Some(processor) = processors.nth(thread) {
+        let mut own = CpuSet::new();
+        own.set(processor);
+        sched_setaffinity(None, &own).unwrap();
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn take_processor(_thread: usize) {}
 
 pub(crate) fn measure(settings: &Settings) -> Vec<Line> {
     let mut lines: Vec<Line> = MUST.map(|must| measure_on(must, settings)).into();
