@@ -1,27 +1,28 @@
 //! A string that must not be seen.
 
 use std::fmt;
+use std::mem;
 
 use serde::{Deserialize, Deserializer};
 use subtle::ConstantTimeEq as _;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::{Zeroize as _, optimization_barrier};
 
 /// A token, a client secret, a code, a verifier: text that no log, error or comparison may reveal.
 ///
 /// `Debug` prints `[redacted]`. There is no `Display`, no `PartialEq` and no `Serialize`: what reads the value says so
 /// by calling [`expose`](Self::expose), and what compares it uses [`ct_eq`](Self::ct_eq). The memory is wiped on drop.
 #[derive(Clone)]
-pub struct Secret(Zeroizing<Box<str>>);
+pub struct Secret(Box<str>);
 
 impl Secret {
     /// Wraps `value`. The caller's own copies are the caller's to wipe.
     pub fn new(value: impl Into<String>) -> Self {
         let mut value = value.into();
         if value.len() == value.capacity() {
-            return Self(Zeroizing::new(value.into_boxed_str()));
+            return Self(value.into_boxed_str());
         }
         // Not left to the allocator, which moves what it makes smaller and wipes nothing.
-        let exact = Self(Zeroizing::new(value.as_str().into()));
+        let exact = Self(value.as_str().into());
         value.zeroize();
         exact
     }
@@ -48,6 +49,16 @@ impl Secret {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl Drop for Secret {
+    /// All bytes at once: `Zeroize` writes them one by one, which took a tenth of the time that a pending flow is stored and
+    /// taken in.
+    fn drop(&mut self) {
+        let mut bytes = mem::take(&mut self.0).into_boxed_bytes();
+        bytes.fill(0);
+        optimization_barrier(&*bytes);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::{Zeroizing, optimization_barrier};
 
 use crate::binding::User;
 use crate::flow::ReturnTo;
@@ -24,7 +24,7 @@ pub(super) struct Parked {
     redirect_uri: Option<Arc<str>>,
     scopes: Scopes,
     return_to: Option<ReturnTo>,
-    /// In words, which are wiped faster than bytes. No text is zero.
+    /// In words, which are wiped faster than bytes where a place is dropped. No text is zero.
     verifier: Zeroizing<[u64; VERIFIER.div_ceil(8)]>,
     created_at: u64,
     expires_at: u64,
@@ -137,7 +137,9 @@ impl Parked {
         words.iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
         // The rest of a division by eight: fewer than the eight bytes that there are.
         bytes.extend_from_slice(&last.to_le_bytes()[..VERIFIER % 8]);
-        self.verifier.zeroize();
+        // All at once, where `zeroize` writes word by word.
+        *self.verifier = Default::default();
+        optimization_barrier(&*self.verifier);
         // It was a text, so it is one.
         String::from_utf8(bytes).ok().map(Secret::new)
     }
