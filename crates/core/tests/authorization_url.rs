@@ -68,6 +68,13 @@ fn flow(change: Change) -> Flow {
 }
 
 #[tokio::test]
+async fn an_authorization_tells_the_state_of_its_url() {
+    let rig = Rig::new();
+    let authorization = rig.flow.begin(&user()).await.unwrap();
+    assert_eq!(Some(authorization.state()), query_value(authorization.url(), "state").as_deref());
+}
+
+#[tokio::test]
 async fn no_hook_leaves_the_origin_of_the_authorization_endpoint() {
     let changes: [(&str, Change); 4] = [
         ("host", |made, _| made.endpoint.to_mut().set_host(Some("evil.example")).unwrap()),

@@ -103,6 +103,16 @@ async fn an_omitted_authentication_doubles_nothing() {
     assert!(form.contains(&("redirect_uri".to_owned(), REDIRECT_URI.to_owned())));
 }
 
+#[tokio::test]
+async fn what_the_provider_omits_of_a_token_request_is_not_missed() {
+    let rig = rig(r#"{"token": {"omit": ["redirect_uri"]}}"#);
+    let query = rig.begin(&user()).await;
+    rig.tokens();
+    rig.finish(&query, &user()).await.unwrap();
+    let names: Vec<_> = rig.http.last_form().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["grant_type", "code", "code_verifier"]);
+}
+
 /// In a single step there is no token set that the refresh token would be known from, too.
 #[tokio::test]
 async fn h1_the_refresh_token_of_a_grant_is_not_shown() {

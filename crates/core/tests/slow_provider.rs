@@ -70,10 +70,14 @@ const fn headers_after(seconds: u64) -> Pace {
 const BODY_BYTE_BY_BYTE: Pace = Pace { per_byte: SECOND, ..headers_after(0) };
 const WITHOUT_A_DEADLINE: Pace = Pace { keeps_deadline: false, ..headers_after(300) };
 
-fn process(world: &World, pace: Pace) -> Connections {
+fn slow(world: &World, pace: Pace) -> Slow {
     let Pace { until_headers, per_byte, keeps_deadline } = pace;
     let (server, clock) = (Arc::clone(&world.server), world.clock.clone());
-    client_support::process(world, Slow { server, clock, until_headers, per_byte, keeps_deadline })
+    Slow { server, clock, until_headers, per_byte, keeps_deadline }
+}
+
+fn process(world: &World, pace: Pace) -> Connections {
+    client_support::process(world, slow(world, pace))
 }
 
 /// A call that tells when it came to its end.
@@ -149,6 +153,23 @@ async fn x11_i6_past_the_deadline_all_who_wait_share_one_timeout_and_one_request
         let error = world.process().token(&key).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::RotationLost, "{pace:?}");
     }
+}
+
+/// Twice what one request may take, and ten seconds: a client that never answers is given up, by the limits of its flow.
+#[tokio::test]
+async fn x11_a_client_without_a_deadline_is_given_up_by_the_limits_of_its_flow() {
+    let (world, _, key) = World::connected(Rotates::Strictly).await;
+    world.expire();
+    let client = slow(&world, WITHOUT_A_DEADLINE);
+    let flow = client_support::flow_builder(&world, world.provider("p"), client, Arc::clone(&world.states));
+    let mut limits = Limits::default();
+    limits.total = 5 * SECOND;
+    let flow = flow.limits(limits).build().unwrap();
+    let slow = client_support::builder(&world, flow).build().unwrap();
+    let began = world.clock.monotonic();
+    let asked = ask(&world, &slow, &key);
+    let (token, at) = world.clock.drive(async move { asked.await.unwrap() }).await;
+    assert_eq!((token.unwrap_err().kind(), at - began), (ErrorKind::Network, 20 * SECOND));
 }
 
 #[tokio::test]

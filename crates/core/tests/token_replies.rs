@@ -52,6 +52,14 @@ async fn members_that_the_protocol_does_not_know_are_kept_as_they_are() {
     assert_eq!(serde_json::Value::Object(tokens.extra), kept);
 }
 
+/// More than a number can hold is the most that it can: in one member it does not cost the others.
+#[tokio::test]
+async fn c16_a_number_beyond_all_bounds_is_the_greatest_there_is() {
+    let tokens = json_reply("{}", r#"{"access_token":"a","low":-1e999,"high":1e999}"#).await.unwrap();
+    assert!(tokens.access_token.ct_eq("a"));
+    assert_eq!((&tokens.extra["low"], &tokens.extra["high"]), (&json!(f64::MIN), &json!(f64::MAX)));
+}
+
 #[tokio::test]
 async fn a_field_is_where_its_pointer_says() {
     let shape = r#"{"fields": {"access_token": "/token~1s/a~0b", "account": "/who/id"}}"#;
@@ -84,6 +92,20 @@ async fn a_lifetime_counts_from_the_time_of_issue_in_seconds_or_milliseconds() {
         let body = json!({"access_token": "a", "expires_in": 60, "issued": issued}).to_string();
         let tokens = reply(&rig, "application/json", &body).await.unwrap();
         assert_eq!(left(&rig, tokens.expiry), Some(expected), "{issued}");
+    }
+}
+
+#[tokio::test]
+async fn a_lifetime_that_is_null_is_one_that_is_not_told() {
+    for (body, expected) in [
+        (r#"{"access_token":"a"}"#, Some(60)),
+        (r#"{"access_token":"a","expires_in":null}"#, Some(60)),
+        (r#"{"access_token":"a","expires_in":30}"#, Some(30)),
+        (r#"{"access_token":"a","expires_in":"soon"}"#, None),
+    ] {
+        let rig = Rig::quirks(quirks(r#"{"token_response": {"expiry": {"default": 60}}}"#));
+        let tokens = reply(&rig, "application/json", body).await.unwrap();
+        assert_eq!(left(&rig, tokens.expiry), expected, "{body}");
     }
 }
 

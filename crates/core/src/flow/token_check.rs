@@ -182,6 +182,8 @@ mod tests {
     #[test]
     fn values_and_names_are_compared_decoded() {
         assert!(decodes_to(b"https%3A%2F%2Fa+b", "https://a b"));
+        assert!(decodes_to(b"%61bc", "abc") && decodes_to(b"+bc", " bc"));
+        assert!(!decodes_to(b"%62bc", "abc") && !decodes_to(b"+bc", "abc"));
         assert!(!decodes_to(b"ab", "abc"));
         assert!(!decodes_to(b"abc", "ab"));
         assert!(has_double(b"code=1&c%6Fde=2"));

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use authflow_core::{
-    ClientCredentials, ConfiguredProvider, Connections, ConnectionsBuilder, Flow, HttpClient,
+    ClientCredentials, ConfiguredProvider, Connections, ConnectionsBuilder, Flow, FlowBuilder, HttpClient,
     ProviderBuilder, StateStore,
 };
 
@@ -24,10 +24,20 @@ pub fn flow_with_states(
     client: impl HttpClient,
     states: impl StateStore,
 ) -> Flow {
+    flow_builder(world, provider, client, states).build().unwrap()
+}
+
+/// The same, for what else is to be set.
+pub fn flow_builder(
+    world: &World,
+    provider: ProviderBuilder,
+    client: impl HttpClient,
+    states: impl StateStore,
+) -> FlowBuilder {
     let credentials =
         ClientCredentials::confidential("client-1", "planted-secret").redirect_uri(REDIRECT_URI);
     let manager = ConfiguredProvider::from_provider(provider.build().unwrap(), credentials, states).unwrap();
-    Flow::builder(manager).http_client(client).clock(Arc::new(world.clock.clone())).build().unwrap()
+    Flow::builder(manager).http_client(client).clock(Arc::new(world.clock.clone()))
 }
 
 /// Connections with this flow, and with the world's store, keys and clock.
