@@ -3,11 +3,10 @@
 use std::process::Stdio;
 use std::sync::Arc;
 
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::chromium::{Browsers, Options, with_browsers};
-use crate::example::built;
+use crate::example::{built, told};
 use crate::looks::look_at;
 use crate::page::Page;
 
@@ -29,15 +28,8 @@ impl Demo {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        while let Some(line) = lines.next_line().await.unwrap() {
-            if let Some((_, url)) = line.split_once("open: ") {
-                let url = url.trim().to_owned();
-                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-                return Self { _process: process, url };
-            }
-        }
-        panic!("the demo did not start");
+        let url = told(process.stderr.take().unwrap(), "open: ").await.expect("the demo starts");
+        Self { _process: process, url }
     }
 
     /// Somebody presses *Connect* and is asked by the provider.

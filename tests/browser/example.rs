@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::SystemTime;
 
 use authflow_testkit::{AuthorizationServer, Client};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::page::Page;
@@ -149,15 +149,9 @@ impl Example {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        while let Some(line) = lines.next_line().await.unwrap() {
-            if let Some(address) = line.strip_prefix("Listening on ") {
-                let address = address.trim().to_owned();
-                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-                return Self { _process: process, address };
-            }
-        }
-        panic!("the example {} did not start", which.name());
+        let address = told(process.stdout.take().unwrap(), "Listening on ").await;
+        let address = address.unwrap_or_else(|| panic!("the example {} did not start", which.name()));
+        Self { _process: process, address }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -183,6 +177,19 @@ impl Example {
         let text = page.text().await;
         assert!(text.contains("Example is connected"), "{text}");
     }
+}
+
+/// What a program says behind these words, once it does. What it says afterwards is read as well, so that it never waits.
+pub(crate) async fn told(by: impl AsyncRead + Unpin + Send + 'static, words: &str) -> Option<String> {
+    let mut lines = BufReader::new(by).lines();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if let Some((_, told)) = line.split_once(words) {
+            let told = told.trim().to_owned();
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return Some(told);
+        }
+    }
+    None
 }
 
 /// An example with the providers `example` and `another`, both of the testkit.
