@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use authflow_core::quirks::{IssPolicy, RefreshInput};
 use authflow_core::{
-    AuthorizationResponse, Binding, ConnectionKey, Connections, ErrorKind, EventKind, Health, HttpRequest,
-    KeyRing, MemoryTokenStore, Next, Recovery, Removal, Revocation, Scopes, User,
+    AuthorizationResponse, Binding, ConnectionKey, Connections, EnvKeys, ErrorKind, EventKind, FileKeys,
+    Health, HttpRequest, KeyRing, Keys, MemoryTokenStore, Next, Recovery, Removal, Revocation, Scopes, User,
 };
 use connections_support::{Fault, Rotates, SECOND, World, callback, user};
 
@@ -35,6 +35,30 @@ async fn a_durable_store_without_keys_is_refused() {
     builder().keys(KeyRing::generate().unwrap()).build().unwrap();
     world.store.is_durable.store(false, Ordering::SeqCst);
     builder().build().unwrap();
+}
+
+/// At the start of the program, and not when a user has consented.
+#[tokio::test]
+async fn keys_that_are_missing_or_malformed_are_found_when_connections_are_built() {
+    let world = World::new(Rotates::Strictly);
+    let build = |keys: Keys| {
+        let connections = Connections::builder().flow(world.flow("p", "https://app.example/callback"));
+        connections.token_store(Arc::clone(&world.store)).keys(keys).build().map(drop)
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let file = FileKeys::new(directory.path().join("keys"));
+    let unset = "AUTHFLOW_TEST_KEYS_THAT_NOBODY_SETS";
+    for (keys, named) in [
+        (Keys::new(EnvKeys::new(unset)), unset),
+        (Keys::new(Arc::new(EnvKeys::new(unset))), unset),
+        (Keys::new(file.clone()), "keys: there is none"),
+    ] {
+        let error = build(keys).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains(named), "{error}");
+    }
+    file.read_or_create().unwrap();
+    build(Keys::new(file)).unwrap();
 }
 
 #[tokio::test]

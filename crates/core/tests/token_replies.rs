@@ -52,6 +52,14 @@ async fn members_that_the_protocol_does_not_know_are_kept_as_they_are() {
     assert_eq!(serde_json::Value::Object(tokens.extra), kept);
 }
 
+#[tokio::test]
+async fn c15_a_name_may_be_written_with_escapes() {
+    let body = r#"{"acc\u0065ss_token":"a","ex\u0070ires_in":60,"s\u00e9":1,"a\tb":{"\u0063":2}}"#;
+    let tokens = json_reply("{}", body).await.unwrap();
+    assert!(tokens.access_token.ct_eq("a") && matches!(tokens.expiry, Expiry::At(_)));
+    assert_eq!(serde_json::Value::Object(tokens.extra), json!({"sé": 1, "a\tb": {"c": 2}}));
+}
+
 /// More than a number can hold is the most that it can: in one member it does not cost the others.
 #[tokio::test]
 async fn c16_a_number_beyond_all_bounds_is_the_greatest_there_is() {

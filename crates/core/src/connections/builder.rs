@@ -194,7 +194,7 @@ impl ConnectionsBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): no flow or store, a provider id twice, a durable store
-    /// without keys, two providers that share a redirect URI and do not both name their issuer in the callback, no runtime.
+    /// without keys, keys that are missing or cannot be read as keys, two providers that share a redirect URI and do not both name their issuer in the callback, no runtime.
     pub fn build(self) -> Result<Connections> {
         let id = self.flows.first().map(|flow| flow.provider().id().to_owned()).unwrap_or_default();
         self.build_checked()
@@ -218,6 +218,9 @@ impl ConnectionsBuilder {
                 ));
             }
         };
+        if let Sealer::Keys(keys) = &sealer {
+            keys.check()?;
+        }
         let lease = self.settings.lease;
         if lease < Duration::from_secs(1) || lease > Duration::from_secs(300) {
             return Err(Error::configuration("lease is one second to five minutes"));

@@ -169,6 +169,14 @@ impl KeySource for FileKeys {
                 .with_source(error)
         })?
     }
+
+    fn check(&self) -> Result<()> {
+        match self.read() {
+            Err(error) if error.kind() == ErrorKind::Configuration => Err(error),
+            // What cannot be read now may be readable later.
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The user of this process as Linux tells it in a file. The owner of `/proc/self` would not do: that is root for a process

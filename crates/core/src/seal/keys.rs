@@ -153,6 +153,11 @@ impl Keys {
         Ok(ring)
     }
 
+    /// What [`KeySource::check`] finds.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.0.source.check()
+    }
+
     /// Seals; see [`KeyRing::seal`].
     ///
     /// # Errors

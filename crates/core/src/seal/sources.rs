@@ -59,6 +59,16 @@ pub trait KeySource: fmt::Debug + Send + Sync + 'static {
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) where a person has to change something. An error holds
     /// no key.
     async fn key_ring(&self) -> Result<KeyRing>;
+
+    /// What a person has to change, as far as it is seen without waiting for another machine: asked when connections are built,
+    /// so that a mistake is found when a program starts, and not after a user has consented. Finds nothing if not overridden.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration).
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 macro_rules! forward_key_source {
@@ -68,6 +78,10 @@ macro_rules! forward_key_source {
         impl<S: KeySource + ?Sized> KeySource for $pointer<S> {
             async fn key_ring(&self) -> Result<KeyRing> {
                 (**self).key_ring().await
+            }
+
+            fn check(&self) -> Result<()> {
+                (**self).check()
             }
         }
     )+};
@@ -138,6 +152,10 @@ impl EnvKeys {
 impl KeySource for EnvKeys {
     async fn key_ring(&self) -> Result<KeyRing> {
         self.read()
+    }
+
+    fn check(&self) -> Result<()> {
+        self.read().map(drop)
     }
 }
 
