@@ -223,3 +223,26 @@ fn milliseconds(time: SystemTime) -> u64 {
 fn whole_milliseconds(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1000).saturating_add(duration.subsec_millis().into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A million flows lie in shards that give their memory back within a call, and ten million in more of those.
+    #[test]
+    fn a_larger_store_has_more_shards_and_no_longer_ones() {
+        for (capacity, shards) in [
+            (0, 1),
+            (1_023, 1),
+            (2_048, 2),
+            (100_000, 64),
+            (1_000_000, 64),
+            (10_000_000, 1_024),
+            (usize::MAX, 65_536),
+        ] {
+            let store = MemoryStateStore::with_capacity(capacity, 1);
+            assert_eq!(store.shards.len(), shards, "for {capacity}");
+            assert_eq!(store.shard_capacity, capacity.max(1).div_ceil(shards), "for {capacity}");
+        }
+    }
+}

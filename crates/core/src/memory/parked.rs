@@ -176,8 +176,15 @@ mod tests {
         let mut plain = full.clone();
         (plain.issuer, plain.owner, plain.nonce, plain.bucket) = (None, None, None, None);
         plain.resources.clear();
+        // Each of what most flows do not have, alone.
+        let [mut issuer, mut owned, mut nonce, mut resources, mut counted] = [(); 5].map(|()| plain.clone());
+        issuer.issuer.clone_from(&full.issuer);
+        owned.owner.clone_from(&full.owner);
+        nonce.nonce.clone_from(&full.nonce);
+        resources.resources.clone_from(&full.resources);
+        counted.bucket = full.bucket;
         for verifier in verifiers {
-            for flow in [&full, &long, &plain] {
+            for flow in [&full, &long, &plain, &issuer, &owned, &nonce, &resources, &counted] {
                 let mut flow = flow.clone();
                 flow.code_verifier = verifier.map(Secret::from);
                 let mut parked = Parked::default();

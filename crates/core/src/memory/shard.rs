@@ -205,7 +205,7 @@ impl Shard {
             let oldest = few
                 .filter_map(|at| Some((self.entry(at)?.expires_at, at)))
                 .min_by_key(|(expires_at, _)| *expires_at);
-            self.oldest = oldest.map_or(from.saturating_add(AT_ONCE), |(_, at)| at + 1) % places;
+            self.oldest = oldest.map_or(from.saturating_add(AT_ONCE), |(_, at)| at + 1);
             if let Some((_, at)) = oldest {
                 self.evict(at, evicted);
                 return true;
