@@ -1,6 +1,7 @@
 //! A provider: who it is, where it is, how it deviates.
 
 mod check;
+mod check_quirks;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

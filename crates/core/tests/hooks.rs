@@ -21,6 +21,9 @@ enum Evil {
     AuthorizationOrigin,
     DropsState,
     DropsChallenge,
+    DropsChallengeMethod,
+    RenamesChallengeMethod,
+    SaysPlain,
     DoublesScope,
     TokenOrigin,
     TokenAtApi,
@@ -83,6 +86,12 @@ impl FlowManager for Manager {
             Evil::AuthorizationOrigin => made.endpoint.to_mut().set_host(Some("evil.example")).unwrap(),
             Evil::DropsState => made.remove("state"),
             Evil::DropsChallenge => made.remove("code_challenge"),
+            Evil::DropsChallengeMethod => made.remove("code_challenge_method"),
+            Evil::RenamesChallengeMethod => {
+                made.remove("code_challenge_method");
+                made.set("method", "S256");
+            }
+            Evil::SaysPlain => made.set("code_challenge_method", "plain"),
             Evil::DoublesScope => made
                 .parameters
                 .extend(rfc::authorization_parameters(cx)?.parameters.into_iter().skip(3).take(1)),
@@ -215,6 +224,9 @@ async fn no_hook_can_switch_a_check_off() {
         (Evil::AuthorizationOrigin, ErrorKind::ForeignOrigin, 0),
         (Evil::DropsState, ErrorKind::Configuration, 0),
         (Evil::DropsChallenge, ErrorKind::Configuration, 0),
+        (Evil::DropsChallengeMethod, ErrorKind::Configuration, 0),
+        (Evil::RenamesChallengeMethod, ErrorKind::Configuration, 0),
+        (Evil::SaysPlain, ErrorKind::Configuration, 0),
         (Evil::DoublesScope, ErrorKind::Usage, 0),
         (Evil::TokenOrigin, ErrorKind::ForeignOrigin, 0),
         (Evil::TokenAtApi, ErrorKind::ForeignOrigin, 0),

@@ -77,6 +77,17 @@ fn mistakes_are_found_when_the_provider_is_built() {
         r#"{"access_token_usage": {"placement": {"query": {"name": ""}}}}"#,
         r#"{"authorization": {"rename": {"client_id": ""}}}"#,
         r#"{"authorization": {"scope_delimiter": ""}}"#,
+        r#"{"authorization_response": {"retain": [""]}}"#,
+        r#"{"authorization_response": {"error_parameters": {"error_description": ""}}}"#,
+        r#"{"pkce": {"method_value": ""}}"#,
+        r#"{"refresh": {"omit": ["refresh_token"]}}"#,
+        r#"{"token": {"omit": ["refresh_token"]}}"#,
+        r#"{"token": {"omit": ["grantype"]}}"#,
+        r#"{"authorization": {"rename": {"clientid": "id"}}}"#,
+        r#"{"revocation": {"request": {"omit": ["hint"]}}}"#,
+        r#"{"token_response": {"root": ["data"]}}"#,
+        r#"{"token_response": {"fields": {"access_token": "token"}}}"#,
+        r#"{"refresh_response": {"error": {"when": [{"pointer": "status"}]}}}"#,
     ];
     for quirks in bad_quirks {
         let quirks: Quirks = serde_json::from_str(quirks).unwrap();

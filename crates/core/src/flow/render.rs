@@ -6,7 +6,7 @@ use url::form_urlencoded::byte_serialize;
 use crate::call::AuthorizationRequest;
 use crate::credentials::ClientCredentials;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pkce::CodeChallenge;
+use crate::pkce::{self, CodeChallenge};
 use crate::provider::Provider;
 use crate::quirks::QueryPlacement;
 use crate::rfc::{AuthorizationParameters, Parameter};
@@ -92,7 +92,7 @@ fn check_names(made: &AuthorizationParameters<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Writes the parameters, and sees that state and challenge are among them.
+/// Writes the parameters, and sees that state, challenge and the challenge's method are among them.
 fn append(
     text: &mut String,
     has_query: bool,
@@ -145,15 +145,21 @@ fn append(
             "the hook authorization_parameters left the challenge out (RFC 7636 §4.3)",
         ));
     }
+    if challenge.is_some() && !known.has_method(parameters) {
+        return Err(Error::configuration(
+            "the hook authorization_parameters left the challenge's method out, or changed it; without one the challenge \
+             would count as plain (RFC 7636 §4.3)",
+        ));
+    }
     Ok(())
 }
 
 /// What occurs in every request of a flow, form-encoded (WHATWG URL §5.2) once. Only a short cut: what is not in it, such as
-/// credentials that rotated, is encoded as it comes.
+/// credentials that rotated, is encoded as it comes. The method of the challenge never changes, and is checked by it.
 #[derive(Debug)]
 pub(super) struct Encoded {
     names: Box<[Piece]>,
-    /// In the order in which they are asked for.
+    /// In the order in which they are asked for. The last is the method of the challenge.
     pairs: Box<[(Box<str>, Piece)]>,
 }
 
@@ -180,11 +186,21 @@ impl Encoded {
         };
         let first = [("response_type", "code"), ("client_id", credentials.client_id())];
         let redirect_uris = credentials.redirect_uris().map(|uri| ("redirect_uri", uri));
-        let last = [("scope", provider.joined_default_scopes()), ("code_challenge_method", "S256")];
+        let method = pkce::method_value(&provider.quirks().pkce);
+        let last = [("scope", provider.joined_default_scopes()), ("code_challenge_method", method)];
         Self {
             names: ["state", "code_challenge"].map(name).into(),
             pairs: first.into_iter().chain(redirect_uris).chain(last).map(pair).collect(),
         }
+    }
+
+    /// Whether the method of the challenge is sent, under the provider's name: what has another name is no method to it.
+    fn has_method(&self, parameters: &[Parameter<'_>]) -> bool {
+        self.pairs.last().is_some_and(|(name, method)| {
+            // Mostly it is the last of them.
+            let mut sent = parameters.iter().rev();
+            sent.any(|parameter| *parameter.name == **name && *parameter.value == *method.plain)
+        })
     }
 
     fn name(&self, name: &str) -> Option<&str> {

@@ -12,6 +12,8 @@ use crate::secret::Secret;
 use crate::template::Template;
 use crate::text;
 
+use super::check_quirks;
+
 /// Builds the URLs once with each value of each closed list, so that a typing mistake in the list of regions is found here.
 pub(super) fn every_value(
     endpoints: &Endpoints,
@@ -178,10 +180,21 @@ pub(super) fn quirks(quirks: &Quirks) -> Result<()> {
             return Err(Error::configuration("an access token authenticates a revocation only"));
         }
     }
+    check_quirks::standard_names(quirks)?;
+    check_quirks::refresh_token(quirks)?;
+    check_quirks::method_value(quirks)?;
+    check_quirks::pointers(quirks)?;
     let shapes = shapes.into_iter().flatten().chain([&quirks.revocation.request]);
     let renamed = shapes.clone().flat_map(|shape| shape.rename.values());
-    let names = [&response.code_parameter, &response.state_parameter, &response.error_parameters.error];
-    if names.into_iter().flatten().chain(renamed).any(String::is_empty) {
+    let of_errors = &response.error_parameters;
+    let names = [
+        &response.code_parameter,
+        &response.state_parameter,
+        &of_errors.error,
+        &of_errors.error_description,
+        &of_errors.error_uri,
+    ];
+    if names.into_iter().flatten().chain(renamed).chain(&response.retain).any(String::is_empty) {
         return Err(Error::configuration(
             "a parameter's name must not be empty; what is not sent is listed in `omit`",
         ));
