@@ -242,6 +242,36 @@ async fn description_and_uri_of_an_error_are_read_under_the_providers_names() {
     }
 }
 
+/// RFC 6749 §3.1: before the store is asked, so that the true callback still finds its state.
+#[tokio::test]
+async fn b7_no_parameter_of_an_error_occurs_twice_whatever_its_name() {
+    let rig = rig(
+        r#"{"authorization_response": {"error_parameters": {"error": "e", "error_description": "why", "error_uri": "more"}}}"#,
+    );
+    let query = rig.begin(&user()).await;
+    for name in ["e", "why", "more", "error", "error_description", "error_uri"] {
+        let error = rig.finish(&format!("{query}&{name}=1&{name}=2"), &user()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::CallbackMalformed, "{name}");
+    }
+    rig.http.json(TOKENS);
+    rig.finish(&query, &user()).await.expect("the state was left alone");
+}
+
+/// RFC 6749 §3.2, of every grant: what a template sends, and what the engine sends by itself.
+#[tokio::test]
+async fn no_parameter_of_a_refresh_or_of_client_credentials_is_sent_twice() {
+    let doubled =
+        rig(r#"{"refresh_policy": {"send_scope": true}, "refresh": {"parameters": {"scope": "{scope}"}},
+            "client_credentials": {"parameters": {"scope": "{scope}"}}}"#);
+    let tokens = connect(&doubled, TOKENS).await;
+    let sent = doubled.http.count();
+    let error = doubled.flow.refresh(&tokens).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+    let error = doubled.flow.client_credentials(&Scopes::new(["read"])).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+    assert_eq!(doubled.http.count(), sent, "nothing was sent");
+}
+
 #[tokio::test]
 async fn is_string_holds_for_a_text_and_for_nothing_else() {
     for (fault, is_error) in [

@@ -213,7 +213,14 @@ impl Flow {
             return Ok(());
         }
         let shape = &self.provider().quirks().authorization_response;
-        let configured = [&shape.code_parameter, &shape.state_parameter, &shape.error_parameters.error];
+        let errors = &shape.error_parameters;
+        let configured = [
+            &shape.code_parameter,
+            &shape.state_parameter,
+            &errors.error,
+            &errors.error_description,
+            &errors.error_uri,
+        ];
         let standard = [
             "code",
             "state",

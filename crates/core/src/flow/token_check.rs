@@ -19,6 +19,13 @@ pub(super) fn check_token_request(cx: &Call<'_>, request: &HttpRequest) -> Resul
             "a hook points the token request at another origin than the provider's; nothing was sent",
         ));
     }
+    let content_type = request.headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+    let is_form = content_type.is_some_and(|value| value.starts_with(b"application/x-www-form-urlencoded"));
+    if is_form && has_double(&request.body) {
+        return Err(Error::configuration(
+            "a parameter of the token request would occur twice (RFC 6749 §3.2)",
+        ));
+    }
     let Some(Grant::AuthorizationCode { code_verifier, redirect_uri, .. }) = cx.grant else { return Ok(()) };
     let secret = cx.credentials.client_secret().map(Secret::expose);
     let omits = |name: &str| cx.provider.quirks().token.omit.iter().any(|omitted| omitted == name);
@@ -33,13 +40,6 @@ pub(super) fn check_token_request(cx: &Call<'_>, request: &HttpRequest) -> Resul
     if no_redirect_uri {
         return Err(Error::configuration(
             "a hook left the redirect URI out of the token request (RFC 6749 §4.1.3)",
-        ));
-    }
-    let content_type = request.headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
-    let is_form = content_type.is_some_and(|value| value.starts_with(b"application/x-www-form-urlencoded"));
-    if is_form && has_double(&request.body) {
-        return Err(Error::configuration(
-            "a parameter of the token request would occur twice (RFC 6749 §3.2)",
         ));
     }
     let is_basic =
