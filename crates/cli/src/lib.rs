@@ -17,6 +17,7 @@ mod kept;
 mod listener;
 mod login;
 mod logout;
+mod once;
 mod output;
 mod paste;
 mod progress;

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use authflow::{Expiry, Scopes, Secret, TokenSet};
 use serde_json::{Map, Value, json};
 
+use crate::once;
 use crate::terminal::{masked, printable, shortened};
 
 /// What begins the names of the callback's parameters in `extra`.
@@ -39,8 +40,15 @@ pub(crate) fn json(tokens: &TokenSet) -> String {
 
 /// Reads that JSON again. The error says what is wrong with it, and quotes nothing of it.
 pub(crate) fn read_json(text: &str, now: SystemTime) -> Result<TokenSet, String> {
-    let mut object: Map<String, Value> = serde_json::from_str(text)
-        .map_err(|error| format!("it is not one JSON object ({})", place(&error)))?;
+    let mut object = match once::read(text) {
+        Ok(Value::Object(object)) => object,
+        Ok(_) => return Err("it is not one JSON object".to_owned()),
+        // Which of the two is meant, only the user knows, and a token must not be sent on a guess.
+        Err(error) if error.is_data() => {
+            return Err(format!("it has a member twice ({}), of which one has to go", place(&error)));
+        }
+        Err(error) => return Err(format!("it is not one JSON object ({})", place(&error))),
+    };
     let string = |object: &mut Map<String, Value>, name: &str| match object.remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if !text.is_empty() => Ok(Some(text)),
@@ -255,6 +263,21 @@ mod tests {
         }
         assert!(text.contains("in 60 minutes"), "{text}");
         assert!(text.contains("location=EU"), "{text}");
+    }
+
+    #[test]
+    fn a_member_that_comes_twice_is_refused_at_any_depth() {
+        for text in [
+            "{\"access_token\":\"a\",\"access_token\":\"b\"}",
+            "{\"access_token\":\"a\",\"scope\":null,\"scope\":null}",
+            "{\"access_token\":\"a\",\"extra\":{\"x\":[{\"y\":1,\"\\u0079\":2}]}}",
+        ] {
+            let error = read_json(text, SystemTime::UNIX_EPOCH).unwrap_err();
+            assert!(error.starts_with("it has a member twice (line 1, "), "{text}: {error}");
+        }
+        let text = "{\"access_token\":\"a\",\"extra\":{\"access_token\":[1,-1,0.5,true,null]}}";
+        let tokens = read_json(text, SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(tokens.extra["access_token"], json!([1, -1, 0.5, true, null]));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod support;
 
 use support::{Ended, Running, finish, run};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 /// The milestones, in order.
 fn passes(ended: &Ended, milestones: &[&str]) {
@@ -37,6 +38,7 @@ async fn the_rfc_journey_comes_to_its_end() {
             "showed the consent page",
             "The callback",
             "iss",
+            "State, issuer and redirect URI are ours",
             "The exchange",
             "code_verifier",
             "the code became tokens",
@@ -67,6 +69,7 @@ async fn the_stack_exchange_journey_comes_to_its_end() {
         &ended,
         &[
             "read_inbox,private_info",
+            "State and redirect URI are ours",
             "/oauth/access_token/json",
             "/2.3/me",
             "has no refresh tokens",
@@ -87,6 +90,7 @@ async fn the_contentstack_journey_comes_to_its_end() {
         &[
             "/authorize",
             "location",
+            "State and redirect URI are ours",
             "The exchange",
             "/v3/user",
             "organization_uid",
@@ -182,4 +186,19 @@ async fn g9_ctrl_c_ends_a_login() {
     kill.args(["-c", &format!("kill -INT {}", login.child.id().unwrap())]);
     assert_eq!(finish(kill).await.code, Some(0));
     assert_eq!(login.end().await.code, Some(1));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn g9_ctrl_c_ends_a_journey_that_waits_for_the_server() {
+    let mut demo = Running::start(&["demo", "rfc", "--headless", "--fault", "stall-body"]);
+    let mut lines = BufReader::new(demo.child.stdout.as_mut().unwrap()).lines();
+    // The exchange follows at once, and its answer stalls.
+    while !lines.next_line().await.unwrap().expect("the callback is shown").contains("The callback") {}
+    let mut kill = tokio::process::Command::new("sh");
+    kill.args(["-c", &format!("kill -INT {}", demo.child.id().unwrap())]);
+    assert_eq!(finish(kill).await.code, Some(0));
+    let ended = demo.end().await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), "interrupted\n"), "{ended:?}");
+    assert!(!ended.stdout.contains("The journey ends here"), "{ended:?}");
 }

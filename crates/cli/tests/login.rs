@@ -292,21 +292,20 @@ async fn r9207_another_issuer_is_refused_before_anything_is_sent() {
 async fn g5_a_code_of_another_flow_is_refused_by_the_server() {
     let server = server().await;
     let provider = provider(&server, server.public_client());
-    let begin = || Running::start(&arguments("login", &provider, &["--no-browser"]));
+    // One redirect URI for both: it is the verifier alone that tells the two flows apart.
+    let uri = "https://client.example/callback";
+    let begin = || Running::start(&arguments("login", &provider, &["--no-browser", "--redirect-uri", uri]));
     let (mut victim, mut attacker) = (begin(), begin());
     let (own, other) = (victim.url().await, attacker.url().await);
     let stolen = parameter(&ScriptedUser::new().approve(&other).await.unwrap(), "code");
-    let callback = format!(
-        "{}?code={stolen}&state={}&iss={}",
-        parameter(&own, "redirect_uri"),
-        parameter(&own, "state"),
-        server.issuer()
-    );
-    deliver(&callback).await;
+    let callback = format!("{uri}?code={stolen}&state={}&iss={}", parameter(&own, "state"), server.issuer());
+    victim.type_line(&callback).await;
     let ended = victim.end().await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let refused = server.ledger().token_requests().pop().unwrap();
-    assert!(matches!(refused.outcome(), Outcome::Refused { .. }), "{refused:?}");
+    let error = "invalid_grant".to_owned();
+    let reason = "code_verifier does not match the challenge".to_owned();
+    assert_eq!(refused.outcome(), &Outcome::Refused { error, reason });
 }
 
 #[tokio::test]

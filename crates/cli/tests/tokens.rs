@@ -100,6 +100,7 @@ async fn input_that_cannot_be_used_is_2_and_quoted_nowhere() {
         "{\"access_token\":17}",
         "[\"secret-input-1\"]",
         "{\"refresh_token\":\"secret-input-1\"}",
+        "{\"access_token\":\"a\",\"access_token\":\"secret-input-1\",\"refresh_token\":\"b\"}",
     ] {
         for command in ["refresh", "revoke"] {
             let ended = run_with(&arguments(command, &provider, &[]), input).await;

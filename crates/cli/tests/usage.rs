@@ -135,7 +135,18 @@ async fn a_parameter_of_the_protocol_is_not_an_extra_one() {
     for parameter in ["state=a", "redirect_uri=https://evil.example", "code_challenge=a", "client_id=b"] {
         teaches(&endpoints(&urls, &["--param", parameter]), &["parameter of the protocol"]).await;
     }
-    teaches(&endpoints(&urls, &["--scope", "two words"]), &["scope"]).await;
+}
+
+#[tokio::test]
+async fn what_is_no_scope_is_not_left_out_in_silence() {
+    let urls = ["https://as.example/a".to_owned(), "https://as.example/t".to_owned()];
+    for scope in ["", " ", "two words", "a\"b", "a\\b", "a\tb", "\u{e9}"] {
+        teaches(
+            &endpoints(&urls, &["--scope", scope]),
+            &["--scope", "RFC 6749 section 3.3", "repeat --scope"],
+        )
+        .await;
+    }
 }
 
 #[tokio::test]

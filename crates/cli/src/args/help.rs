@@ -45,7 +45,8 @@ transcript to stdout and ends by itself. (Without --headless, the page has taken
 that release 0.1.0 showed here.)
 
 What is shown is what the program's HTTP client sent and received, what its own pages answered, and what the servers wrote \
-into their ledgers. Codes, tokens, verifiers and states are masked.";
+into their ledgers. Codes, tokens, verifiers and keys are masked, and on the page states too. The transcript of --headless \
+shows the state: it is a part of the address that the user opens, and of no use to anyone after the callback.";
 
 pub(super) const DEMO_EXAMPLES: &str = "\
 Examples:

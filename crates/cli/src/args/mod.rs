@@ -114,7 +114,7 @@ pub(crate) struct LoginArgs {
     pub(crate) provider: ProviderArgs,
 
     /// Ask for this scope instead of the provider's default ones; repeat it for more
-    #[arg(long = "scope", value_name = "SCOPE")]
+    #[arg(long = "scope", value_name = "SCOPE", value_parser = scope)]
     pub(crate) scopes: Vec<String>,
 
     /// Add a parameter of the provider's own to the authorization URL, such as prompt=consent; repeat it for more
@@ -263,6 +263,17 @@ fn parameter(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// An empty one would be left out in silence, and the user would connect without what they thought they asked for.
+fn scope(text: &str) -> Result<String, String> {
+    let is_allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    if !text.is_empty() && text.bytes().all(is_allowed) {
+        return Ok(text.to_owned());
+    }
+    Err("a scope is visible ASCII without spaces, quotes and backslashes (RFC 6749 section 3.3): repeat --scope for \
+         several, and leave it out for the provider's default ones"
+        .to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory as _, Parser as _};
@@ -308,6 +319,19 @@ mod tests {
         }
         let error = Cli::read_from(["authflow", "request", "a", "GET", "/path"]).unwrap_err().to_string();
         assert!(error.contains("<URL>") && error.contains("write it whole"), "{error}");
+    }
+
+    #[test]
+    fn r6749_3_3_a_scope_is_made_of_the_characters_of_a_scope() {
+        let is_taken =
+            |scope: &str| Cli::try_parse_from(["authflow", "login", &format!("--scope={scope}")]).is_ok();
+        for code in 0..=0xff_u8 {
+            let c = char::from(code);
+            let expected = c.is_ascii_graphic() && !matches!(c, '"' | '\\');
+            assert_eq!(is_taken(&format!("a{c}b")), expected, "{c:?}");
+        }
+        assert!(is_taken("https://api.example/auth/read:all"));
+        assert!(!is_taken(""));
     }
 
     #[test]

@@ -159,10 +159,12 @@ impl Journey {
     /// The authorization response.
     async fn callback(&mut self, events: &mut UnboundedReceiver<Event>) -> Result<Completed, Failure> {
         self.transcript.step("The callback", "RFC 6749 section 4.1.2, RFC 9207")?;
+        let mut names_issuer = false;
         loop {
             match self.until(events.recv()).await? {
                 Some(Event::Arrived(query)) => {
                     self.transcript.text("The browser came back to the listener with:")?;
+                    names_issuer = form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "iss");
                     let rows: Vec<_> = form_urlencoded::parse(query.as_bytes())
                         .map(|(name, value)| {
                             (printable(&name), shown(&name, &value), explain::callback(&name))
@@ -183,8 +185,12 @@ impl Journey {
                         self.transcript.text("It is refused before anything is sent.")?;
                     }
                     if !told.is_empty() {
-                        self.transcript
-                            .text("State, issuer and redirect URI are ours, so the code is used, once.")?;
+                        // Not every provider names itself, and what was not compared is not praised.
+                        self.transcript.text(if names_issuer && self.stage.has_issuer() {
+                            "State, issuer and redirect URI are ours, so the code is used, once."
+                        } else {
+                            "State and redirect URI are ours, so the code is used, once."
+                        })?;
                         self.transcript
                             .step("The exchange", "RFC 6749 section 4.1.3, RFC 7636 section 4.5")?;
                         for recorded in told.drain(..) {

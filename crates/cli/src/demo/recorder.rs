@@ -170,10 +170,30 @@ mod tests {
         let request = HttpRequest::new(http::Method::POST, url.parse().unwrap())
             .with_header(AUTHORIZATION, HeaderValue::from_static("Bearer secret-in-the-header-0123456789"))
             .with_header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))
-            .with_body("grant_type=authorization_code&code=secret-code-0123456789&code_verifier=secret-verifier-0123");
+            .with_header(http::HeaderName::from_static("api_key"), HeaderValue::from_static("secret-api-key-0123456789"))
+            .with_body(
+                "grant_type=authorization_code&code=secret-code-0123456789-0123456789\
+                 &code_verifier=secret-verifier-0123456789-0123456789-0123456789&client_secret=secret-of-the-client-0123\
+                 &key=secret-short&refresh_token=secret-refresh-0123456789",
+            );
         recorder.send(request, &Limits::default()).await.unwrap();
-        let records = format!("{:?}", recorder.take());
-        assert!(!records.contains("secretet-"), "{records}");
+        let records = recorder.take();
+        let carried = &records[0].carried;
+        for (name, value) in [
+            ("key", "****"),
+            ("access_token", "secret****"),
+            ("code", "secret****"),
+            ("code_verifier", "secret****"),
+            ("client_secret", "secret****"),
+            ("refresh_token", "secret****"),
+            ("authorization", "Bearer secret****"),
+            ("api_key", "secret****"),
+        ] {
+            assert!(carried.iter().any(|one| one.name == name && one.value == value), "{name}: {carried:?}");
+        }
+        let records = format!("{records:?}");
+        // All that is planted begins so; a mask leaves the first six characters.
+        assert!(!records.contains("secret-"), "{records}");
         assert!(records.contains("secret****") && records.contains("stackoverflow"), "{records}");
         assert!(records.contains("authorization_code"), "{records}");
         assert!(recorder.take().is_empty());

@@ -143,6 +143,11 @@ impl Stage {
         Ok(definition)
     }
 
+    /// Whether the manager knows the issuer, so that it compares the `iss` of a callback.
+    pub(super) const fn has_issuer(&self) -> bool {
+        matches!(self.provider, DemoProvider::Rfc)
+    }
+
     /// Where the access token is used.
     pub(super) fn resource(&self) -> Result<Url, Failure> {
         url(&self.server.resource_url())
