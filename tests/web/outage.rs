@@ -45,7 +45,7 @@ async fn x13_a_provider_that_fails_ends_the_flow_with_a_page<F: Framework>(kind:
     let world = World::<F>::new(kind).await;
     let browser = world.browser_of("alice");
     let faults = [
-        Fault::ServerError,
+        Fault::ServerError(RetryAfter::Absent),
         Fault::Unavailable(RetryAfter::Seconds(5)),
         Fault::ResetBeforeResponse,
         Fault::InvalidJson,
@@ -102,7 +102,7 @@ async fn disconnect_says_when_the_provider_did_not_answer<F: Framework>(kind: Ki
     let world = World::<F>::new(kind).await;
     let browser = world.browser_of("alice");
     world.connect(&browser).await;
-    world.example.fault_all(Endpoint::Revocation, Fault::ServerError);
+    world.example.fault_all(Endpoint::Revocation, Fault::ServerError(RetryAfter::Absent));
     let answer = browser.post("/auth/example/disconnect", &[]).send().await;
     assert!(answer.status < 500, "{answer:?}");
     let page = if answer.status == 303 { browser.get(answer.location()).send().await } else { answer };

@@ -157,7 +157,7 @@ async fn work(leaks: &LeakDetector) {
 }
 
 #[test]
-fn h1_spans_and_metrics_have_bounded_labels_and_no_secret() {
+fn h1_h5_spans_and_metrics_have_bounded_labels_and_no_secret() {
     let (log, series, leaks) = (LogCapture::new(), Series::default(), LeakDetector::new());
     // One thread: recorder and subscriber are of the thread.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

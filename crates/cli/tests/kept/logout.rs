@@ -1,7 +1,7 @@
 //! `authflow logout`.
 
 use authflow::{ConnectionKey, User};
-use authflow_testkit::{Endpoint, Fault, Outcome, Sent};
+use authflow_testkit::{Endpoint, Fault, Outcome, RetryAfter, Sent};
 
 use crate::server;
 use crate::support::{Store, home, kept, kept_as};
@@ -28,7 +28,7 @@ async fn logout_all_ends_all_and_forgets_also_where_the_provider_fails() {
     kept(&server, &store).await;
     kept_as(&server, &store, "other").await;
     server.fault_next(Endpoint::Revocation, Fault::ResetAfterCommit(Sent::Nothing));
-    server.fault_all(Endpoint::Revocation, Fault::ServerError);
+    server.fault_all(Endpoint::Revocation, Fault::ServerError(RetryAfter::Absent));
     let ended = store.run(&["logout", "--all"]).await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stdout.contains("other: not revoked at the provider"), "{}", ended.stdout);

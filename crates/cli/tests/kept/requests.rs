@@ -1,6 +1,6 @@
 //! `authflow request`.
 
-use authflow_testkit::{Endpoint, Fault};
+use authflow_testkit::{Endpoint, Fault, RetryAfter};
 
 use crate::support::{Store, feed, kept};
 use crate::{assert_tells_no_secret, server};
@@ -52,7 +52,7 @@ async fn d1_the_token_goes_to_the_providers_api_only() {
 async fn an_answer_that_is_no_success_is_1() {
     let (server, store) = (server().await, Store::files());
     kept(&server, &store).await;
-    server.fault_next(Endpoint::Resource, Fault::ServerError);
+    server.fault_next(Endpoint::Resource, Fault::ServerError(RetryAfter::Absent));
     let ended = store.run(&["request", "work", "GET", &server.resource_url()]).await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stderr.contains("HTTP 500") && !ended.stdout.is_empty(), "{ended:?}");

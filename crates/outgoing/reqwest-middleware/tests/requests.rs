@@ -246,7 +246,7 @@ async fn only_a_401_is_about_the_token() {
     world.server.fault_next(Endpoint::Resource, Fault::Refuse(ErrorCode::Other("invalid_token".to_owned())));
     for status in [StatusCode::BAD_REQUEST, StatusCode::INTERNAL_SERVER_ERROR] {
         assert_eq!(client(&world).get(world.api()).send().await.unwrap().status(), status);
-        world.server.fault_next(Endpoint::Resource, Fault::ServerError);
+        world.server.fault_next(Endpoint::Resource, Fault::ServerError(authflow_testkit::RetryAfter::Absent));
     }
     assert_eq!(world.refreshes(), 0);
 }

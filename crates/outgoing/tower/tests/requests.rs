@@ -194,7 +194,7 @@ async fn only_a_401_is_about_the_token() {
     let world = World::rfc().await;
     world.server.fault_next(Endpoint::Resource, Fault::Refuse(ErrorCode::Other("invalid_token".to_owned())));
     assert_eq!(send(&world, get(&world.api())).await.unwrap().status(), StatusCode::BAD_REQUEST);
-    world.server.fault_next(Endpoint::Resource, Fault::ServerError);
+    world.server.fault_next(Endpoint::Resource, Fault::ServerError(authflow_testkit::RetryAfter::Absent));
     assert_eq!(send(&world, get(&world.api())).await.unwrap().status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(world.refreshes(), 0);
 }

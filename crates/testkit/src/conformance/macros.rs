@@ -126,7 +126,7 @@ macro_rules! __state_store_tests {
 }
 
 /// Makes a module of tests that hold a [`FlowManager`](authflow_core::FlowManager) to what every provider has to do: one
-/// test for each behaviour.
+/// test for each behaviour, on the manager itself, behind `Arc<dyn FlowManager>` and behind `Box<dyn FlowManager>`.
 ///
 /// It takes the module's name and a [`ProviderFixture`](crate::conformance::provider::ProviderFixture), which is made anew
 /// for each test; the expression may await. For a provider that is data only, the manager is all that has to be given:
@@ -181,7 +181,9 @@ macro_rules! provider_conformance {
             #[allow(unused_imports)]
             use super::*;
 
-            $crate::__provider_checks!($crate::__provider_tests, [$fixture]);
+            $crate::__provider_checks!($crate::__provider_tests, [as_itself], [$fixture]);
+            $crate::__provider_checks!($crate::__provider_tests, [behind_arc_dyn], [$fixture]);
+            $crate::__provider_checks!($crate::__provider_tests, [behind_box_dyn], [$fixture]);
         }
     };
 }
@@ -226,15 +228,21 @@ macro_rules! __provider_checks {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __provider_tests {
-    (([$fixture:expr]) $($check:ident),+ $(,)?) => {
-        $(
-            #[test]
-            fn $check() {
-                $crate::conformance::run(concat!(module_path!(), "::", stringify!($check)), async {
-                    let fixture: $crate::conformance::provider::ProviderFixture = $fixture;
-                    $crate::conformance::provider::$check(&fixture).await
-                });
-            }
-        )+
+    (([$pointer:ident] [$fixture:expr]) $($check:ident),+ $(,)?) => {
+        mod $pointer {
+            #[allow(unused_imports)]
+            use super::*;
+
+            $(
+                #[test]
+                fn $check() {
+                    $crate::conformance::run(concat!(module_path!(), "::", stringify!($check)), async {
+                        let fixture: $crate::conformance::provider::ProviderFixture = $fixture;
+                        let fixture = $crate::conformance::provider::$pointer(fixture);
+                        $crate::conformance::provider::$check(&fixture).await
+                    });
+                }
+            )+
+        }
     };
 }

@@ -47,7 +47,7 @@ pub enum Fault {
     /// Instead: 429.
     TooManyRequests(RetryAfter),
     /// Instead: 500 with an HTML page.
-    ServerError,
+    ServerError(RetryAfter),
     /// Instead: 502 with an HTML page.
     BadGateway,
     /// Instead: 503.

@@ -57,7 +57,11 @@ async fn x13_overload_comes_with_every_shape_of_retry_after() {
         (RetryAfter::Absent, None),
     ];
     for (shape, header) in shapes {
-        for (fault, status) in [(Fault::TooManyRequests(shape), 429), (Fault::Unavailable(shape), 503)] {
+        for (fault, status) in [
+            (Fault::TooManyRequests(shape), 429),
+            (Fault::ServerError(shape), 500),
+            (Fault::Unavailable(shape), 503),
+        ] {
             let reply = under(&server, fault).await;
             assert_eq!(reply.status, status);
             assert_eq!(reply.headers.get("retry-after").map(|value| value.to_str().unwrap()), header);
@@ -70,7 +74,7 @@ async fn x13_overload_comes_with_every_shape_of_retry_after() {
 async fn faults_that_come_instead_change_nothing() {
     let server = server();
     for fault in [
-        Fault::ServerError,
+        Fault::ServerError(RetryAfter::Absent),
         Fault::BadGateway,
         Fault::HtmlPage,
         Fault::ErrorOn200,
@@ -119,7 +123,9 @@ async fn faults_that_come_after_have_used_the_code_up() {
 #[tokio::test]
 async fn pages_instead_of_replies_are_html() {
     let server = server();
-    for (fault, status) in [(Fault::ServerError, 500), (Fault::BadGateway, 502), (Fault::HtmlPage, 200)] {
+    for (fault, status) in
+        [(Fault::ServerError(RetryAfter::Absent), 500), (Fault::BadGateway, 502), (Fault::HtmlPage, 200)]
+    {
         let reply = under(&server, fault).await;
         assert_eq!(reply.status, status);
         assert!(reply.header("content-type").starts_with("text/html"));
@@ -403,7 +409,7 @@ async fn metadata_can_name_another_issuer() {
 #[tokio::test]
 async fn faults_wait_in_line_and_lasting_ones_stay() {
     let server = server();
-    server.fault_next(Endpoint::Token, Fault::ServerError);
+    server.fault_next(Endpoint::Token, Fault::ServerError(RetryAfter::Absent));
     server.fault_next(Endpoint::Token, Fault::BadGateway);
     server.fault_all(Endpoint::Token, Fault::Unavailable(RetryAfter::Absent));
     server.fault_all(Endpoint::Token, Fault::HtmlPage);

@@ -37,6 +37,7 @@ use crate::http::json;
 #[must_use]
 pub struct ProviderFixture {
     pub(super) managers: Arc<Managers>,
+    pub(super) pointer: Pointer,
     pub(super) callback: Option<String>,
     pub(super) denial: Option<String>,
     pub(super) token_reply: HttpResponse,
@@ -90,6 +91,7 @@ impl ProviderFixture {
         refused.status = StatusCode::BAD_REQUEST;
         Self {
             managers: Arc::new(managers),
+            pointer: Pointer::Nothing,
             callback: None,
             denial: None,
             token_reply: json(TOKEN_REPLY),
@@ -100,6 +102,12 @@ impl ProviderFixture {
             api_url: None,
             script: None,
         }
+    }
+
+    /// What the manager is behind in the checks that do not choose for themselves.
+    pub(super) fn behind(mut self, pointer: Pointer) -> Self {
+        self.pointer = pointer;
+        self
     }
 
     /// The query of a callback that grants access, without the state. Default: a code, under the provider's name for it,

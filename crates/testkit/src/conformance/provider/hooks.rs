@@ -1,6 +1,7 @@
 //! Hooks: overridden, forwarded, and kept inside what they may do.
 
 use authflow_core::{ErrorKind, HttpRequest, Revocation};
+use url::Url;
 
 use super::callback::expect;
 use super::fixture::ProviderFixture;
@@ -52,7 +53,45 @@ pub async fn every_hook_can_be_overridden(fixture: &ProviderFixture) -> Outcome 
     ] {
         ensure!(called.contains(&hook), "the hook {hook} is never called");
     }
+    what_resolve_answers_is_used(fixture).await?;
     Ok(Verdict::Held)
+}
+
+/// `resolve` leaves no mark in a result: what it answers shows in where the token request goes.
+async fn what_resolve_answers_is_used(fixture: &ProviderFixture) -> Result<(), Failure> {
+    let plain = to_the_token_endpoint(&Rig::new(fixture)?).await?;
+    let other = to_the_token_endpoint(&Rig::twisted(fixture, Twist::AnotherTokenEndpoint)?).await?;
+    ensure!(
+        other.told.path().ends_with(MARK),
+        "the token endpoint that resolve answers is not the one that the hooks are told"
+    );
+    // A manager may send its token requests where no endpoint says; what it is told is all that counts then.
+    if same_place(&plain.told, &plain.sent) {
+        ensure!(
+            same_place(&other.told, &other.sent),
+            "resolve answers another token endpoint, and the token request does not go there"
+        );
+    }
+    Ok(())
+}
+
+/// Where the engine says that the token endpoint is, and where the token request went.
+struct TokenEndpoint {
+    told: Url,
+    sent: Url,
+}
+
+async fn to_the_token_endpoint(rig: &Rig) -> Result<TokenEndpoint, Failure> {
+    rig.complete().await?;
+    let told = rig.notes.token_endpoint();
+    let told = told.ok_or(Failure::new("the hook token_request is told no token endpoint"))?;
+    let sent = rig.sent(Stage::Token).pop().ok_or(Failure::new("no token request was sent"))?;
+    Ok(TokenEndpoint { told, sent: sent.url })
+}
+
+/// Compares without the query: a provider may take its parameters there.
+fn same_place(one: &Url, other: &Url) -> bool {
+    one.origin() == other.origin() && one.path() == other.path()
 }
 
 /// A hook that points a request at an origin which the provider does not list is refused, and nothing goes there.

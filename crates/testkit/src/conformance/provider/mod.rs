@@ -1,8 +1,8 @@
 //! The suite for [`FlowManager`](authflow_core::FlowManager): what has to hold of every provider, as functions.
 //!
 //! Each function takes a [`ProviderFixture`], runs flows over fresh managers and returns the first thing that is wrong. No
-//! request leaves the process. [`all`] runs them one after the other;
-//! [`provider_conformance!`](crate::provider_conformance) makes a test of each.
+//! request leaves the process. [`all`] runs them one after the other, on the manager itself;
+//! [`provider_conformance!`](crate::provider_conformance) makes a test of each, behind pointers too.
 //!
 //! ```
 //! use authflow_core::{ClientCredentials, ConfiguredProvider, Provider};
@@ -66,8 +66,27 @@ pub use self::tokens::{
     a_failed_revocation_is_an_error, a_revocation_is_sent_or_unsupported, tokens_go_to_api_origins_only,
 };
 
+use self::fixture::Pointer;
 use super::Failure;
 use super::state_store::{Skipped, note};
+
+/// The manager itself.
+#[doc(hidden)]
+pub fn as_itself(fixture: ProviderFixture) -> ProviderFixture {
+    fixture.behind(Pointer::Nothing)
+}
+
+/// The manager behind `Arc<dyn FlowManager>`, in every check that does not choose for itself.
+#[doc(hidden)]
+pub fn behind_arc_dyn(fixture: ProviderFixture) -> ProviderFixture {
+    fixture.behind(Pointer::ArcDyn)
+}
+
+/// The manager behind `Box<dyn FlowManager>`, in every check that does not choose for itself.
+#[doc(hidden)]
+pub fn behind_box_dyn(fixture: ProviderFixture) -> ProviderFixture {
+    fixture.behind(Pointer::BoxDyn)
+}
 
 /// Runs every check, and says which were skipped.
 ///

@@ -7,6 +7,7 @@ use authflow_core::{
     AuthorizationResponse, Call, Callback, ClientCredentials, Endpoints, FlowManager, Grant, HttpClient,
     HttpRequest, HttpResponse, Provider, Result, Revocation, StateStore, TokenSet, async_trait,
 };
+use url::Url;
 
 use super::twist::Twist;
 
@@ -28,6 +29,8 @@ pub(super) struct Seen {
     pub(super) hooks: Vec<&'static str>,
     /// The last token request, after all hooks.
     pub(super) token_request: Option<HttpRequest>,
+    /// The token endpoint that the engine told the hook `token_request` last.
+    token_endpoint: Option<Url>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -44,6 +47,10 @@ impl Notes {
 
     pub(super) fn token_request(&self) -> Option<HttpRequest> {
         self.seen().token_request.clone()
+    }
+
+    pub(super) fn token_endpoint(&self) -> Option<Url> {
+        self.seen().token_endpoint.clone()
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -81,7 +88,8 @@ impl FlowManager for Probe {
 
     async fn resolve(&self, http: &dyn HttpClient) -> Result<Arc<Endpoints>> {
         self.notes.enter("resolve", Stage::Other);
-        self.inner.resolve(http).await
+        let endpoints = self.inner.resolve(http).await?;
+        self.twist.endpoints(endpoints)
     }
 
     fn authorization_parameters<'a>(&self, cx: &'a Call<'_>) -> Result<AuthorizationParameters<'a>> {
@@ -100,6 +108,7 @@ impl FlowManager for Probe {
 
     fn token_request(&self, cx: &Call<'_>) -> Result<HttpRequest> {
         self.notes.enter("token_request", Stage::Other);
+        self.notes.seen().token_endpoint.clone_from(&cx.endpoints.token_endpoint);
         let mut request = self.inner.token_request(cx)?;
         self.twist.token_request(cx, &mut request);
         Ok(request)

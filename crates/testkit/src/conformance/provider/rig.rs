@@ -42,11 +42,11 @@ pub(super) fn user() -> Binding {
 
 impl Rig {
     pub(super) fn new(fixture: &ProviderFixture) -> Result<Self, Failure> {
-        Self::with(fixture, Twist::Nothing, Pointer::Nothing)
+        Self::with(fixture, Twist::Nothing, fixture.pointer)
     }
 
     pub(super) fn twisted(fixture: &ProviderFixture, twist: Twist) -> Result<Self, Failure> {
-        Self::with(fixture, twist, Pointer::Nothing)
+        Self::with(fixture, twist, fixture.pointer)
     }
 
     pub(super) fn with(fixture: &ProviderFixture, twist: Twist, pointer: Pointer) -> Result<Self, Failure> {

@@ -1,8 +1,11 @@
 //! How a hook can misbehave, and how it can merely differ.
 
+use std::sync::Arc;
+
+use authflow_core::Template;
 use authflow_core::rfc::AuthorizationParameters;
 use authflow_core::{
-    Call, Callback, Error, Grant, HttpClient, HttpRequest, Limits, Result, Revocation, TokenSet,
+    Call, Callback, Endpoints, Error, Grant, HttpClient, HttpRequest, Limits, Result, Revocation, TokenSet,
 };
 use http::HeaderValue;
 use url::Url;
@@ -18,8 +21,10 @@ pub(super) const MARK: &str = "conformance-mark";
 pub(super) enum Twist {
     /// Nothing.
     Nothing,
-    /// Every hook leaves a mark.
+    /// Every hook but `resolve` leaves a mark.
     Marks,
+    /// `resolve` answers another token endpoint, on the origin of the provider's own.
+    AnotherTokenEndpoint,
     // Hooks that point elsewhere.
     AuthorizationElsewhere,
     TokenRequestElsewhere,
@@ -39,6 +44,16 @@ pub(super) enum Twist {
 }
 
 impl Twist {
+    pub(super) fn endpoints(self, endpoints: Arc<Endpoints>) -> Result<Arc<Endpoints>> {
+        if self != Self::AnotherTokenEndpoint {
+            // The very same: the engine knows by the pointer that nothing was discovered.
+            return Ok(endpoints);
+        }
+        let mut changed = Endpoints::clone(&endpoints);
+        changed.token_endpoint = changed.token_endpoint.as_ref().map(marked).transpose()?;
+        Ok(Arc::new(changed))
+    }
+
     pub(super) fn authorization(self, cx: &Call<'_>, made: &mut AuthorizationParameters<'_>) {
         let Some(request) = cx.authorization else { return };
         match self {
@@ -130,6 +145,15 @@ impl Twist {
     pub(super) fn revocation(self, revocation: Revocation) -> Revocation {
         if self == Self::Marks { Revocation::Partial } else { revocation }
     }
+}
+
+/// The URL with the mark at the end of its path. Its variables stay, and so does the origin.
+fn marked(template: &Template) -> Result<Template> {
+    let source = serde_json::to_value(template)
+        .map_err(|error| Error::configuration("the token endpoint cannot be written").with_source(error))?;
+    let source = source.as_str().unwrap_or_default();
+    let (path, rest) = source.split_at(source.find(['?', '#']).unwrap_or(source.len()));
+    Template::parse(&format!("{}/{MARK}{rest}", path.trim_end_matches('/')))
 }
 
 fn mark(request: &mut HttpRequest, name: &'static str) {

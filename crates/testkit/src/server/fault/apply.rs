@@ -44,7 +44,9 @@ pub(in crate::server) fn before(fault: &Fault, now: SystemTime, elsewhere: &str)
                 json!({ "error": "temporarily_unavailable", "error_description": "too many requests" });
             retry_after(Reply::json(StatusCode::TOO_MANY_REQUESTS, &body), *retry, now)
         }
-        Fault::ServerError => page(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+        Fault::ServerError(retry) => {
+            retry_after(page(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"), *retry, now)
+        }
         Fault::BadGateway => page(StatusCode::BAD_GATEWAY, "Bad Gateway"),
         Fault::Unavailable(retry) => {
             retry_after(page(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"), *retry, now)

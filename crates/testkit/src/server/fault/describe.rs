@@ -54,7 +54,14 @@ impl Fault {
                 RetryAfter::TenYears => token("too-many-requests-ten-years", "429, Retry-After of ten years"),
                 RetryAfter::Absent => token("too-many-requests-absent", "429 without Retry-After"),
             },
-            Self::ServerError => token("server-error", "500 with an HTML page, nothing is done"),
+            // A 500 seldom says when to come back, so the plain name is the one without the header.
+            Self::ServerError(retry) => match retry {
+                RetryAfter::Absent => token("server-error", "500 with an HTML page, nothing is done"),
+                RetryAfter::Seconds(_) => token("server-error-seconds", "500, Retry-After in seconds"),
+                RetryAfter::Date(_) => token("server-error-date", "500, Retry-After as a date"),
+                RetryAfter::Garbage => token("server-error-garbage", "500, an unreadable Retry-After"),
+                RetryAfter::TenYears => token("server-error-ten-years", "500, Retry-After of ten years"),
+            },
             Self::BadGateway => token("bad-gateway", "502 with an HTML page, nothing is done"),
             Self::Unavailable(retry) => match retry {
                 RetryAfter::Seconds(_) => token("unavailable", "503, Retry-After in seconds"),
@@ -203,7 +210,8 @@ pub(super) fn all() -> Vec<Fault> {
         Fault::OversizedBody(32 * MIB),
     ];
     faults.extend(retry_after.map(Fault::TooManyRequests));
-    faults.extend([Fault::ServerError, Fault::BadGateway]);
+    faults.extend(retry_after.map(Fault::ServerError));
+    faults.push(Fault::BadGateway);
     faults.extend(retry_after.map(Fault::Unavailable));
     faults.extend([301, 302, 303, 307, 308].map(|status| Fault::Redirect { status, location: None }));
     for coding in [Coding::Gzip, Coding::Deflate, Coding::RawDeflate] {

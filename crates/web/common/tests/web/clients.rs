@@ -261,7 +261,7 @@ async fn x14_a_refused_refresh_is_not_the_end() {
     world.connect(&Browser::of("alice"), "alpha").await;
     let parts = request("alice", "/", &[]);
     let client = world.accounts.client(&parts, "alpha").await.unwrap();
-    world.server.set_fault(Fault::ServerError);
+    world.server.set_fault(Fault::ServerError(authflow_testkit::RetryAfter::Absent));
     let error = world.accounts.connections().refresh_now(client.key()).await.unwrap_err();
     assert!(matches!(Missing::from(error), Missing::Failed(_)));
     assert!(world.accounts.client(&parts, "alpha").await.is_ok());

@@ -155,7 +155,10 @@ async fn trying_again_begins_at_once_and_leads_back() {
     let denied = world.deliver(&browser, &denied).await.location().to_owned();
     assert_eq!(denied, "/auth/alpha/denied?return_to=/x%3Fy%3D1");
     let failed = world.until_callback(&browser, "alpha", "/x?y=1").await;
-    world.server.fault_next(authflow_testkit::Endpoint::Token, authflow_testkit::Fault::ServerError);
+    world.server.fault_next(
+        authflow_testkit::Endpoint::Token,
+        authflow_testkit::Fault::ServerError(authflow_testkit::RetryAfter::Absent),
+    );
     let failed = world.deliver(&browser, &failed).await.location().to_owned();
     for (path, status) in [(denied, 200), (failed, 200), (expired, 400)] {
         let page = world.get(&browser, From::Foreign, &path).await;
