@@ -13,7 +13,7 @@ mod custom_provider;
 mod custom_state_store;
 #[path = "../examples/file_token_store.rs"]
 mod file_token_store;
-#[allow(dead_code, reason = "run by hand: it needs a server")]
+#[cfg_attr(not(unix), allow(dead_code, reason = "the throwaway servers are for Unix"))]
 #[path = "../examples/redis_token_store.rs"]
 mod redis_token_store;
 #[path = "../examples/sqlite_token_store.rs"]
@@ -51,6 +51,41 @@ fn connections_are_kept_in_a_database() {
 fn connections_in_redis_need_a_server() {
     let message = redis_token_store::redis_config(|_| None).unwrap_err();
     assert!(message.contains("REDIS_URL"), "{message}");
+}
+
+/// The environment of a process is not changed from within: this runs itself again, and reads what the example prints.
+#[cfg(unix)]
+#[test]
+fn two_processes_share_the_connections_in_redis() {
+    use std::process::{Command, ExitCode};
+
+    use authflow_test_servers::{Kind, Server};
+
+    const CHILD: &str = "AUTHFLOW_EXAMPLES_TEST_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        assert_eq!(redis_token_store::main(), ExitCode::SUCCESS);
+        return;
+    }
+    // One of its own: the example's tombstone is all that it leaves.
+    let server = Server::start(Kind::Redis);
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "two_processes_share_the_connections_in_redis", "--nocapture"])
+        .env(CHILD, "1")
+        .env("REDIS_URL", server.url())
+        .env_remove("REDIS_PASSWORD")
+        .output()
+        .unwrap();
+    let (said, complained) = (String::from_utf8_lossy(&child.stdout), String::from_utf8_lossy(&child.stderr));
+    assert!(child.status.success() && said.contains("1 passed"), "{said}{complained}");
+    let line = |start: &str| {
+        let found = said.lines().find_map(|line| line.split_once(start));
+        found.map(|(_, rest)| rest).unwrap_or_else(|| panic!("no {start:?} in\n{said}"))
+    };
+    let key = line("One process connected ");
+    assert!(key.starts_with("example/") && !key.contains("user-42"), "{key}: the user is hashed");
+    assert!(line("Another one has its token, good until ").starts_with("At("), "{said}");
+    assert_eq!(line("and refreshed it: "), "2 token requests in all");
+    assert_eq!(line("Disconnected: "), format!("{key} is no longer there"));
 }
 
 #[test]

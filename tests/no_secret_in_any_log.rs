@@ -64,53 +64,77 @@ fn limits() -> Limits {
     Limits::default().with_total(Duration::from_millis(250)).with_connect(Duration::from_millis(250))
 }
 
+/// What was shown in the course of a journey, each text with where it came from.
+///
+/// Tokens, code and verifier are known only when the journey is over, so nothing can be looked through before.
+#[derive(Default)]
+struct Shown(Vec<(&'static str, String)>);
+
+impl Shown {
+    fn text(&mut self, place: &'static str, text: String) {
+        self.0.push((place, text));
+    }
+
+    /// As [`LeakDetector::scan_error`] reads an error: `Display` and `Debug`, and those of all its sources.
+    fn error(&mut self, place: &'static str, error: &(dyn std::error::Error + 'static)) {
+        for error in std::iter::successors(Some(error), |error| error.source()) {
+            self.text(place, format!("{error}\n{error:?}"));
+        }
+    }
+
+    fn scan(&self, leaks: &LeakDetector) {
+        for (place, text) in &self.0 {
+            leaks.scan_named(place, text);
+        }
+    }
+}
+
 /// Goes as far as the fault lets it, and shows everything that an application may print.
-async fn journey(flow: &Flow, server: &AuthorizationServer, leaks: &LeakDetector) {
+async fn journey(flow: &Flow, server: &AuthorizationServer, leaks: &LeakDetector, shown: &mut Shown) {
     let me = Binding::new_browser().unwrap();
     leaks.plant("the browser's secret", me.browser_secret().unwrap().expose());
-    let show = |place: &str, text: String| drop(leaks.scan_named(place, text));
-    show("the flow", format!("{flow:?} {:?}", flow.manager()));
+    shown.text("the flow", format!("{flow:?} {:?}", flow.manager()));
     let authorization = match flow.begin(&me).return_to("/settings").await {
         Ok(authorization) => authorization,
-        Err(error) => return drop(leaks.scan_error("begin", &error)),
+        Err(error) => return shown.error("begin", &error),
     };
     let url: url::Url = authorization.url().parse().unwrap();
     let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
     leaks.plant("the state", &state);
-    show("the authorization", format!("{authorization:?}"));
+    shown.text("the authorization", format!("{authorization:?}"));
     let Ok(callback) = ScriptedUser::new().approve(authorization.url()).await else { return };
     let response = match AuthorizationResponse::from_url(&callback) {
         Ok(response) => response,
-        Err(error) => return drop(leaks.scan_error("the callback", &error)),
+        Err(error) => return shown.error("the callback", &error),
     };
-    show("the response", format!("{response:?}"));
+    shown.text("the response", format!("{response:?}"));
     let completed = match flow.finish(&response, &me).await {
         Ok(completed) => completed,
         Err(error) => {
-            show("the body's beginning", error.body_prefix().unwrap_or_default().to_owned());
-            return drop(leaks.scan_error("finish", &error));
+            shown.text("the body's beginning", error.body_prefix().unwrap_or_default().to_owned());
+            return shown.error("finish", &error);
         }
     };
-    show("the result", format!("{completed:?}"));
+    shown.text("the result", format!("{completed:?}"));
     let client = ReqwestClient::new().unwrap();
     let mut request = HttpRequest::get(server.resource_url().parse().unwrap());
     match flow.authenticate(&completed.tokens, &mut request).await {
         Ok(()) => {
-            show("the request", format!("{request:?}"));
+            shown.text("the request", format!("{request:?}"));
             match client.send(request, &limits()).await {
-                Ok(response) => show("the answer", format!("{response:?}")),
-                Err(error) => drop(leaks.scan_error("the API", &error)),
+                Ok(response) => shown.text("the answer", format!("{response:?}")),
+                Err(error) => shown.error("the API", &error),
             }
         }
-        Err(error) => drop(leaks.scan_error("authenticate", &error)),
+        Err(error) => shown.error("authenticate", &error),
     }
     match flow.refresh(&completed.tokens).await {
-        Ok(tokens) => show("the refresh", format!("{tokens:?}")),
-        Err(error) => drop(leaks.scan_error("refresh", &error)),
+        Ok(tokens) => shown.text("the refresh", format!("{tokens:?}")),
+        Err(error) => shown.error("refresh", &error),
     }
     match flow.revoke(&completed.tokens).await {
-        Ok(revocation) => show("the revocation", format!("{revocation:?}")),
-        Err(error) => drop(leaks.scan_error("revoke", &error)),
+        Ok(revocation) => shown.text("the revocation", format!("{revocation:?}")),
+        Err(error) => shown.error("revoke", &error),
     }
 }
 
@@ -121,7 +145,7 @@ fn h1_no_secret_is_in_any_log_error_or_debug_output() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let leaks = LeakDetector::new();
-        let mut journeys = 0;
+        let (mut journeys, mut results) = (0, 0);
         for personality in [Personality::Rfc, Personality::StackExchange, Personality::Contentstack] {
             for fault in std::iter::once(None).chain(Fault::all().into_iter().map(Some)) {
                 let rotation = Rotation::Rotate { grace: None };
@@ -143,7 +167,8 @@ fn h1_no_secret_is_in_any_log_error_or_debug_output() {
                 if let Some(fault) = fault {
                     server.set_fault(fault);
                 }
-                journey(&flow, &server, &leaks).await;
+                let mut shown = Shown::default();
+                journey(&flow, &server, &leaks, &mut shown).await;
                 for entry in server.ledger().entries() {
                     for issued in entry.issued() {
                         leaks.plant("a token", issued.value());
@@ -154,10 +179,13 @@ fn h1_no_secret_is_in_any_log_error_or_debug_output() {
                         }
                     }
                 }
+                shown.scan(&leaks);
+                results += shown.0.iter().filter(|(place, _)| *place == "the result").count();
                 journeys += 1;
             }
         }
         assert!(journeys > 200, "{journeys}");
+        assert!(results > 40, "only {results} journeys showed their tokens' `Debug`");
         log.scan(&leaks);
         assert!(log.text().contains("TRACE"), "nothing was logged: the test proves nothing");
         leaks.assert_clean();

@@ -131,3 +131,78 @@ async fn x6_a_master_falls_silent_between_begin_and_finish() {
     .await;
     put(&store, "s").await.unwrap();
 }
+
+/// Every master is full, as a cluster is that fills up evenly. Nothing is lost, and it goes on as soon as there is room.
+#[tokio::test]
+async fn x7_masters_out_of_memory_are_unavailable_and_lose_nothing() {
+    let cluster = Cluster::start().await;
+    let store = cluster.connect().await;
+    let masters = cluster.masters().await;
+    put(&store, "before").await.unwrap();
+    for at in &masters {
+        let () = cluster.0[*at].ask(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await;
+        let () = cluster.0[*at].ask(&["CONFIG", "SET", "maxmemory-clients", "0"]).await;
+        let () = cluster.0[*at].ask(&["CONFIG", "SET", "maxmemory", "100kb"]).await;
+    }
+    // So many that each master is asked.
+    let full: Vec<String> = (0..24).map(|at| at.to_string()).collect();
+    for state in &full {
+        let error = put(&store, state).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{state}: it may be tried again");
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("OOM") && source.contains("maxmemory"), "{source}");
+    }
+    for at in &masters {
+        let refused: String = cluster.0[*at].ask(&["INFO", "errorstats"]).await;
+        assert!(refused.contains("errorstat_OOM"), "{refused}");
+    }
+    assert_eq!(take(&store, "before").await.unwrap().as_deref(), Some("before"), "reading goes on");
+
+    for at in &masters {
+        let () = cluster.0[*at].ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    }
+    for state in &full {
+        assert_eq!(take(&store, state).await.unwrap(), None, "what was refused is not there");
+        put(&store, state).await.expect("typed, retryable, and over");
+    }
+    for state in &full {
+        assert_eq!(take(&store, state).await.unwrap().as_ref(), Some(state));
+    }
+}
+
+/// The master is killed and is back at once, on the same port and with its disk, as by a supervisor.
+#[tokio::test]
+async fn x4_a_master_is_killed_and_started_again_on_its_port() {
+    let mut cluster = Cluster::start().await;
+    let store = cluster.connect().await;
+    put(&store, "s").await.unwrap();
+    let holder = cluster.holder().await;
+    cluster.until_copied(1).await;
+    // What it holds is on its disk, so that it is there whether it comes back as the master or its replica has taken over.
+    let () = cluster.0[holder].ask(&["SAVE"]).await;
+    cluster.0[holder].sigkill();
+    // Whatever is asked of another node lets the closed connection be noticed.
+    let _: String = cluster.0[(holder + 1) % 6].ask(&["PING"]).await;
+    cluster.0[holder].restart();
+
+    until("its slots are served again", || async {
+        match take(&store, "s").await {
+            Ok(found) => {
+                assert_eq!(found.as_deref(), Some("s"));
+                true
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), StoreErrorKind::Unavailable, "nothing is used up meanwhile");
+                false
+            }
+        }
+    })
+    .await;
+    assert_eq!(take(&store, "s").await.unwrap(), None);
+    for at in 0..24 {
+        put(&store, &at.to_string()).await.expect("all slots are served");
+        assert_eq!(take(&store, &at.to_string()).await.unwrap(), Some(at.to_string()));
+    }
+    let restarted: String = cluster.0[holder].ask(&["CLUSTER", "INFO"]).await;
+    assert!(restarted.contains("cluster_state:ok"), "{restarted}");
+}
