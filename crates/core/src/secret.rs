@@ -11,6 +11,30 @@ use zeroize::{Zeroize as _, optimization_barrier};
 ///
 /// `Debug` prints `[redacted]`. There is no `Display`, no `PartialEq` and no `Serialize`: what reads the value says so
 /// by calling [`expose`](Self::expose), and what compares it uses [`ct_eq`](Self::ct_eq). The memory is wiped on drop.
+///
+/// ```
+/// let (one, other) = (authflow_core::Secret::new("a"), authflow_core::Secret::new("a"));
+/// let _ = one.ct_eq(other.expose());
+/// let _ = format!("{:?}", one);
+/// let _ = serde_json::to_string(one.expose());
+/// ```
+///
+/// These do not compile:
+///
+/// ```compile_fail,E0369
+/// let (one, other) = (authflow_core::Secret::new("a"), authflow_core::Secret::new("a"));
+/// let _ = one == other;
+/// ```
+///
+/// ```compile_fail,E0277
+/// let one = authflow_core::Secret::new("a");
+/// let _ = format!("{}", one);
+/// ```
+///
+/// ```compile_fail,E0277
+/// let one = authflow_core::Secret::new("a");
+/// let _ = serde_json::to_string(&one);
+/// ```
 #[derive(Clone)]
 pub struct Secret(Box<str>);
 

@@ -95,7 +95,7 @@ fn without_a_runtime_they_are_not_built() {
 
 /// RFC 9700 §4.4: mix-up.
 #[tokio::test]
-async fn two_providers_at_one_redirect_uri_are_refused_without_iss() {
+async fn b3_two_providers_at_one_redirect_uri_are_refused_without_iss() {
     let world = World::new(Rotates::Strictly);
     let shared = "https://app.example/callback";
     let build = |one, other| {

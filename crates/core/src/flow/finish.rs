@@ -27,7 +27,9 @@ pub struct Completed {
     pub tokens: TokenSet,
     /// On whose behalf the flow ran; unknown for a sign-in.
     pub owner: Option<User>,
-    /// The scopes that were asked for; [`TokenSet::scopes`] are those that were granted.
+    /// The scopes that were asked for; [`TokenSet::scopes`] are those that were granted. Fewer than asked for is no error:
+    /// `completed.requested_scopes.missing_from(&completed.tokens.scopes)` are the missing ones
+    /// ([`Scopes::missing_from`]).
     pub requested_scopes: Scopes,
     /// Where the application goes on: the path that was given to `begin`.
     pub return_to: Option<Arc<str>>,
@@ -106,6 +108,51 @@ impl Flow {
     /// The order is the protection: the state is looked up with the binding first, so that a callback from elsewhere finds
     /// nothing and uses up nothing; then provider, owner, expiry, issuer and redirect URI are checked; only then is code or
     /// error read, and the code is sent once.
+    ///
+    /// A user or a provider may grant fewer scopes than were asked for (RFC 6749 §3.3), and that is no error. Find those that
+    /// are missing with [`Scopes::missing_from`]: see [`Completed::requested_scopes`].
+    ///
+    /// # Errors
+    ///
+    /// They come when it is awaited. [`Error::recovery`] says of each what to do.
+    ///
+    /// The same callback may work later, since the state is not used up:
+    ///
+    /// - [`StoreUnavailable`](crate::ErrorKind::StoreUnavailable): the state store does not answer.
+    /// - [`Randomness`](crate::ErrorKind::Randomness), with a binding to this process only.
+    ///
+    /// The user begins again; this callback will not work later:
+    ///
+    /// - [`StateNotFound`](crate::ErrorKind::StateNotFound): no pending flow fits, whatever the reason.
+    /// - [`StoreOutcomeUnknown`](crate::ErrorKind::StoreOutcomeUnknown): the store's answer was lost, and the state may be used
+    ///   up.
+    /// - [`StoreCorrupt`](crate::ErrorKind::StoreCorrupt): what the store held cannot be read, and is gone. A person looks
+    ///   at the store, for which [`Error::recovery`] says *give up*.
+    /// - [`CallbackMalformed`](crate::ErrorKind::CallbackMalformed): this is no authorization response, or it came in another
+    ///   mode than the one asked for.
+    /// - [`InvalidGrant`](crate::ErrorKind::InvalidGrant): the provider does not take the code.
+    /// - [`Network`](crate::ErrorKind::Network), [`RateLimited`](crate::ErrorKind::RateLimited) and
+    ///   [`Unavailable`](crate::ErrorKind::Unavailable): the provider was not reached, or did not do it. Wait where
+    ///   [`Error::retry_after`] says so.
+    ///
+    /// The answer was no:
+    ///
+    /// - [`AccessDenied`](crate::ErrorKind::AccessDenied): by the user, or for them. Ask them before beginning again.
+    /// - [`AuthorizationFailed`](crate::ErrorKind::AuthorizationFailed) and [`Refused`](crate::ErrorKind::Refused): by the
+    ///   provider, in the answer to the authorization request or to the token request. Its code
+    ///   ([`Error::server_error`]) decides between beginning again, a mistake in the configuration, and giving up.
+    /// - [`IssuerMismatch`](crate::ErrorKind::IssuerMismatch): another issuer answered, or none is named. Nothing was sent. A
+    ///   person has to look: it is an attack, or an issuer that is set wrong.
+    ///
+    /// A person has to change something:
+    ///
+    /// - [`Usage`](crate::ErrorKind::Usage): the binding ties to nothing.
+    /// - [`Configuration`](crate::ErrorKind::Configuration): the provider, its credentials, a hook, or an HTTP client that
+    ///   follows redirects. So it is where the redirect URI of a pending flow is no longer registered.
+    /// - [`ForeignOrigin`](crate::ErrorKind::ForeignOrigin): a request would have left the provider's origins.
+    /// - [`InvalidResponse`](crate::ErrorKind::InvalidResponse): the token response is not what the protocol or the quirks say.
+    ///
+    /// What fails after the exchange is no error of this call: see [`Completed::after_exchange`].
     pub fn finish<'a>(&'a self, response: &'a AuthorizationResponse<'a>, binding: &'a Binding) -> Finish<'a> {
         Finish { flow: self, response, binding, extensions: http::Extensions::new() }
     }
@@ -118,7 +165,11 @@ impl Flow {
     ///
     /// # Errors
     ///
-    /// Those of [`finish`](Self::finish), but for the state.
+    /// Those of [`finish`](Self::finish), without [`StateNotFound`](crate::ErrorKind::StateNotFound) and without those of the
+    /// state store, which is not asked. [`Usage`](crate::ErrorKind::Usage) if the response holds a state.
+    ///
+    /// No state is used up here, so [`Error::recovery`] may say *retry* although the code was sent. A code is good once: let
+    /// the user install again.
     pub async fn finish_install_without_state(
         &self,
         response: &AuthorizationResponse<'_>,

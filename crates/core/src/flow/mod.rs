@@ -171,12 +171,39 @@ impl Flow {
     ///
     /// The same binding has to be proved at [`finish`](Self::finish). For a browser without a signed-in user:
     /// [`begin_in_browser`](Self::begin_in_browser).
+    ///
+    /// # Errors
+    ///
+    /// They come when it is awaited. Whatever the kind, nobody was sent anywhere.
+    ///
+    /// The same call may work later:
+    ///
+    /// - [`StoreUnavailable`](crate::ErrorKind::StoreUnavailable): the state store does not answer.
+    /// - [`StoreConflict`](crate::ErrorKind::StoreConflict): the store held something under each of three new states.
+    /// - [`Randomness`](crate::ErrorKind::Randomness): the operating system gave no random bytes.
+    /// - [`Network`](crate::ErrorKind::Network) and its like, where the manager's hook `resolve` asks a server.
+    ///
+    /// Begin again: [`StoreOutcomeUnknown`](crate::ErrorKind::StoreOutcomeUnknown), the store's answer was lost, twice. What it
+    /// may have stored ends by itself.
+    ///
+    /// A person has to change something:
+    ///
+    /// - [`Usage`](crate::ErrorKind::Usage): what this call asks for is not possible, such as a redirect URI that is not
+    ///   registered, an extra parameter that is one of the protocol, a `return_to` on another site, or a binding that ties to
+    ///   nothing.
+    /// - [`Configuration`](crate::ErrorKind::Configuration): the provider or its credentials lack something, such as an
+    ///   authorization endpoint or a variable's value, or a hook left out state, challenge or its method.
+    /// - [`ForeignOrigin`](crate::ErrorKind::ForeignOrigin): a hook points the user at another origin than the provider's.
     pub fn begin(&self, binding: &Binding) -> Begin<'_> {
         Begin::new(self, Ok(binding.clone()))
     }
 
     /// Begins a flow for a browser without a signed-in user: makes a secret of 256 bits for it, which
     /// [`Authorization::browser_secret`] returns, to be kept in a `__Host-` cookie.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`begin`](Self::begin).
     pub fn begin_in_browser(&self) -> Begin<'_> {
         Begin::new(self, Binding::new_browser())
     }

@@ -2,8 +2,11 @@
 //!
 //! A build machine has one toolchain, so the crates cannot be compiled with their oldest one here. Three things
 //! stand in its place: this step, which compares what the dependencies declare; `clippy::incompatible_msrv`, on by
-//! default, which knows since when each item of std exists; and the edition and language features, which clippy
-//! reads from the same `rust-version`.
+//! default, which knows since when each item of std exists; and cargo itself, which refuses an edition that the
+//! declared version does not know.
+//!
+//! None of them sees a feature of the language that is newer than the declared version, such as let chains
+//! (Rust 1.88). Only a build with that version does.
 
 use crate::failure::Failure;
 use crate::metadata::{Kind, Metadata, Package};
