@@ -5,7 +5,10 @@
 mod common;
 
 use authflow_core::quirks::{IssPolicy, PkceMethod, Quirks, ResponseMode};
-use authflow_core::{AuthorizationResponse, ErrorKind, Grant, Recovery, Scopes, check_return_to};
+use authflow_core::{
+    AuthorizationResponse, Delivery, ErrorKind, Grant, HttpError, HttpErrorKind, Recovery, Scopes,
+    check_return_to,
+};
 use common::{REDIRECT_URI, Rig, callback, credentials, provider, query_value, user};
 
 fn with_issuer(policy: IssPolicy) -> Rig {
@@ -509,6 +512,22 @@ async fn a_callback_without_state_goes_through_its_own_method_only() {
     let completed = rig.flow.finish_install_without_state(&install).await.unwrap();
     assert!(completed.owner.is_none());
     assert!(rig.http.last_form().iter().all(|(name, _)| name != "code_verifier"));
+}
+
+/// RFC 6749 §4.1.2: as after a callback with a state.
+#[tokio::test]
+async fn the_code_of_an_install_is_not_sent_again() {
+    let rig = Rig::new();
+    let install = AuthorizationResponse::from_query("code=c&installation_uid=i").unwrap();
+    for delivery in [Delivery::NotSent, Delivery::Unknown] {
+        rig.http.push(Err(HttpError::new(HttpErrorKind::Timeout, delivery)));
+        let error = rig.flow.finish_install_without_state(&install).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.recovery()),
+            (ErrorKind::Network, Recovery::Reconnect),
+            "{delivery:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -168,8 +168,8 @@ impl Flow {
     /// Those of [`finish`](Self::finish), without [`StateNotFound`](crate::ErrorKind::StateNotFound) and without those of the
     /// state store, which is not asked. [`Usage`](crate::ErrorKind::Usage) if the response holds a state.
     ///
-    /// No state is used up here, so [`Error::recovery`] may say *retry* although the code was sent. A code is good once: let
-    /// the user install again.
+    /// Once the code may have been sent, [`Error::recovery`] never says *retry*: a code is good once, and the user installs
+    /// again.
     pub async fn finish_install_without_state(
         &self,
         response: &AuthorizationResponse<'_>,
@@ -197,8 +197,9 @@ impl Flow {
         // The code may have come without our asking, so without a verifier.
         let grant = code_grant(&pending, callback.outcome)?;
         let retained = &callback.retained;
-        let mut tokens =
-            self.exchange_code(&endpoints, &credentials, &pending, &grant, retained, now).await?;
+        // A code is good once, with a state or without.
+        let exchanged = self.exchange_code(&endpoints, &credentials, &pending, &grant, retained, now).await;
+        let mut tokens = exchanged.map_err(Error::state_used_up)?;
         let after_exchange = self.after_exchange(&endpoints, &credentials, &pending, &mut tokens).await;
         Ok(self.completed(pending, tokens, after_exchange))
     }
