@@ -188,6 +188,7 @@ impl ProviderDefinition {
             self.config.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
         self.endpoints.check(&config)?;
         check::quirks(&self.quirks)?;
+        check::issuer(self.endpoints.issuer.as_deref())?;
         if self.default_scopes.iter().any(|scope| !text::is_visible_ascii(scope)) {
             return Err(Error::configuration("a scope is visible ASCII without spaces (RFC 6749 §3.3)"));
         }

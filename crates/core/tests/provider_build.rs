@@ -51,6 +51,20 @@ fn mistakes_are_found_when_the_provider_is_built() {
     }
     Provider::builder("x".repeat(128)).token_endpoint("https://as.example/token").build().unwrap();
     assert!(Provider::builder("p").build().is_err(), "no endpoint at all");
+    for issuer in [
+        "",
+        "as.example",
+        "http://as.example",
+        "https://u@as.example",
+        "https://as.example?a=b",
+        "https://as.example#f",
+    ] {
+        let error = refusal(provider("p").issuer(issuer).build());
+        assert!(error.contains("issuer") && error.contains("RFC 8414"), "{error}");
+    }
+    for issuer in ["https://as.example", "https://as.example/tenant/", "http://127.0.0.1:1234"] {
+        provider("p").issuer(issuer).build().expect(issuer);
+    }
     for scope in ["a b", "a\"\n", "é"] {
         assert!(refusal(provider("p").default_scopes([scope]).build()).contains("scope"), "{scope}");
     }

@@ -3,9 +3,12 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use url::Url;
+
 use crate::credentials::{ClientAuthentication, ClientCredentials};
 use crate::endpoints::{EndpointUrls, Endpoints, Pattern, VariableSource, VariableSources};
 use crate::error::{Error, Result};
+use crate::http_client;
 use crate::quirks::{PkceSupport, Quirks, RequestShape, ResponseMode, TokenPlacement};
 use crate::scopes::Scopes;
 use crate::secret::Secret;
@@ -45,6 +48,21 @@ pub(super) fn every_value(
         check(&fixed.resolve(&VariableSources::new(config))?)?;
     }
     Ok(())
+}
+
+/// RFC 8414 §2, so that a mistake is not met by the first user as an issuer that does not match.
+pub(super) fn issuer(issuer: Option<&str>) -> Result<()> {
+    let Some(issuer) = issuer else { return Ok(()) };
+    let is_issuer =
+        |url: &Url| http_client::is_secure(url) && url.query().is_none() && url.fragment().is_none();
+    if Url::parse(issuer).is_ok_and(|url| is_issuer(&url)) {
+        return Ok(());
+    }
+    Err(Error::configuration(format!(
+        "the issuer `{}` is no https URL without query and fragment (RFC 8414 §2); plain http is for loopback addresses; \
+         leave it out where the provider has none",
+        text::clean(issuer, 128)
+    )))
 }
 
 /// The authorization request that every `begin` makes: a name that occurs twice would fail each time (RFC 6749 §3.1).
