@@ -11,6 +11,7 @@ use crate::error::{Operation, Result};
 use crate::grant::Grant;
 use crate::pkce::CodeChallenge;
 use crate::provider::Provider;
+use crate::quirks::RequestShape;
 use crate::random;
 use crate::scopes::Scopes;
 use crate::state::PendingFlow;
@@ -105,7 +106,8 @@ impl<'a> Call<'a> {
         random::token()
     }
 
-    /// A template with the values of this call; `None` if a variable has no value, or an empty one.
+    /// A template with the values of this call; `None` if a variable has no value, or an empty one. `{scope}` is written as in
+    /// the authorization request.
     ///
     /// # Errors
     ///
@@ -119,6 +121,16 @@ impl<'a> Call<'a> {
         template: &Template,
         tokens: Option<&TokenSet>,
     ) -> Result<Option<String>> {
+        self.render_in(&self.provider.quirks().authorization, template, tokens)
+    }
+
+    /// As a request of this shape writes it.
+    pub(crate) fn render_in(
+        &self,
+        shape: &RequestShape,
+        template: &Template,
+        tokens: Option<&TokenSet>,
+    ) -> Result<Option<String>> {
         let random = match template.variables().any(|name| name == "random") {
             true => Some(random::token()?),
             false => None,
@@ -126,11 +138,20 @@ impl<'a> Call<'a> {
         let rendered = template.render(|name| {
             let value = match name {
                 "random" => random.as_deref().map(Cow::Borrowed),
+                "scope" => self.joined_scopes(shape).map(Cow::Owned),
                 name => self.variable(name, tokens),
             };
             value.filter(|value| !value.is_empty())
         });
         Ok(rendered.filter(|text| !text.is_empty()))
+    }
+
+    /// The scopes with what stands between two of them in a request of this shape: its own delimiter, or else that of the
+    /// authorization request.
+    pub(crate) fn joined_scopes(&self, shape: &RequestShape) -> Option<String> {
+        let of_authorization = || self.provider.quirks().authorization.scope_delimiter();
+        let delimiter = shape.scope_delimiter.as_deref().unwrap_or_else(of_authorization);
+        self.scopes.map(|scopes| scopes.join(delimiter))
     }
 
     fn variable<'s>(&'s self, name: &str, tokens: Option<&'s TokenSet>) -> Option<Cow<'s, str>> {
@@ -144,10 +165,6 @@ impl<'a> Call<'a> {
                     .or_else(|| self.authorization.map(|request| request.redirect_uri))
                     .or_else(|| self.credentials.redirect_uris().next())
                     .map(Cow::Borrowed);
-            }
-            "scope" => {
-                let delimiter = self.provider.quirks().authorization.scope_delimiter();
-                return self.scopes.map(|scopes| scopes.join(delimiter).into());
             }
             _ => {}
         }

@@ -27,8 +27,9 @@ impl<'a> AuthorizationResponse<'a> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::CallbackMalformed`] if it is longer than 64 KiB or does not decode to UTF-8 text without control
-    /// characters.
+    /// [`ErrorKind::CallbackMalformed`] if it is longer than 64 KiB, or if a name or a value of the protocol does not decode
+    /// to UTF-8 text without control characters. Values under other names are held to that by [`Flow`](crate::Flow), which
+    /// knows under which of them this provider describes an error.
     pub fn from_query(query: &'a str) -> Result<Self> {
         Self::decode(ResponseMode::Query, query.strip_prefix('?').unwrap_or(query).as_bytes())
     }
@@ -61,14 +62,21 @@ impl<'a> AuthorizationResponse<'a> {
         }
         check_percent_encoding(bytes)?;
         let parameters: Vec<_> = url::form_urlencoded::parse(bytes).collect();
-        let control = |text: &str| {
-            !text::is_printable_ascii(text)
-                && text.chars().any(|c| c.is_control() || c == char::REPLACEMENT_CHARACTER)
+        let is_refused = |name: &str, value: &str| {
+            !is_text(name) || (STANDARD.contains(&name) && !is_prose(name) && !is_text(value))
         };
-        if parameters.iter().any(|(name, value)| control(name) || (control(value) && !is_prose(name))) {
-            return Err(malformed("the callback holds bytes that are no text"));
+        if parameters.iter().any(|(name, value)| is_refused(name, value)) {
+            return Err(no_text());
         }
         Ok(Self { mode, parameters })
+    }
+
+    /// Refuses a value that is no text, unless it is prose: under a standard name, or under the one that this provider has for
+    /// `error_description`.
+    pub(crate) fn check_text(&self, own_description: Option<&str>) -> Result<()> {
+        let is_fine =
+            |name: &str, value: &str| is_text(value) || is_prose(name) || own_description == Some(name);
+        if self.iter().all(|(name, value)| is_fine(name, value)) { Ok(()) } else { Err(no_text()) }
     }
 
     /// The same without a borrow, for work that outlives the request it arrived with.
@@ -123,7 +131,26 @@ impl<'a> AuthorizationResponse<'a> {
     }
 }
 
-/// The one parameter that is prose: it is cleaned where it is shown, and no reason to refuse the rest.
+/// The parameters of the protocol's own (RFC 6749 §4.1.2, RFC 9207 §2, OpenID Connect, JARM).
+pub(crate) const STANDARD: [&str; 9] = [
+    "code",
+    "state",
+    "iss",
+    "error",
+    "error_description",
+    "error_uri",
+    "id_token",
+    "access_token",
+    "response",
+];
+
+/// Whether it is without control characters, and was UTF-8.
+fn is_text(text: &str) -> bool {
+    text::is_printable_ascii(text)
+        || !text.chars().any(|c| c.is_control() || c == char::REPLACEMENT_CHARACTER)
+}
+
+/// What is prose: it is cleaned where it is shown, and no reason to refuse the rest.
 fn is_prose(name: &str) -> bool {
     name == "error_description" || name == "error_message" || name == "error_reason"
 }
@@ -139,6 +166,10 @@ fn check_percent_encoding(bytes: &[u8]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn no_text() -> Error {
+    malformed("the callback holds bytes that are no text")
 }
 
 pub(crate) fn malformed(message: &'static str) -> Error {

@@ -298,6 +298,7 @@ impl Error {
             | ErrorKind::NotDurable
             | ErrorKind::RotationLost
             | ErrorKind::StateNotFound
+            | ErrorKind::StoreCorrupt
             | ErrorKind::StoreOutcomeUnknown => Recovery::Reconnect,
             ErrorKind::Configuration
             | ErrorKind::ForeignOrigin
@@ -324,8 +325,7 @@ impl Error {
             ErrorKind::AccessDenied
             | ErrorKind::InvalidResponse
             | ErrorKind::IssuerMismatch
-            | ErrorKind::StoreContractViolated
-            | ErrorKind::StoreCorrupt => Recovery::GiveUp,
+            | ErrorKind::StoreContractViolated => Recovery::GiveUp,
         }
     }
 

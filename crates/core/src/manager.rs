@@ -115,6 +115,17 @@ pub trait FlowManager: fmt::Debug + Send + Sync + 'static {
         rfc::authenticate(cx, tokens, request)
     }
 
+    /// Whether a 401 of an API refuses the access token, so that another one may help.
+    /// [`Connections::send`](crate::Connections::send) asks, and who reads its answer in authflow-web, and only where the challenge
+    /// in the header does not say that something else is wrong (RFC 6750 §3.1). After `false` nothing is refreshed. For APIs that
+    /// say in the body what is wrong: whoever hands on a body that is not read yet, as middleware does, goes by the header alone.
+    ///
+    /// Default: `true`.
+    fn refuses_token(&self, response: &HttpResponse) -> bool {
+        let _ = response;
+        true
+    }
+
     /// Revokes the tokens at the provider (RFC 7009, or the provider's own way).
     ///
     /// Default: [`rfc::revoke`].
@@ -192,6 +203,10 @@ macro_rules! forward_flow_manager {
 
             fn authenticate(&self, cx: &Call<'_>, tokens: &TokenSet, request: &mut HttpRequest) -> Result<()> {
                 (**self).authenticate(cx, tokens, request)
+            }
+
+            fn refuses_token(&self, response: &HttpResponse) -> bool {
+                (**self).refuses_token(response)
             }
 
             async fn revoke(&self, cx: &Call<'_>, http: &dyn HttpClient, tokens: &TokenSet) -> Result<Revocation> {

@@ -333,7 +333,7 @@ impl From<StoreError> for Error {
             }
             StoreErrorKind::Corrupt => (
                 ErrorKind::StoreCorrupt,
-                "the state store holds something that cannot be read under this state; begin again",
+                "the state store held something that cannot be read under this state, and it is gone; begin again",
             ),
             StoreErrorKind::OutcomeUnknown => (
                 ErrorKind::StoreOutcomeUnknown,

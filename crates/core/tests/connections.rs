@@ -363,6 +363,25 @@ async fn more_scopes_are_asked_for_beside_those_that_were_granted() {
     assert_eq!(error.kind(), ErrorKind::Usage);
 }
 
+/// A connect replaces the whole record: with `more` alone the scopes of before would be lost.
+#[tokio::test]
+async fn more_scopes_are_not_asked_for_where_those_of_before_are_not_known() {
+    let (mut world, connections, key) = World::connected(Rotates::Strictly).await;
+    let more = Scopes::new(["admin"]);
+    let kind = async |connections: &Connections, key: &ConnectionKey| {
+        connections.begin_with_more(key, &binding(), &more).await.map(drop).unwrap_err().kind()
+    };
+    world.store.down(true);
+    assert_eq!(kind(&connections, &key).await, ErrorKind::StoreUnavailable);
+    world.store.down(false);
+    assert_eq!(kind(&connections, &key.with_account("another")).await, ErrorKind::NotConnected);
+    assert_eq!(kind(&connections, &ConnectionKey::new(key.user(), "q")).await, ErrorKind::Usage);
+    world.ring = KeyRing::new("another", authflow_core::Key::generate().unwrap()).unwrap();
+    assert_eq!(kind(&world.process(), &key).await, ErrorKind::KeyUnknown);
+    connections.disconnect(&key).await.unwrap();
+    assert_eq!(kind(&connections, &key).await, ErrorKind::NotConnected);
+}
+
 #[tokio::test]
 async fn a_handle_serves_what_the_registry_serves() {
     let (world, connections, key) = World::connected(Rotates::Strictly).await;
@@ -398,14 +417,101 @@ async fn a_disconnect_revokes_and_forgets() {
     assert_eq!(connections.token(&new).await.unwrap().expose(), "AT-2");
 }
 
-#[tokio::test]
-async fn a_disconnect_while_the_store_is_down_says_so_and_revokes_what_is_at_hand() {
+/// Whether the connection was in memory when the store went down, or not.
+async fn disconnected_while_the_store_is_down(is_at_hand: bool) -> (World, Connections, ConnectionKey) {
     let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    let connections = if is_at_hand { connections } else { world.process() };
     world.store.down(true);
     let disconnected = connections.disconnect(&key).await.unwrap();
     assert_eq!(disconnected.removal.unwrap_err().kind(), ErrorKind::StoreUnavailable);
-    assert_eq!(disconnected.revocation.unwrap().unwrap(), Revocation::Revoked);
-    assert!(connections.token(&key).await.is_err(), "here it is gone");
+    let revoked = disconnected.revocation.map(|revoked| revoked.unwrap());
+    assert_eq!(revoked, is_at_hand.then_some(Revocation::Revoked));
+    assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::NotConnected, "here it is gone");
+    (world, connections, key)
+}
+
+#[tokio::test]
+async fn a_disconnect_while_the_store_is_down_says_so_and_revokes_what_is_at_hand() {
+    for is_at_hand in [true, false] {
+        let (world, connections, key) = disconnected_while_the_store_is_down(is_at_hand).await;
+        let mut events = connections.subscribe();
+        world.store.down(false);
+        // Nor is it back when the store is: the next look into the store removes it.
+        world.clock.advance(10 * SECOND);
+        assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::NotConnected);
+        assert_eq!(world.process().token(&key).await.unwrap_err().kind(), ErrorKind::NotConnected);
+        assert_eq!(world.server.revoked(), ["RT-1"], "once");
+        let Some(Next::Event(event)) = events.next().await else { panic!("an event") };
+        assert_eq!((&event.key, event.kind), (&key, EventKind::Disconnected));
+        assert_eq!(connections.disconnect(&key).await.unwrap().removal.unwrap(), Removal::WasAbsent);
+    }
+}
+
+#[tokio::test]
+async fn the_list_does_not_show_what_was_disconnected_while_the_store_was_down() {
+    let (world, connections, key) = disconnected_while_the_store_is_down(true).await;
+    world.store.down(false);
+    let listing = connections.list(&user()).await.unwrap();
+    assert_eq!((listing.connections.len(), listing.unreadable), (0, 0));
+    assert_eq!(world.process().token(&key).await.unwrap_err().kind(), ErrorKind::NotConnected);
+}
+
+/// Not even where so many others are asked for that what is not in use has to go.
+#[tokio::test]
+async fn i6_a_removal_that_the_store_did_not_take_is_not_forgotten_for_others() {
+    let (world, _, key) = World::connected(Rotates::Strictly).await;
+    let connections = world.builder().max_cached(1).build().unwrap();
+    world.store.down(true);
+    connections.disconnect(&key).await.unwrap().removal.unwrap_err();
+    world.store.down(false);
+    for other in 0..1000 {
+        connections.token(&key.with_account(other.to_string())).await.unwrap_err();
+    }
+    assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::NotConnected);
+}
+
+/// As long as the store does not take it, it is asked for again, and no call gets a token.
+#[tokio::test]
+async fn a_removal_that_the_store_does_not_take_is_tried_again_and_again() {
+    let (world, connections, key) = disconnected_while_the_store_is_down(true).await;
+    let handle = connections.handle(&key).unwrap();
+    for round in 0..20 {
+        world.clock.advance(10 * SECOND);
+        // Now and then it can be read and not written.
+        world.store.down(round % 2 == 0);
+        world.store.failing_removals.store(1000, Ordering::SeqCst);
+        assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::NotConnected);
+        assert_eq!(connections.refresh_now(&key).await.unwrap_err().kind(), ErrorKind::NotConnected);
+        assert_eq!(handle.token().await.unwrap_err().kind(), ErrorKind::NotConnected);
+        let more = connections.begin_with_more(&key, &binding(), &Scopes::none()).await;
+        assert_eq!(more.map(drop).unwrap_err().kind(), ErrorKind::NotConnected);
+        if round % 2 != 0 {
+            assert!(connections.list(&user()).await.unwrap().connections.is_empty());
+        }
+    }
+    world.store.failing_removals.store(0, Ordering::SeqCst);
+    assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-1", "elsewhere it is there still");
+    assert_eq!(connections.disconnect(&key).await.unwrap().removal.unwrap(), Removal::Removed);
+    assert_eq!(world.process().token(&key).await.unwrap_err().kind(), ErrorKind::NotConnected);
+}
+
+/// A later connect, here or by another process, is not what was to be removed.
+#[tokio::test]
+async fn x22_a_removal_that_is_made_up_for_spares_the_next_connect() {
+    for (is_at_hand, is_elsewhere) in [(true, true), (true, false), (false, true), (false, false)] {
+        let (world, connections, key) = disconnected_while_the_store_is_down(is_at_hand).await;
+        world.store.down(false);
+        // Here it is known which came first, however fast.
+        world.clock.advance(if is_elsewhere { SECOND } else { Duration::ZERO });
+        let by = if is_elsewhere { world.process() } else { connections.clone() };
+        world.connect(&by).await;
+        for _ in 0..2 {
+            world.clock.advance(31 * SECOND);
+            assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
+        }
+        assert_eq!(connections.list(&user()).await.unwrap().connections.len(), 1);
+        assert!(world.server.takes("AT-2"));
+    }
 }
 
 #[tokio::test]

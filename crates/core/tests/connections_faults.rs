@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use authflow_core::{
-    AuthorizationResponse, Binding, Clock as _, Error, ErrorKind, Health, KeyRing, KeySource, Recovery,
-    Removal, Result, async_trait,
+    AuthorizationResponse, Binding, Clock as _, Error, ErrorKind, EventKind, Health, KeyRing, KeySource,
+    Next, ReconnectReason, Recovery, Removal, Result, async_trait,
 };
 use connections_support::{Fault, Rotates, SECOND, World, callback, user};
 
@@ -180,6 +180,43 @@ async fn x8_a_removal_whose_answer_was_lost_is_made_sure_of() {
     let disconnected = connections.disconnect(&key).await.unwrap();
     assert_eq!(disconnected.removal.unwrap(), Removal::WasAbsent, "it was removed by the first call");
     assert_eq!(world.server.revoked(), ["RT-1"]);
+}
+
+/// Each kind of event, once, and in order.
+#[tokio::test]
+async fn who_subscribes_is_told_of_all_that_happens() {
+    let world = World::new(Rotates::Strictly);
+    let connections = world.process();
+    let mut events = connections.subscribe();
+    let key = world.connect(&connections).await;
+    connections.refresh_now(&key).await.unwrap();
+    world.server.fault(Fault::Answer(503, &[], "{}"));
+    connections.refresh_now(&key).await.unwrap_err();
+    world.clock.advance(10 * SECOND);
+    world.store.failing_saves.store(1, Ordering::SeqCst);
+    assert!(!connections.refresh_now(&key).await.unwrap().is_saved());
+    world.clock.settle().await;
+    world.clock.advance(SECOND);
+    world.clock.settle().await;
+    world.server.end_all();
+    connections.refresh_now(&key).await.unwrap_err();
+    connections.disconnect(&key).await.unwrap().removal.unwrap();
+    let expected = [
+        EventKind::Connected,
+        EventKind::Refreshed,
+        EventKind::RefreshFailed(ErrorKind::Unavailable),
+        EventKind::NotDurable,
+        EventKind::Refreshed,
+        EventKind::NeedsReconnect(ReconnectReason::Refused),
+        EventKind::Disconnected,
+    ];
+    for (at, expected) in expected.into_iter().enumerate() {
+        let Some(Next::Event(event)) = events.next().await else { panic!("an event") };
+        assert_eq!((&event.key, event.kind), (&key, expected), "{at}");
+        assert!(event.at <= world.clock.now());
+    }
+    drop((connections, world));
+    assert_eq!(events.next().await, None, "and of nothing twice");
 }
 
 #[tokio::test]

@@ -4,12 +4,15 @@
 
 mod connections_support;
 
+use std::sync::{Arc, Mutex};
+
 use authflow_core::http::{HeaderMap, Method, StatusCode};
 use authflow_core::quirks::{RefreshInput, TokenPlacement};
 use authflow_core::url::Url;
 use authflow_core::{
-    AuthorizationResponse, BearerChallenge, Binding, Connections, ErrorKind, HttpRequest, MemoryTokenStore,
-    Operation,
+    AuthorizationResponse, BearerChallenge, Binding, ClientCredentials, ConfiguredProvider, Connections,
+    ErrorKind, Flow, FlowManager, HttpRequest, HttpResponse, MemoryTokenStore, Operation, Provider,
+    StateStore,
 };
 use connections_support::{Rotates, SECOND, World};
 
@@ -109,6 +112,62 @@ async fn other_refusals_are_not_answered_with_a_refresh() {
         }
     }
     assert_eq!(world.server.refreshes(), 0);
+}
+
+/// A provider whose API says in the body what a 401 is about.
+#[derive(Debug)]
+struct Reads {
+    provider: ConfiguredProvider,
+    is_about_the_token: bool,
+    read: Mutex<Vec<Vec<u8>>>,
+}
+
+impl FlowManager for Reads {
+    fn provider(&self) -> &Provider {
+        self.provider.provider()
+    }
+
+    fn credentials(&self) -> Arc<ClientCredentials> {
+        self.provider.credentials()
+    }
+
+    fn state_store(&self) -> &dyn StateStore {
+        self.provider.state_store()
+    }
+
+    fn refuses_token(&self, response: &HttpResponse) -> bool {
+        self.read.lock().unwrap().push(response.body.clone());
+        self.is_about_the_token
+    }
+}
+
+#[tokio::test]
+async fn a_provider_may_say_that_a_401_is_not_about_the_token() {
+    let not_about_it = r#"Bearer error="insufficient_scope""#;
+    for (status, challenge, is_about_the_token, asked, refreshes) in [
+        (401, "", true, 1, 1),
+        (401, "", false, 1, 0),
+        (401, INVALID_TOKEN, false, 1, 0),
+        (401, not_about_it, true, 0, 0),
+        (403, "", true, 0, 0),
+    ] {
+        let world = World::new(Rotates::Strictly);
+        let credentials = ClientCredentials::public("client-1").redirect_uri("https://app.example/callback");
+        let provider = world.provider("p").build().unwrap();
+        let provider =
+            ConfiguredProvider::from_provider(provider, credentials, Arc::clone(&world.states)).unwrap();
+        let manager = Arc::new(Reads { provider, is_about_the_token, read: Mutex::default() });
+        let flow = Flow::builder(Arc::clone(&manager)).http_client(Arc::clone(&world.server));
+        let flow = flow.clock(Arc::new(world.clock.clone())).build().unwrap();
+        let connections = Connections::builder().flow(flow).token_store(MemoryTokenStore::new());
+        let connections = connections.clock(Arc::new(world.clock.clone())).build().unwrap();
+        let key = world.connect(&connections).await;
+        world.server.api_answers(status, challenge);
+        let response = connections.send(&key, get()).await.unwrap();
+        assert_eq!(response.status, if refreshes == 0 { status } else { 200 }, "{challenge}");
+        assert_eq!(world.server.refreshes(), refreshes, "{challenge}");
+        assert_eq!(*manager.read.lock().unwrap(), vec![b"{}"; asked], "with the body");
+    }
 }
 
 #[tokio::test]

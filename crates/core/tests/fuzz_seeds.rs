@@ -1,4 +1,4 @@
-//! Replays the seeds of every fuzz target, and small changes of each.
+//! H6: replays the seeds of every fuzz target, and small changes of each. Overflow panics in a test, too.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub, missing_docs, reason = "tests")]
 
@@ -8,7 +8,7 @@ mod harness;
 use std::path::Path;
 
 #[test]
-fn every_seed_and_its_neighbours_hold() {
+fn h6_every_seed_and_its_neighbours_hold() {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
     for (name, target) in harness::TARGETS {
         let mut count = 0;

@@ -185,6 +185,11 @@ impl FlowManager for Manager {
         Ok(())
     }
 
+    fn refuses_token(&self, _: &HttpResponse) -> bool {
+        self.saw("refuses_token");
+        false
+    }
+
     async fn revoke(&self, cx: &Call<'_>, http: &dyn HttpClient, tokens: &TokenSet) -> Result<Revocation> {
         self.saw("revoke");
         if self.evil == Evil::RevokesElsewhere {
@@ -351,6 +356,7 @@ async fn pointers_forward_every_hook() {
         flow.authenticate(&completed.tokens, &mut HttpRequest::get("https://api.example/".parse().unwrap()))
             .await
             .unwrap();
+        assert!(!flow.manager().refuses_token(&HttpResponse::new(http::StatusCode::UNAUTHORIZED, "")));
         let mut seen = plain.seen.lock().unwrap().clone();
         seen.sort_unstable();
         seen.dedup();
@@ -362,6 +368,7 @@ async fn pointers_forward_every_hook() {
                 "authorization_parameters",
                 "callback",
                 "prepare_token_request",
+                "refuses_token",
                 "resolve",
                 "revoke",
                 "token_request",

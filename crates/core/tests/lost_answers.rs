@@ -1,10 +1,10 @@
-//! What happens where a store was asked and its answer was lost.
+//! What happens where a state store was asked and its answer was lost, or cannot be read.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod common;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use common::{Rig, credentials, provider, user};
 #[derive(Debug, Default)]
 struct Forgetful {
     lost: AtomicUsize,
+    /// They are not lost: what was there cannot be read.
+    is_damaged: AtomicBool,
     inner: MemoryStateStore,
     asked: Mutex<Vec<StateKey>>,
 }
@@ -30,7 +32,11 @@ impl Forgetful {
     fn answer<T>(&self, key: &StateKey, done: T) -> Result<T, StoreError> {
         self.asked.lock().unwrap().push(*key);
         let lost = self.lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        if lost.is_ok() { Err(StoreError::new(StoreErrorKind::OutcomeUnknown)) } else { Ok(done) }
+        match (lost, self.is_damaged.load(Ordering::SeqCst)) {
+            (Err(_), _) => Ok(done),
+            (Ok(_), false) => Err(StoreError::new(StoreErrorKind::OutcomeUnknown)),
+            (Ok(_), true) => Err(StoreError::new(StoreErrorKind::Corrupt)),
+        }
     }
 }
 
@@ -98,4 +104,22 @@ async fn a_lost_answer_at_finish_says_begin_again_and_sends_no_code() {
     assert!(error.to_string().contains("begin again"), "{error}");
     assert_eq!(rig.http.count(), 0, "no code is sent");
     assert_eq!(store.asked.lock().unwrap().len(), 2, "nothing is asked twice");
+}
+
+/// F14: it is gone, so that nothing else helps than what the words say.
+#[tokio::test]
+async fn f14_a_pending_flow_that_cannot_be_read_says_begin_again() {
+    let store = Forgetful::losing(0);
+    let rig = rig(&store);
+    let query = rig.begin(&user()).await;
+    store.is_damaged.store(true, Ordering::SeqCst);
+    store.lost.store(1, Ordering::SeqCst);
+    let error = rig.finish(&query, &user()).await.unwrap_err();
+    assert_eq!((error.kind(), error.recovery()), (ErrorKind::StoreCorrupt, Recovery::Reconnect));
+    assert!(error.to_string().contains("begin again"), "{error}");
+    assert_eq!(rig.http.count(), 0, "no code is sent");
+    assert_eq!(rig.finish(&query, &user()).await.unwrap_err().kind(), ErrorKind::StateNotFound);
+    let query = rig.begin(&user()).await;
+    rig.tokens();
+    rig.finish(&query, &user()).await.expect("the user began again");
 }

@@ -4,10 +4,13 @@
 
 mod common;
 
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
 
+use authflow_core::quirks::Templates;
 use authflow_core::{
-    AuthorizationResponse, Clock as _, CodeChallenge, ErrorKind, Expiry, Quirks, Result, Scopes, TokenSet,
+    AuthorizationResponse, Call, Clock as _, CodeChallenge, ErrorKind, Expiry, Operation, Quirks, Result,
+    Scopes, Template, TokenSet, VariableSources,
 };
 use common::{REDIRECT_URI, Rig, SECRET, callback, credentials, provider, query_value, user};
 
@@ -242,6 +245,23 @@ async fn description_and_uri_of_an_error_are_read_under_the_providers_names() {
     }
 }
 
+/// As under the standard name: prose is no reason to lose the provider's answer.
+#[tokio::test]
+async fn b11_words_under_the_providers_own_name_are_cleaned_and_capped_too() {
+    let rig = rig(r#"{"authorization_response": {"error_parameters": {"error_description": "why"}}}"#);
+    let query = rig.begin(&user()).await.replace("code=planted-code-1", "error=access_denied");
+    // Only what is prose: the state is left alone.
+    for other in ["whynot", "error", "name"] {
+        let error = rig.finish(&format!("{query}&{other}=a%0D%0Ab"), &user()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::CallbackMalformed, "{other}");
+    }
+    let why = format!("a%0D%0Ab%1B%FF{}", "y".repeat(5000));
+    let error = rig.finish(&format!("{query}&why={why}"), &user()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AccessDenied);
+    let description = error.server_error().unwrap().description().unwrap();
+    assert!(description.starts_with("a??b??yyy") && description.len() == 1024, "{description}");
+}
+
 /// RFC 6749 §3.1: before the store is asked, so that the true callback still finds its state.
 #[tokio::test]
 async fn b7_no_parameter_of_an_error_occurs_twice_whatever_its_name() {
@@ -401,6 +421,25 @@ async fn a_template_shows_the_scopes_of_each_request() {
     assert_eq!(sent(&rig, "perms"), None);
 }
 
+/// As its standard parameter does: with the request's own delimiter, or else that of the authorization request.
+#[tokio::test]
+async fn a_template_writes_the_scopes_as_its_request_does() {
+    let rig = rig(r#"{"authorization": {"scope_delimiter": ",", "parameters": {"perms": "{scope}"}},
+        "token": {"scope_delimiter": ";", "parameters": {"perms": "{scope}"}},
+        "refresh": {"scope_delimiter": "+", "headers": {"x-perms": "{scope}"}},
+        "client_credentials": {"parameters": {"perms": "{scope}"}}}"#);
+    let authorization = rig.flow.begin(&user()).scopes(["a", "b"]).await.unwrap();
+    assert_eq!(query_value(authorization.url(), "perms").as_deref(), Some("a,b"));
+    rig.http.json(TOKENS);
+    let tokens = rig.finish(&callback(authorization.url()), &user()).await.unwrap().tokens;
+    assert_eq!(sent(&rig, "perms").as_deref(), Some("a;b"));
+    refresh(&rig, &tokens, TOKENS).await.unwrap();
+    assert_eq!(rig.http.requests().last().unwrap().headers["x-perms"], "a+b");
+    rig.tokens();
+    rig.flow.client_credentials(&Scopes::new(["d", "e"])).await.unwrap();
+    assert_eq!(sent(&rig, "perms").as_deref(), Some("d,e"));
+}
+
 /// The one that this flow took, as long as there is a flow; a refresh has none, and shows the first.
 #[tokio::test]
 async fn a_template_shows_the_redirect_uri_of_the_flow() {
@@ -419,4 +458,84 @@ async fn a_template_shows_the_redirect_uri_of_the_flow() {
         refresh(&rig, &tokens, TOKENS).await.unwrap();
         assert_eq!(sent(&rig, "back").as_deref(), Some(REDIRECT_URI));
     }
+}
+
+/// Some providers want the client under a name of their own, beside the standard one.
+#[tokio::test]
+async fn a_template_shows_the_client() {
+    let rig = rig(r#"{"authorization": {"parameters": {"app": "{client_id}"}},
+        "token": {"parameters": {"app": "<{client_id}>"}}}"#);
+    let authorization = rig.flow.begin(&user()).await.unwrap();
+    assert_eq!(query_value(authorization.url(), "app"), query_value(authorization.url(), "client_id"));
+    rig.http.json(TOKENS);
+    rig.finish(&callback(authorization.url()), &user()).await.unwrap();
+    let client_id = credentials().client_id().to_owned();
+    assert_eq!(sent(&rig, "app"), Some(format!("<{client_id}>")));
+}
+
+/// Labels of metrics: who counts by them finds what the documents name.
+#[test]
+fn kinds_and_operations_have_labels_of_their_own() {
+    for (kind, label) in [
+        (ErrorKind::AccessDenied, "access_denied"),
+        (ErrorKind::InvalidGrant, "invalid_grant"),
+        (ErrorKind::StoreOutcomeUnknown, "store_outcome_unknown"),
+    ] {
+        assert_eq!(kind.as_str(), label);
+    }
+    for (operation, label) in
+        [(Operation::Begin, "begin"), (Operation::ClientCredentials, "client_credentials")]
+    {
+        assert_eq!(operation.as_str(), label);
+    }
+}
+
+/// Quirks that are built in code are sent, and written, in the order in which they were added.
+#[tokio::test]
+async fn templates_keep_their_order() {
+    let none = Templates::default();
+    assert!(none.is_empty());
+    let both = none.with("z", Template::parse("1").unwrap()).with("a", Template::parse("2").unwrap());
+    assert!(!both.is_empty());
+    let written = serde_json::to_string(&both).unwrap();
+    assert_eq!(written, r#"{"z":"1","a":"2"}"#);
+    assert_eq!(serde_json::from_str::<Templates>(&written).unwrap(), both);
+    let mut quirks = Quirks::default();
+    quirks.token.parameters = both;
+    let rig = Rig::quirks(quirks);
+    connect(&rig, TOKENS).await;
+    let [.., z, a] = &*sent_names(&rig) else { panic!("too few parameters") };
+    assert_eq!([z, a], ["z", "a"]);
+}
+
+/// As long as a state, and another one in each request; whoever names it twice in one template has the same one twice.
+#[tokio::test]
+async fn a_template_shows_a_random_value_that_never_comes_again() {
+    let rig = rig(r#"{"authorization": {"parameters": {"once": "{random}", "twice": "{random}.{random}"}}}"#);
+    let mut seen = BTreeSet::new();
+    for _ in 0..2 {
+        let authorization = rig.flow.begin(&user()).await.unwrap();
+        let once = query_value(authorization.url(), "once").unwrap();
+        let twice = query_value(authorization.url(), "twice").unwrap();
+        let (first, second) = twice.split_once('.').unwrap();
+        assert_eq!(first, second);
+        seen.extend([once, first.to_owned()]);
+    }
+    assert!(seen.len() == 4 && seen.iter().all(|value| is_random(value)), "{seen:?}");
+}
+
+/// A hook signs with it, or names its request by it.
+#[test]
+fn a_call_makes_a_random_value_that_never_comes_again() {
+    let (provider, credentials) = (provider("p").build().unwrap(), credentials());
+    let urls = provider.endpoints().resolve(&VariableSources::new(&BTreeMap::new())).unwrap();
+    let cx = Call::new(Operation::Begin, &provider, &urls, &credentials, SystemTime::UNIX_EPOCH);
+    let values = [(); 3].map(|()| cx.random().unwrap());
+    assert!(values.iter().all(|value| is_random(value)), "{values:?}");
+    assert_eq!(BTreeSet::from(values).len(), 3);
+}
+
+/// Whether it is 256 bits in base64url.
+fn is_random(value: &str) -> bool {
+    value.len() == 43 && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }

@@ -232,6 +232,29 @@ async fn x17_t_b10_clocks_that_jump_do_no_harm() {
     assert_eq!(world.server.refreshes(), 1);
 }
 
+/// A wall clock that was ahead, and was set right, leaves no token that lives on: a new process cannot know how old it is, and
+/// refreshes once. The process that saw it come counts on.
+#[tokio::test]
+async fn x17_a_token_that_came_by_a_clock_that_was_ahead_is_not_served_by_another_process() {
+    const HOUR: u32 = 3600;
+    for ahead in [HOUR, 24 * HOUR, 10 * 365 * 24 * HOUR] {
+        let (world, _, key) = World::connected(Rotates::Strictly).await;
+        world.clock.sleep_through(ahead * SECOND);
+        world.server.expires_in(Some(6));
+        let one = world.process();
+        assert_eq!(one.token(&key).await.unwrap().expose(), "AT-2");
+        world.server.expires_in(Some(3600));
+        world.clock.step_back(ahead * SECOND);
+        assert_eq!(one.token(&key).await.unwrap().expose(), "AT-2", "it saw it come");
+        for _ in 0..2 {
+            assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-3", "{ahead}");
+        }
+        world.clock.advance(30 * SECOND);
+        assert_eq!(one.token(&key).await.unwrap().expose(), "AT-3", "{ahead}");
+        assert_eq!((world.server.refreshes(), world.server.most_uses()), (2, 1), "{ahead}");
+    }
+}
+
 /// The first holder stops between the answer and the save; the second finds the refresh token used up and writes so. What
 /// the first one got is newer than that verdict.
 #[tokio::test]

@@ -6,8 +6,8 @@ mod common;
 
 use authflow_core::quirks::{IssPolicy, PkceMethod, Quirks, ResponseMode};
 use authflow_core::{
-    AuthorizationResponse, Delivery, ErrorKind, Grant, HttpError, HttpErrorKind, Recovery, Scopes,
-    check_return_to,
+    AuthorizationResponse, Delivery, Error, ErrorKind, Grant, HttpError, HttpErrorKind, Recovery, Scopes,
+    ServerError, check_return_to,
 };
 use common::{REDIRECT_URI, Rig, callback, credentials, provider, query_value, user};
 
@@ -175,6 +175,20 @@ async fn b9_an_error_with_a_good_state_is_typed_and_uses_the_state_up() {
     }
 }
 
+#[test]
+fn b9_what_the_authorization_server_fails_with_for_now_may_be_tried_again() {
+    for (code, recovery) in [
+        ("server_error", Recovery::Retry { after: None }),
+        ("temporarily_unavailable", Recovery::Retry { after: None }),
+        ("invalid_request", Recovery::FixConfiguration),
+        ("login_required", Recovery::Reconnect),
+    ] {
+        let error = Error::new(ErrorKind::AuthorizationFailed, "the authorization failed")
+            .with_server_error(ServerError::new(code, None, None));
+        assert_eq!(error.recovery(), recovery, "{code}");
+    }
+}
+
 #[tokio::test]
 async fn b10_an_error_without_a_good_state_is_not_read() {
     let rig = Rig::new();
@@ -217,6 +231,8 @@ async fn b12_what_is_no_text_is_refused_without_a_panic() {
         "code=a%41%zz&state=x",
         "code=a%00b&state=x",
         "state=%0d%0a",
+        "code=c&state=x&name=a%00b",
+        "code=c&state=x&name=%ff",
         &huge,
     ] {
         let error = rig.finish(query, &user()).await.unwrap_err();
@@ -249,6 +265,18 @@ async fn b12_text_of_other_languages_is_text_and_only_prose_may_hold_more() {
     }
     let query = rig.begin(&user()).await.replace("code=planted-code-1", "error=a%0D%0Ab");
     assert_eq!(rig.finish(&query, &user()).await.unwrap_err().kind(), ErrorKind::CallbackMalformed);
+}
+
+/// Who reads a response before its flow does gets no control character from the protocol's own parameters, nor from a name.
+#[test]
+fn b12_the_protocols_own_parameters_are_text_before_any_flow_sees_them() {
+    for name in ["code", "state", "iss", "error", "error_uri", "id_token", "access_token", "response", "a%00"]
+    {
+        for value in ["a%0Ab", "%7F", "%FF"] {
+            let refused = AuthorizationResponse::from_query(&format!("{name}={value}")).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::CallbackMalformed, "{name}={value}");
+        }
+    }
 }
 
 #[tokio::test]

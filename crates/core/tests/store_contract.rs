@@ -233,11 +233,14 @@ async fn x34_a_reseal_looks_at_what_comes_with_its_lease() {
     assert_eq!((swept.failed, world.store.count("save")), (2, 0));
 }
 
-/// F14: what cannot be read is replaced by a new connect.
+/// F14: what cannot be read is replaced by a new connect, and the error says so.
 #[tokio::test]
 async fn f14_a_record_that_cannot_be_read_keeps_nobody_from_connecting() {
     let (world, store, connections, key, _) = world().await;
     store.tell(Lie::Corrupt);
+    let error = process(&world, &store).token(&key).await.unwrap_err();
+    assert_eq!((error.kind(), error.recovery()), (ErrorKind::StoreCorrupt, Recovery::Reconnect));
+    assert!(error.to_string().contains("connect again"), "{error}");
     assert_eq!(world.connect(&connections).await, key);
     store.be_honest();
     assert_eq!(process(&world, &store).token(&key).await.unwrap().expose(), "AT-3");

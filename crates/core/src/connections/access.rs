@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::connection_key::ConnectionKey;
 use crate::scopes::Scopes;
@@ -10,6 +9,7 @@ use crate::token::Expiry;
 use crate::token_store::{RefreshMark, Version};
 
 use super::contents::Contents;
+use super::inner::Instant;
 
 /// A connection as it was read, or as it was made.
 #[derive(Debug)]
@@ -20,8 +20,15 @@ pub(super) struct View {
     pub(super) version: Version,
     pub(super) mark: Option<RefreshMark>,
     pub(super) is_saved: bool,
-    /// When this process first saw this version, by its monotonic clock.
-    pub(super) first_seen: Duration,
+    /// When this process first saw this version.
+    pub(super) first_seen: Instant,
+}
+
+impl View {
+    /// The version that its tokens came with. They may be written in a later one.
+    pub(super) fn came_with(&self) -> Version {
+        self.contents.came_with(self.version)
+    }
 }
 
 /// An access token of a connection. A clone is a pointer. Its `Debug` shows no token.
@@ -76,7 +83,8 @@ impl AccessToken {
         &self.view().key
     }
 
-    /// The version of the connection that it is of: another one after each refresh.
+    /// The version of the connection that it is of: another one after each refresh, and after one that failed where all
+    /// processes are told to wait.
     #[must_use]
     pub fn version(&self) -> Version {
         self.view().version

@@ -14,7 +14,7 @@ use crate::error::{Error, Operation, Result};
 use crate::flow::Flow;
 use crate::quirks::IssPolicy;
 use crate::seal::Keys;
-use crate::token_store::TokenStore;
+use crate::token_store::{Lease, TokenStore};
 
 use super::inner::{Inner, Registered, Settings};
 use super::pace::Pace;
@@ -149,7 +149,9 @@ impl ConnectionsBuilder {
     }
 
     /// How long nothing is tried after a failed refresh: `first`, then twice as long each time, `longest` at most. A
-    /// `Retry-After` that asks for more is kept to, up to an hour. Default: 1 second and 5 minutes.
+    /// `Retry-After` that asks for more is kept to, up to an hour. Where it is the provider that could not answer, or asked for
+    /// time, that is written into the record, and kept to by every process that shares the store. Default: 1 second and 5
+    /// minutes.
     pub const fn cool_down(mut self, first: Duration, longest: Duration) -> Self {
         self.settings.cool_down.first = first;
         self.settings.cool_down.longest = longest;
@@ -222,7 +224,7 @@ impl ConnectionsBuilder {
             keys.check()?;
         }
         let lease = self.settings.lease;
-        if lease < Duration::from_secs(1) || lease > Duration::from_secs(300) {
+        if lease < Duration::from_secs(1) || lease > Lease::LONGEST {
             return Err(Error::configuration("lease is one second to five minutes"));
         }
         if self.settings.store_timeout.is_zero()

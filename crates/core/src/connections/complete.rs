@@ -313,12 +313,14 @@ impl Inner {
     }
 
     fn remember(&self, key: &ConnectionKey, contents: Contents, version: Version) {
-        let now = self.clock.monotonic();
+        let first_seen = self.instant();
         let slot = self.slot(key);
         slot.forget();
-        let view = View { key: key.clone(), contents, version, mark: None, is_saved: true, first_seen: now };
+        self.removed(&slot);
+        let view = View { key: key.clone(), contents, version, mark: None, is_saved: true, first_seen };
         let token = AccessToken::new(Arc::new(view));
-        slot.lock().cached = Some(Cached { token, loaded_at: now, fast_until: Duration::ZERO });
+        let loaded_at = first_seen.monotonic;
+        slot.lock().cached = Some(Cached { token, loaded_at, fast_until: Duration::ZERO });
         slot.changed();
     }
 }

@@ -14,6 +14,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::scopes::Scopes;
 use crate::seal::{SecretBytes, unknown_format};
 use crate::token::TokenSet;
+use crate::token_store::Version;
+
+use super::pause::Pause;
 
 const FORMAT: u8 = 1;
 /// What stands before the header: the format's number and the header's length.
@@ -36,6 +39,8 @@ pub(super) struct Header {
     pub(super) requested_scopes: Scopes,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ended: Option<Ended>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pause: Option<Pause>,
     #[serde(flatten)]
     unread: Map<String, Value>,
 }
@@ -88,6 +93,7 @@ impl Contents {
             refreshed_at: None,
             requested_scopes,
             ended: None,
+            pause: None,
             unread: Map::new(),
         };
         Self { header, tokens }
@@ -98,6 +104,7 @@ impl Contents {
         let mut header = self.header.clone();
         header.refreshed_at = Some(milliseconds(now));
         header.ended = None;
+        header.pause = None;
         if tokens.id_token.is_none() {
             tokens.id_token.clone_from(&self.tokens.id_token);
         }
@@ -108,7 +115,25 @@ impl Contents {
     pub(super) fn ended(&self, ended: Ended) -> Self {
         let mut contents = self.clone();
         contents.header.ended = Some(ended);
+        contents.header.pause = None;
         contents
+    }
+
+    /// The same connection, whose provider is not asked for a while.
+    pub(super) fn paused(&self, pause: Pause) -> Self {
+        let mut contents = self.clone();
+        contents.header.pause = Some(pause);
+        contents
+    }
+
+    /// What is known since a refresh of these tokens failed.
+    pub(super) fn pause(&self) -> Option<&Pause> {
+        self.header.pause.as_ref().filter(|pause| pause.is_about(&self.tokens))
+    }
+
+    /// The version that the tokens came with, where they are written in `version`.
+    pub(super) fn came_with(&self, version: Version) -> Version {
+        self.pause().map_or(version, |pause| pause.came_with(version))
     }
 
     pub(super) fn connected_at(&self) -> SystemTime {
@@ -159,18 +184,20 @@ impl fmt::Debug for Contents {
     }
 }
 
-fn milliseconds(time: SystemTime) -> u64 {
+pub(super) fn milliseconds(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn time(milliseconds: u64) -> SystemTime {
+pub(super) fn time(milliseconds: u64) -> SystemTime {
     crate::clock::saturating_add(SystemTime::UNIX_EPOCH, Duration::from_millis(milliseconds))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::pause::Reason;
     use super::*;
+    use crate::token_store::{LeaseHolder, RefreshMark};
 
     fn contents() -> Contents {
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_123);
@@ -195,6 +222,43 @@ mod tests {
         contents.header.unread.insert("later".to_owned(), Value::from(7));
         let back = Contents::from_bytes(contents.to_bytes().unwrap().expose()).unwrap();
         assert_eq!(back.header.unread.get("later"), Some(&Value::from(7)));
+    }
+
+    /// A release that knows no pauses refreshes, and writes the pause again beside the new tokens.
+    #[test]
+    fn x28_a_pause_is_about_its_own_tokens() {
+        let contents = contents();
+        let at = |milliseconds| SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds);
+        let version = Version::new(crate::token_store::Incarnation::from_bytes([1; 16]), 7);
+        let mark = RefreshMark::new(LeaseHolder::from_bytes([2; 16]), [3; 32], at(4)).attempt(5);
+        let pause =
+            Pause::new(&contents.tokens, version, (at(0), at(1000)), Reason::RateLimited, 6, Some(&mark));
+        let paused = contents.paused(pause.clone());
+        let mut back = Contents::from_bytes(paused.to_bytes().unwrap().expose()).unwrap();
+        assert_eq!(back.pause(), Some(&pause));
+        assert_eq!(back.pause().and_then(Pause::mark), Some(mark));
+        assert_eq!(back.came_with(version.next()), version);
+        assert_eq!(back.refreshed(contents.tokens, at(2000)).pause(), None);
+        back.tokens.received_at += Duration::from_millis(1);
+        assert_eq!((back.pause(), back.came_with(version.next())), (None, version.next()));
+    }
+
+    #[test]
+    fn x28_x17_what_a_pause_says() {
+        let contents = contents();
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let version = Version::first(crate::token_store::Incarnation::from_bytes([1; 16]));
+        let times = (at(1000), at(1100));
+        let pause = Pause::new(&contents.tokens, version, times, Reason::Unavailable, 1, None);
+        let left =
+            |now, longest| pause.left(at(now), Duration::from_secs(longest)).map_or(0, |left| left.as_secs());
+        assert_eq!([1000, 1099, 1100, 1101].map(|now| left(now, 3600)), [100, 1, 0, 0]);
+        // By a clock that is a little behind, or far; by one that is set to believe less.
+        assert_eq!([940, 939].map(|now| left(now, 3600)), [160, 0]);
+        assert_eq!([1000, 1020, 1029, 1030].map(|now| left(now, 10)), [0, 0, 0, 70]);
+        let mut text = serde_json::to_value(&pause).unwrap();
+        text["reason"] = "a later release's".into();
+        assert_eq!(serde_json::from_value::<Pause>(text).unwrap(), pause, "that it lasts is what counts");
     }
 
     #[test]

@@ -11,9 +11,10 @@ use crate::token_store::{Remove, RemoveOutcome};
 
 use super::event::EventKind;
 use super::failure;
-use super::inner::Inner;
+use super::inner::{Inner, Registered};
 
-/// What came of each step of a disconnect. In this process the connection is gone whatever came of them.
+/// What came of each step of a disconnect. In this process the connection is gone whatever came of them; where the removal
+/// failed, it is made up for by the next call for this connection.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Disconnected {
@@ -38,14 +39,13 @@ impl Inner {
     pub(super) async fn disconnect(self: &Arc<Self>, key: &ConnectionKey) -> Result<Disconnected> {
         let provider = self.registered(key, Operation::Disconnect)?;
         let slot = self.slot(key);
-        let cached = slot.lock().cached.as_ref().map(|cached| cached.token.view().contents.tokens.clone());
+        let at = self.clock.now();
+        let cached = slot.lock().cached.as_ref().map(|cached| Arc::clone(cached.token.view()));
         slot.forget();
         let mut removed = self.ask(self.store.remove(key, Remove::new(self.settings.tombstone))).await;
         if removed.as_ref().is_err_and(|error| error.kind() == StoreErrorKind::OutcomeUnknown) {
             removed = self.ask(self.store.remove(key, Remove::new(self.settings.tombstone))).await;
         }
-        // A flight that read the record before it went may have put it back.
-        slot.forget();
         let (removal, record) = match removed {
             Ok(RemoveOutcome::Removed { record: Some(record), .. }) if record.key != *key => (
                 Err(failure::contract("the token store removed another connection than it was asked to")),
@@ -65,21 +65,35 @@ impl Inner {
             ),
             Err(error) => (Err(failure::at(failure::of_store(error), key, Operation::Disconnect)), None),
         };
+        // A flight that read the record before it went may have put it back.
+        slot.forget();
+        let known = cached.as_ref().map(|view| view.version);
+        match &removal {
+            Ok(_) => self.removed(&slot),
+            Err(_) => self.refused(&slot, known, at),
+        }
         let stored: Option<Result<TokenSet>> = match &record {
             Some(record) => Some(self.open(key, record).await.map(|view| view.contents.tokens)),
             None => None,
         };
+        let cached = cached.as_ref().map(|view| &view.contents.tokens);
         let revocation = match (stored, cached) {
-            (Some(Ok(tokens)), _) | (Some(Err(_)) | None, Some(tokens)) => {
-                let revoked = provider.flow.revoke(&tokens);
-                Some(self.bounded(&provider.flow, Operation::Revoke, revoked).await)
-            }
+            (Some(Ok(tokens)), _) => Some(self.revoke(provider, &tokens).await),
+            (Some(Err(_)) | None, Some(tokens)) => Some(self.revoke(provider, tokens).await),
             (Some(Err(error)), None) => Some(Err::<Revocation, Error>(error)),
             (None, None) => None,
         };
+        if let (Some(Ok(_)), Some(refused)) = (&revocation, &mut slot.lock().refused) {
+            refused.revoked = known;
+        }
         if removal.is_ok() {
             self.tell(key, EventKind::Disconnected);
         }
         Ok(Disconnected { removal, revocation })
+    }
+
+    async fn revoke(&self, provider: &Registered, tokens: &TokenSet) -> Result<Revocation> {
+        let revoked = provider.flow.revoke(tokens);
+        self.bounded(&provider.flow, Operation::Revoke, revoked).await
     }
 }

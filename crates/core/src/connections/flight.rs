@@ -12,12 +12,13 @@ use crate::quirks::RefreshInput;
 use crate::state::StoreErrorKind;
 use crate::token::TokenSet;
 use crate::token_store::{
-    LeaseHolder, LeaseOutcome, LeaseRequest, Loaded, Record, RefreshMark, Release, Renew, Tenure,
+    LeaseHolder, LeaseOutcome, LeaseRequest, Record, RefreshMark, Release, Renew, Tenure,
 };
 
 use super::access::{AccessToken, View};
 use super::failure;
 use super::inner::{Inner, Instant, Registered, jitter};
+use super::pause::Pause;
 use super::plan::{self, Demand, Step, Unsent};
 use super::point::Point;
 use super::refresh::Refreshed;
@@ -91,7 +92,13 @@ impl Flight {
 
     pub(super) async fn run(mut self: Box<Self>) {
         self.inner.point(Point::P1Join).await;
-        let landing = self.fly().await;
+        let mut landing = self.fly().await;
+        // Disconnected meanwhile, and the store did not remove it: what the flight brought goes with it.
+        if landing.is_ok() && self.slot.lock().refused.is_some() {
+            if let Err(error) = self.load().await {
+                landing = Err(error);
+            }
+        }
         self.inner.point(Point::P10Publish).await;
         self.land(landing);
     }
@@ -140,7 +147,7 @@ impl Flight {
                 }
                 Step::Refresh => false,
             };
-            if let Err(error) = self.check_cool_down() {
+            if let Some(error) = self.cooling().or_else(|| inner.paused(token.view())) {
                 self.is_cooling = true;
                 return Err(error);
             }
@@ -193,11 +200,7 @@ impl Flight {
 
     pub(super) async fn load(&self) -> Result<Record> {
         self.inner.point(Point::P0Load).await;
-        let loaded = self.inner.ask(self.inner.store.load(self.key())).await;
-        match loaded.map_err(failure::of_store)? {
-            Loaded::Found(record) => Ok(record),
-            Loaded::Absent | Loaded::Tombstone(_) => Err(failure::not_connected()),
-        }
+        self.inner.load(&self.slot).await
     }
 
     /// What the store answers has to follow what it answered before. Where it does not, that is told once, and from then on
@@ -274,6 +277,7 @@ impl Flight {
         }
         let found = {
             let mut state = self.slot.lock();
+            let found = plan::mark_of(found, view.contents.pause().and_then(Pause::mark));
             let found = plan::mark_that_counts(found, state.unsent.as_ref());
             state.unsent = Some(Unsent { holder, before: found.clone() });
             found
@@ -321,12 +325,12 @@ impl Flight {
         let _ = self.inner.ask(self.inner.store.release(self.key(), holder, release)).await;
     }
 
-    /// A version that is known already is as old as that, and a mark under which this process sent nothing is none.
+    /// Tokens that are known already are as old as that, and a mark under which this process sent nothing is none.
     fn seen(&self, mut view: View) -> View {
         let state = self.slot.lock();
         view.mark = plan::mark_that_counts(view.mark, state.unsent.as_ref());
         let before = state.cached.as_ref().map(|cached| cached.token.view());
-        if let Some(before) = before.filter(|before| before.version == view.version) {
+        if let Some(before) = before.filter(|before| before.came_with() == view.came_with()) {
             view.first_seen = before.first_seen;
         }
         view
@@ -351,13 +355,12 @@ impl Flight {
         self.progress.send_replace(Progress::Unsaved);
     }
 
-    fn check_cool_down(&self) -> Result<()> {
+    /// The failure of before, if it holds.
+    fn cooling(&self) -> Option<Error> {
         let now = self.inner.clock.monotonic();
         let state = self.slot.lock();
-        match state.failure.as_ref().filter(|failure| now < failure.until && !failure.is_of_store) {
-            Some(failure) => Err(failure::share(&failure.error, Some(failure.until.saturating_sub(now)))),
-            None => Ok(()),
-        }
+        let failure = state.failure.as_ref().filter(|failure| now < failure.until && !failure.is_of_store)?;
+        Some(failure::share(&failure.error, Some(failure.until.saturating_sub(now))))
     }
 
     fn land(&mut self, landing: Landing) {

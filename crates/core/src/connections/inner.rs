@@ -28,6 +28,7 @@ use super::access::View;
 use super::event::{Event, EventKind};
 use super::failure;
 use super::pace::Pace;
+use super::pause::Pause;
 use super::plan::{self, CoolDown, Demand, Moment, Policy, Step};
 use super::point::{Point, Probe};
 use super::sealer::Sealer;
@@ -82,8 +83,8 @@ pub(super) struct Inner {
 /// When it was, by both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Instant {
-    monotonic: Duration,
-    wall: SystemTime,
+    pub(super) monotonic: Duration,
+    pub(super) wall: SystemTime,
 }
 
 impl Inner {
@@ -183,21 +184,30 @@ impl Inner {
             ));
         }
         let contents = self.sealer.open(key, record.version.incarnation(), &record.sealed).await?;
+        let mark = plan::mark_of(record.mark.clone(), contents.pause().and_then(Pause::mark));
         Ok(View {
             key: key.clone(),
             contents,
             version: record.version,
-            mark: record.mark.clone(),
+            mark,
             is_saved: true,
-            first_seen: self.clock.monotonic(),
+            first_seen: self.instant(),
         })
     }
 
     pub(super) fn assess(&self, view: &View, policy: &Policy, demand: Demand) -> Step {
-        let seen_for = self.clock.monotonic().saturating_sub(view.first_seen);
-        let moment = Moment { now: self.clock.now(), seen_for };
+        let Instant { monotonic, wall } = view.first_seen;
+        let seen_for = self.clock.monotonic().saturating_sub(monotonic);
+        let moment = Moment { now: self.clock.now(), seen_at: wall, seen_for };
         let jitter = jitter_of(&view.key, &view.version);
         plan::assess(&view.contents, &view.version, view.mark.as_ref(), policy, jitter, demand, moment)
+    }
+
+    /// Why its provider is not asked now, by what the record tells.
+    pub(super) fn paused(&self, view: &View) -> Option<Error> {
+        let pause = view.contents.pause()?;
+        let left = pause.left(self.clock.now(), self.settings.cool_down.most())?;
+        Some(pause.error(left))
     }
 
     pub(super) fn tell(&self, key: &ConnectionKey, kind: EventKind) {

@@ -84,8 +84,9 @@ impl Inner {
                     ));
                 }
                 match self.connection(record).await {
-                    Some(connection) => listing.connections.push(connection),
-                    None => listing.unreadable = listing.unreadable.saturating_add(1),
+                    Ok(Some(connection)) => listing.connections.push(connection),
+                    Ok(None) => {}
+                    Err(_) => listing.unreadable = listing.unreadable.saturating_add(1),
                 }
             }
             match found.next {
@@ -96,15 +97,31 @@ impl Inner {
         }
     }
 
-    async fn connection(&self, record: &Record) -> Option<Connection> {
-        let view = self.open(&record.key, record).await.ok()?;
+    /// The scopes that a connection was granted.
+    pub(super) async fn scopes(&self, key: &ConnectionKey) -> Result<Scopes> {
+        let record = self.load(&self.slot(key)).await?;
+        Ok(self.open(key, &record).await?.contents.tokens.scopes)
+    }
+
+    /// What can be shown of a record; none if it is to be removed.
+    async fn connection(&self, record: &Record) -> Result<Option<Connection>> {
+        let slot = self.slots.find(&record.key);
+        let refused = slot.as_ref().and_then(|slot| slot.lock().refused.clone());
+        let record = match slot.as_ref().zip(refused) {
+            Some((slot, refused)) => match self.remove_again(slot, &refused, record.clone()).await? {
+                Some(record) => record,
+                None => return Ok(None),
+            },
+            None => record.clone(),
+        };
+        let view = self.open(&record.key, &record).await?;
         let contents = &view.contents;
         let provider = self.providers.get(record.key.provider_id());
         let can_refresh =
             |provider: &Registered| provider.policy.can_refresh(&contents.tokens, self.clock.now());
         let health = self.health(&view, provider);
         let needs_reconnect = matches!(health, Health::NeedsReconnect { .. });
-        Some(Connection {
+        Ok(Some(Connection {
             is_refreshable: !needs_reconnect && provider.is_some_and(can_refresh),
             scopes: contents.tokens.scopes.clone(),
             missing_scopes: contents.header.requested_scopes.missing_from(&contents.tokens.scopes),
@@ -113,8 +130,8 @@ impl Inner {
             expiry: contents.tokens.expiry,
             refresh_expiry: contents.tokens.refresh_expiry,
             health,
-            key: record.key.clone(),
-        })
+            key: record.key,
+        }))
     }
 
     fn health(&self, view: &View, provider: Option<&Registered>) -> Health {

@@ -14,6 +14,7 @@ mod inner;
 mod list;
 mod obtain;
 mod pace;
+mod pause;
 mod plan;
 mod point;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod point_tests;
 mod refresh;
 #[cfg(test)]
 mod refresh_model;
+mod removal;
 mod save;
 mod sealer;
 mod send;
@@ -154,7 +156,13 @@ impl Connections {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] if the binding is another user's; those of reading the connection.
+    /// Those of reading the connection; nothing is begun then, since a connect with fewer scopes would replace it:
+    ///
+    /// - [`ErrorKind::Usage`] if the binding is another user's, or there is no such provider;
+    /// - [`ErrorKind::NotConnected`];
+    /// - [`ErrorKind::StoreUnavailable`], [`ErrorKind::KeysUnavailable`]: try again;
+    /// - [`ErrorKind::StoreCorrupt`], [`ErrorKind::KeyUnknown`], [`ErrorKind::KeyWrong`],
+    ///   [`ErrorKind::FormatUnknown`]: what scopes it has cannot be read.
     pub async fn begin_with_more(
         &self,
         key: &ConnectionKey,
@@ -164,10 +172,9 @@ impl Connections {
         if binding.as_user() != Some(key.user()) {
             return Err(Error::usage("more scopes are asked for by the user whose connection it is"));
         }
-        let listing = self.list(key.user()).await?;
-        let known = listing.connections.iter().find(|connection| connection.key == *key);
-        let granted = known.map(|connection| connection.scopes.clone()).unwrap_or_default();
-        Ok(self.begin(key.provider_id(), binding)?.scopes(granted.union(more).iter()))
+        let provider = self.0.registered(key, Operation::Begin)?;
+        let granted = self.0.scopes(key).await.map_err(|error| failure::at(error, key, Operation::Begin))?;
+        Ok(provider.flow.begin(binding).scopes(granted.union(more).iter()))
     }
 
     /// Finishes a flow ([`Flow::finish`]) and saves the connection, in one motion and in a task of its own: whoever goes away
@@ -199,7 +206,9 @@ impl Connections {
     ///   such as another connection's record, and nothing of it was used;
     /// - [`ErrorKind::RefreshPending`],
     ///   [`ErrorKind::Interrupted`]: ask again;
-    /// - what the provider answered, the same for all who waited, and until the cool-down is over.
+    /// - what the provider answered, the same for all who waited, and until the cool-down is over. Where it could not answer, or
+    ///   asked for time, each process that shares the store keeps to it
+    ///   ([`ErrorKind::Unavailable`], [`ErrorKind::RateLimited`]).
     pub async fn token(&self, key: &ConnectionKey) -> Result<AccessToken> {
         let slot = self.0.slot(key);
         let token = self.0.obtain(&slot, Demand::Valid).await;
@@ -303,7 +312,9 @@ impl Connections {
 
     /// Ends a connection: removes it, with a tombstone that beats every refresh under way, and has the provider revoke its
     /// tokens (RFC 7009). In a task of its own. What came of each step is reported; in this process the connection is gone
-    /// whatever came of them.
+    /// whatever came of them. Where the store did not remove it, the next call for this connection does, and
+    /// [`list`](Self::list), as soon as the store answers; other processes serve it until then, and a program that ends before
+    /// has not disconnected it.
     ///
     /// A process that is killed after the removal and before the revocation leaves the tokens in force at the provider until
     /// they expire, and nothing here holds them any more. A program that ends in order waits with [`drain`](Self::drain).

@@ -159,7 +159,8 @@ impl Inner {
                         return Look::Fail(failure::reconnect(reason, view.contents.header.ended.as_ref()));
                     }
                     Step::ServeAndRefresh if demand == Demand::Valid => {
-                        let idle = state.flight.is_none() && failure.is_none() && view.is_saved;
+                        let is_paused = failure.is_some() || self.paused(view).is_some();
+                        let idle = state.flight.is_none() && !is_paused && view.is_saved;
                         if !idle || self.is_closing() || !provider.pace.has_room(now) {
                             return Look::Serve(cached.token, Duration::ZERO);
                         }
@@ -177,9 +178,15 @@ impl Inner {
                             let left = failure.until.saturating_sub(now);
                             return Look::Fail(failure::share(&failure.error, Some(left)));
                         }
+                        if let Some(error) = self.paused(view).filter(|_| state.flight.is_none()) {
+                            return Look::Fail(error);
+                        }
                     }
                 }
             }
+        }
+        if state.flies_for_nobody() {
+            return Look::Fail(failure::not_connected());
         }
         if let Some(flight) = &state.flight {
             return Look::Wait(flight.progress.clone());
@@ -203,8 +210,9 @@ impl Inner {
     ) -> Look {
         let (sender, progress) = watch::channel(Progress::Running);
         let id = state.next_flight();
-        state.flight = Some(Running { id, progress: progress.clone() });
-        let flight = Flight::new(Arc::clone(self), Arc::clone(slot), id, state.forgotten, demand, sender);
+        let forgotten = state.forgotten;
+        state.flight = Some(Running { id, forgotten, progress: progress.clone() });
+        let flight = Flight::new(Arc::clone(self), Arc::clone(slot), id, forgotten, demand, sender);
         Look::Begin(Box::new(flight), progress, token)
     }
 
@@ -218,6 +226,6 @@ impl Inner {
 fn is_answer(demand: Demand, token: &AccessToken) -> bool {
     match demand {
         Demand::Newer { than: None, .. } => true,
-        demand => !demand.refuses(&token.version()),
+        demand => !demand.refuses(&token.view().came_with(), &token.version()),
     }
 }

@@ -23,9 +23,13 @@ pub(super) enum Demand {
 }
 
 impl Demand {
-    /// Whether a token as old as `version` must be replaced.
-    pub(super) fn refuses(self, version: &Version) -> bool {
-        matches!(self, Self::Newer { than, .. } if than.is_none_or(|than| than == *version))
+    /// Whether tokens that are written in `version`, and came with `came_with`, must be replaced.
+    pub(super) fn refuses(self, came_with: &Version, version: &Version) -> bool {
+        let are_these = |than: Version| {
+            than.incarnation() == version.incarnation()
+                && (came_with.counter()..=version.counter()).contains(&than.counter())
+        };
+        matches!(self, Self::Newer { than, .. } if than.is_none_or(are_these))
     }
 }
 
@@ -58,13 +62,17 @@ impl Policy {
     }
 }
 
-/// When it is. `seen_for` is how long this process has known this version of the connection, by its monotonic clock: a wall
-/// clock that was put back makes no token live longer.
+/// When it is. `seen_at` is when this process first saw this version of the connection, by the wall clock of then, and
+/// `seen_for` how long ago that was, by its monotonic clock: a wall clock that was put back makes no token live longer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     pub(super) now: SystemTime,
+    pub(super) seen_at: SystemTime,
     pub(super) seen_for: Duration,
 }
+
+/// How far the wall clocks of two processes may be apart.
+pub(super) const LEEWAY: Duration = Duration::from_secs(60);
 
 /// What is to be done with a connection as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +98,7 @@ pub(super) fn assess(
     moment: Moment,
 ) -> Step {
     let tokens = &contents.tokens;
+    let is_refused = demand.refuses(&contents.came_with(*version), version);
     let remaining = remaining(tokens, moment);
     let lifetime = lifetime(tokens);
     // A token must live long enough to be used, however short its whole life is.
@@ -97,14 +106,14 @@ pub(super) fn assess(
     let is_good = remaining.is_none_or(|remaining| remaining > slack);
     if let Some(ended) = &contents.header.ended {
         // What is over at the provider may still be good at its API for a while, if the end of it is known.
-        let serves = is_good && !ended.rejected && !demand.refuses(version);
+        let serves = is_good && !ended.rejected && !is_refused;
         return match remaining.map(|remaining| remaining - slack.min(remaining)) {
             Some(left) if serves => Step::Serve { for_: Some(left) },
             _ => Step::Reconnect(ended.reason),
         };
     }
     let can_refresh = policy.can_refresh(tokens, moment.now);
-    if demand.refuses(version) {
+    if is_refused {
         return if can_refresh { Step::Refresh } else { Step::Reconnect(ReconnectReason::Expired) };
     }
     if demand == Demand::Due {
@@ -180,6 +189,11 @@ pub(super) struct Unsent {
     pub(super) before: Option<RefreshMark>,
 }
 
+/// The mark of a record: one that a save took away is in the contents.
+pub(super) fn mark_of(record: Option<RefreshMark>, contents: Option<RefreshMark>) -> Option<RefreshMark> {
+    record.or(contents)
+}
+
 /// What a mark tells that was found in the record: under one's own that is unsent, what stood there before is still true.
 pub(super) fn mark_that_counts(found: Option<RefreshMark>, unsent: Option<&Unsent>) -> Option<RefreshMark> {
     match (found, unsent) {
@@ -248,9 +262,13 @@ pub(super) fn is_same(one: &TokenSet, other: &TokenSet) -> bool {
     refresh && one.access_token.ct_eq(other.access_token.expose())
 }
 
-/// How long the access token is good still, as far as is known.
+/// How long the access token is good still, as far as is known. One that came later than it is, and than it was when it was
+/// first seen here, came by a wall clock that was ahead: so is its end, and how old it is nobody knows.
 fn remaining(tokens: &TokenSet, moment: Moment) -> Option<Duration> {
     let Expiry::At(at) = tokens.expiry else { return None };
+    if tokens.received_at > saturating_add(moment.now.max(moment.seen_at), LEEWAY) {
+        return Some(Duration::ZERO);
+    }
     let by_wall = at.duration_since(moment.now).unwrap_or_default();
     let by_age = lifetime(tokens).unwrap_or_default().saturating_sub(moment.seen_for);
     Some(by_wall.min(by_age))
@@ -327,7 +345,7 @@ pub(super) fn fate(error: &Error) -> Fate {
     }
 }
 
-/// How long nothing is tried again.
+/// For how long nothing is tried again.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CoolDown {
     pub(super) first: Duration,
@@ -344,6 +362,11 @@ impl CoolDown {
         let own = doubled.min(self.longest);
         let own = own - own.mul_f64(jitter.clamp(0.0, 1.0) / 4.0);
         own.max(retry_after.unwrap_or_default().min(self.longest_asked))
+    }
+
+    /// The most that it ever is.
+    pub(super) fn most(&self) -> Duration {
+        self.longest.max(self.longest_asked)
     }
 }
 

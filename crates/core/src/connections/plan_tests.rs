@@ -23,7 +23,8 @@ fn contents(lifetime: Option<u64>) -> Contents {
 }
 
 fn at(now: u64) -> Moment {
-    Moment { now: START + seconds(now), seen_for: Duration::ZERO }
+    let now = START + seconds(now);
+    Moment { now, seen_at: now, seen_for: Duration::ZERO }
 }
 
 fn step(contents: &Contents, demand: Demand, now: u64) -> Step {
@@ -116,9 +117,34 @@ fn an_access_token_that_refreshes_itself_does_so_before_its_end_only() {
 #[test]
 fn x17_a_clock_that_was_put_back_makes_no_token_live_longer() {
     let contents = contents(Some(3600));
-    let moment = Moment { now: START - seconds(1_000_000), seen_for: seconds(3600) };
+    let moment = Moment { now: START - seconds(1_000_000), seen_at: START, seen_for: seconds(3600) };
     let step = assess(&contents, &VERSION, None, &policy(Rotation::Strict), 0.0, Demand::Valid, moment);
     assert_eq!(step, Step::Refresh);
+}
+
+#[test]
+fn x17_a_token_that_came_by_a_clock_that_was_ahead_is_over() {
+    let policy = policy(Rotation::Strict);
+    let step = |ahead, (now, seen_at, seen_for)| {
+        let mut contents = contents(None);
+        contents.tokens.received_at = START + seconds(ahead);
+        contents.tokens.expiry = Expiry::At(START + seconds(ahead + 6));
+        let moment = Moment {
+            now: START + seconds(now),
+            seen_at: START + seconds(seen_at),
+            seen_for: seconds(seen_for),
+        };
+        assess(&contents, &VERSION, None, &policy, 0.0, Demand::Valid, moment)
+    };
+    for ahead in [61, 3600, 24 * 3600, 10 * 365 * 24 * 3600] {
+        assert_eq!(step(ahead, (0, 0, 0)), Step::Refresh, "{ahead}");
+    }
+    assert!(served(step(60, (0, 0, 0))), "no two clocks are the same");
+    // Who saw it come knows how old it is, whatever the wall clock shows since.
+    assert!(served(step(3600, (0, 3600, 1))));
+    assert_eq!(step(3600, (0, 3600, 6)), Step::Refresh);
+    // Nor is a clock that was behind when the token was first seen held against it for ever.
+    assert!(served(step(3600, (3601, 0, 1))));
 }
 
 #[test]

@@ -15,6 +15,7 @@ use super::event::EventKind;
 use super::failure;
 use super::flight::{Flight, Leased, hash_of};
 use super::inner::{Registered, jitter};
+use super::pause::{Pause, Reason};
 use super::plan::{self, Demand, Fate};
 use super::point::Point;
 use super::save::Saved;
@@ -109,13 +110,38 @@ impl Flight {
         }
         inner.tell(self.key(), EventKind::RefreshFailed(error.kind()));
         let in_doubt = plan::stays_in_doubt(fate, mark.attempt);
-        let wait = inner.settings.cool_down.after(1, error.retry_after(), jitter());
-        let release = match plan::due_at(&view.contents, &provider.policy) {
-            Some(due_at) => Release::new().due_at(due_at.max(saturating_add(inner.clock.now(), wait))),
-            None => Release::new(),
-        };
-        self.release(holder, if in_doubt { release.keep_mark() } else { release }).await;
+        self.give_up(provider, &view, holder, Some(&mark).filter(|_| in_doubt), &error).await;
         Err(error)
+    }
+
+    /// P11 after a refresh that failed; `mark` stays. Where all processes are to wait, the lease ends with a save that tells
+    /// them. If that does not succeed nothing but this is lost.
+    async fn give_up(
+        &self,
+        provider: &Registered,
+        view: &View,
+        holder: &LeaseHolder,
+        mark: Option<&RefreshMark>,
+        error: &Error,
+    ) {
+        let inner = &self.inner;
+        let here = self.slot.lock().failure.as_ref().map_or(0, |failure| failure.count);
+        let before = view.contents.pause().map_or(0, |pause| pause.failures).max(here);
+        let failures = before.saturating_add(1);
+        let wait = inner.settings.cool_down.after(failures, error.retry_after(), jitter());
+        let now = inner.clock.now();
+        let until = saturating_add(now, wait);
+        let due_at = plan::due_at(&view.contents, &provider.policy).map(|due_at| due_at.max(until));
+        if let Some(reason) = Reason::of(error.kind()) {
+            let pause =
+                Pause::new(&view.contents.tokens, view.came_with(), (now, until), reason, failures, mark);
+            inner.point(Point::P11Release).await;
+            if self.save_pause(view, holder, view.contents.paused(pause), due_at).await {
+                return;
+            }
+        }
+        let release = due_at.map_or_else(Release::new, |due_at| Release::new().due_at(due_at));
+        self.release(holder, if mark.is_some() { release.keep_mark() } else { release }).await;
     }
 
     async fn accept(
@@ -224,13 +250,14 @@ impl Flight {
         version: crate::Version,
         is_saved: bool,
     ) -> AccessToken {
+        let mark = contents.pause().and_then(Pause::mark);
         self.keep(View {
             key: view.key.clone(),
             contents,
             version,
-            mark: None,
+            mark,
             is_saved,
-            first_seen: self.inner.clock.monotonic(),
+            first_seen: self.inner.instant(),
         })
     }
 

@@ -1,10 +1,12 @@
 //! P9: what the provider gave goes into the store, if the store's record is still the one that was refreshed.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, Result};
 use crate::state::StoreErrorKind;
-use crate::token_store::{Expected, Loaded, Record, RefreshMark, SaveOutcome, SealedBytes, Version, Write};
+use crate::token_store::{
+    Expected, LeaseHolder, Loaded, Record, RefreshMark, SaveOutcome, SealedBytes, Version, Write,
+};
 
 use super::access::{AccessToken, View};
 use super::contents::Contents;
@@ -70,7 +72,10 @@ impl Flight {
                         return Err(failure::contract("the token store changes a record that nobody writes"));
                     }
                     let is_same_grant = match inner.open(self.key(), &record).await {
-                        Ok(stored) => Self::is_same_grant(provider, &stored.contents, mark),
+                        Ok(stored) => {
+                            plan::is_same(&view.contents.tokens, &stored.contents.tokens)
+                                || Self::is_same_grant(provider, &stored.contents, mark)
+                        }
                         Err(_) => false,
                     };
                     match plan::conflict(&view.version, &record.version, is_same_grant) {
@@ -117,6 +122,27 @@ impl Flight {
             }
         }
         None
+    }
+
+    /// Writes that nobody asks the provider for a while, if the lease is held still; whether that was done.
+    pub(super) async fn save_pause(
+        &self,
+        view: &View,
+        holder: &LeaseHolder,
+        contents: Contents,
+        due_at: Option<SystemTime>,
+    ) -> bool {
+        let inner = &self.inner;
+        let sealed = inner.sealer.seal(self.key(), view.version.incarnation(), &contents).await;
+        let Ok(sealed) = sealed else { return false };
+        let expected = Expected::version(view.version).held_by(*holder);
+        let write = Write::new(sealed).due_at(due_at);
+        let saved = inner.ask(inner.store.save_if_version(self.key(), &expected, write)).await;
+        let is_saved = matches!(saved, Ok(SaveOutcome::Saved(version)) if version == view.version.next());
+        if is_saved {
+            self.keep_as(view, contents, view.version.next(), true);
+        }
+        is_saved
     }
 
     /// What was served from memory is not any more.

@@ -60,7 +60,9 @@ impl SendRequest {
         let token = inner.obtain(&slot, Demand::Valid).await?;
         let again = is_replayable.then(|| request.clone());
         let response = attempt(provider, &token, request, &limits).await?;
-        if !BearerChallenge::refuses_token(response.status, &response.headers) {
+        let is_refused = BearerChallenge::refuses_token(response.status, &response.headers)
+            && provider.flow.manager().refuses_token(&response);
+        if !is_refused {
             return Ok(response);
         }
         let Some(fresh) = inner.replace(provider, &slot, &token).await? else { return Ok(response) };
@@ -89,7 +91,7 @@ impl Inner {
         slot: &Arc<Slot>,
         refused: &AccessToken,
     ) -> Result<Option<AccessToken>> {
-        let version = refused.version();
+        let version = refused.view().came_with();
         let now = self.clock.monotonic();
         let was_replaced = slot
             .lock()
@@ -99,7 +101,7 @@ impl Inner {
             return Ok(None);
         }
         let fresh = self.obtain(slot, Demand::Newer { than: Some(version), rejected: true }).await?;
-        slot.lock().forced = Some((fresh.version(), self.clock.monotonic()));
+        slot.lock().forced = Some((fresh.view().came_with(), self.clock.monotonic()));
         Ok(Some(fresh))
     }
 }

@@ -15,6 +15,7 @@ use crate::token_store::Version;
 
 use super::access::AccessToken;
 use super::plan::Unsent;
+use super::removal::Refused;
 
 /// What is known of one connection.
 #[derive(Debug)]
@@ -31,10 +32,12 @@ pub(super) struct State {
     pub(super) cached: Option<Cached>,
     pub(super) flight: Option<Running>,
     pub(super) failure: Option<Failure>,
-    /// The version that replaced a token which an API refused, and when, by the monotonic clock.
+    /// The version with which a token came that replaced one which an API refused, and when, by the monotonic clock.
     pub(super) forced: Option<(Version, Duration)>,
     /// The mark of the last lease, as long as nothing is sent under it. Where the lease is lost, the mark stays in the record.
     pub(super) unsent: Option<Unsent>,
+    /// The removal that the store did not take: to this process there is no such connection.
+    pub(super) refused: Option<Refused>,
     /// Counts what was forgotten, so that a flight that began before does not put it back.
     pub(super) forgotten: u64,
     next_flight: u64,
@@ -54,6 +57,8 @@ pub(super) struct Cached {
 #[derive(Clone, Debug)]
 pub(super) struct Running {
     pub(super) id: u64,
+    /// How often the slot had been forgotten when it began.
+    pub(super) forgotten: u64,
     pub(super) progress: watch::Receiver<Progress>,
 }
 
@@ -123,6 +128,12 @@ impl Slot {
 }
 
 impl State {
+    /// Whether the flight that is under way is of a connection that was to be removed since.
+    pub(super) fn flies_for_nobody(&self) -> bool {
+        let refused = self.refused.as_ref().zip(self.flight.as_ref());
+        refused.is_some_and(|(refused, flight)| refused.forgotten != flight.forgotten)
+    }
+
     pub(super) fn next_flight(&mut self) -> u64 {
         self.next_flight = self.next_flight.wrapping_add(1);
         self.next_flight
@@ -133,7 +144,12 @@ impl State {
 pub(super) struct Slots {
     shards: [RwLock<Shard>; SHARDS],
     capacity: usize,
+    /// Those that stay although nobody uses them.
+    pinned: Mutex<VecDeque<Arc<Slot>>>,
 }
+
+/// How many removals that the store did not take are remembered for certain.
+const MAX_PINNED: usize = 10_000;
 
 #[derive(Default)]
 struct Shard {
@@ -147,7 +163,28 @@ const SHARDS: usize = 64;
 impl Slots {
     pub(super) fn new(capacity: usize) -> Self {
         let shards = std::array::from_fn(|_| RwLock::default());
-        Self { shards, capacity: capacity.div_ceil(SHARDS).max(1) }
+        Self { shards, capacity: capacity.div_ceil(SHARDS).max(1), pinned: Mutex::default() }
+    }
+
+    /// Keeps a slot although nobody uses it, until [`unpin`](Self::unpin) or until there are too many: then the first one may
+    /// go.
+    pub(super) fn pin(&self, slot: &Arc<Slot>) {
+        self.unpin(slot);
+        let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        pinned.push_back(Arc::clone(slot));
+        if pinned.len() > MAX_PINNED {
+            pinned.pop_front();
+        }
+    }
+
+    pub(super) fn unpin(&self, slot: &Arc<Slot>) {
+        let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        pinned.retain(|pinned| !Arc::ptr_eq(pinned, slot));
+    }
+
+    /// The slot of `key`, if there is one.
+    pub(super) fn find(&self, key: &ConnectionKey) -> Option<Arc<Slot>> {
+        self.shard(key).read().unwrap_or_else(PoisonError::into_inner).slots.get(key).cloned()
     }
 
     /// The slot of `key`, which is made if there is none.
@@ -246,6 +283,22 @@ mod tests {
         (1..50_000).for_each(|n| drop(slots.get(&key(n))));
         assert!(slots.len() <= 640 + SHARDS, "{}", slots.len());
         assert!(Arc::ptr_eq(&held, &slots.get(&key(0))), "one connection has one slot");
+    }
+
+    #[test]
+    fn i6_what_is_pinned_stays_until_there_are_too_many() {
+        let slots = Slots::new(64);
+        (0..20).for_each(|_| slots.pin(&slots.get(&key(0))));
+        slots.get(&key(0)).lock().forgotten = 7;
+        (1..5_000).for_each(|n| drop(slots.get(&key(n))));
+        assert_eq!(slots.get(&key(0)).lock().forgotten, 7);
+        assert_eq!(slots.pinned.lock().unwrap().len(), 1, "once, however often");
+        (1..=MAX_PINNED).for_each(|n| slots.pin(&slots.get(&key(n))));
+        assert_eq!(slots.pinned.lock().unwrap().len(), MAX_PINNED);
+        (1..=MAX_PINNED).for_each(|n| slots.unpin(&slots.get(&key(n))));
+        (1..50_000).for_each(|n| drop(slots.get(&key(n))));
+        assert_eq!(slots.get(&key(0)).lock().forgotten, 0, "it was the first one");
+        assert!(slots.len() <= 64 + SHARDS, "{}", slots.len());
     }
 
     #[test]

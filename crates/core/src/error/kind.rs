@@ -59,7 +59,8 @@ pub enum ErrorKind {
     StoreConflict,
     /// A store did what its contract rules out, such as to answer with the record of another connection.
     StoreContractViolated,
-    /// A store holds something that cannot be read.
+    /// A store holds something that cannot be read: a pending flow, which is gone then, or a connection, which is left as it
+    /// is. The user begins again, and a new connect replaces the connection; a person who has a copy may restore it instead.
     StoreCorrupt,
     /// A store was asked and its answer was lost, so that a state may be used up.
     StoreOutcomeUnknown,

@@ -126,8 +126,7 @@ impl Flow {
     /// - [`StateNotFound`](crate::ErrorKind::StateNotFound): no pending flow fits, whatever the reason.
     /// - [`StoreOutcomeUnknown`](crate::ErrorKind::StoreOutcomeUnknown): the store's answer was lost, and the state may be used
     ///   up.
-    /// - [`StoreCorrupt`](crate::ErrorKind::StoreCorrupt): what the store held cannot be read, and is gone. A person looks
-    ///   at the store, for which [`Error::recovery`] says *give up*.
+    /// - [`StoreCorrupt`](crate::ErrorKind::StoreCorrupt): what the store held cannot be read, and is gone.
     /// - [`CallbackMalformed`](crate::ErrorKind::CallbackMalformed): this is no authorization response, or it came in another
     ///   mode than the one asked for.
     /// - [`InvalidGrant`](crate::ErrorKind::InvalidGrant): the provider does not take the code.
@@ -183,7 +182,7 @@ impl Flow {
         if response.get(name)?.is_some() {
             return Err(Error::usage("a callback with a state is finished with `finish`"));
         }
-        self.check_duplicates(response)?;
+        self.check_parameters(response)?;
         let credentials = self.credentials();
         let redirect_uri = credentials.choose_redirect_uri(None)?;
         let now = self.inner.clock.now();

@@ -11,7 +11,7 @@ use super::render::authorization_url;
 use super::token_check::check_token_request;
 use crate::binding::Binding;
 use crate::call::{AuthorizationRequest, Call};
-use crate::callback::{AuthorizationResponse, Callback, malformed};
+use crate::callback::{AuthorizationResponse, Callback, STANDARD, malformed};
 use crate::credentials::ClientCredentials;
 use crate::endpoints::{EndpointUrls, Endpoints};
 use crate::error::{Error, ErrorKind, Operation, Result, ServerError};
@@ -188,7 +188,7 @@ impl Flow {
                 ResponseMode::FormPost => "the callback arrived in the query; this flow asked for a form",
             }));
         }
-        self.check_duplicates(response)?;
+        self.check_parameters(response)?;
         let not_found =
             || Error::new(ErrorKind::StateNotFound, "no pending flow fits this callback; begin again");
         let state = response.get(shape.state_parameter.as_deref().unwrap_or("state"))?;
@@ -207,36 +207,15 @@ impl Flow {
         Ok(pending)
     }
 
-    /// Refuses a protocol parameter that occurs twice, before the store is asked (RFC 6749 §3.1).
-    pub(super) fn check_duplicates(&self, response: &AuthorizationResponse<'_>) -> Result<()> {
+    /// Refuses a protocol parameter that occurs twice (RFC 6749 §3.1), and a value that is no text, before the store is asked.
+    pub(super) fn check_parameters(&self, response: &AuthorizationResponse<'_>) -> Result<()> {
+        let shape = &self.provider().quirks().authorization_response;
+        response.check_text(shape.error_parameters.error_description.as_deref())?;
         if !response.has_double() {
             return Ok(());
         }
-        let shape = &self.provider().quirks().authorization_response;
-        let errors = &shape.error_parameters;
-        let configured = [
-            &shape.code_parameter,
-            &shape.state_parameter,
-            &errors.error,
-            &errors.error_description,
-            &errors.error_uri,
-        ];
-        let standard = [
-            "code",
-            "state",
-            "iss",
-            "error",
-            "error_description",
-            "error_uri",
-            "id_token",
-            "access_token",
-            "response",
-        ];
-        let configured = configured.into_iter().flatten().map(String::as_str);
-        configured
-            .chain(standard)
-            .chain(shape.retain.iter().map(String::as_str))
-            .try_for_each(|name| response.get(name).map(drop))
+        let own = shape.own_names().map(String::as_str);
+        own.chain(STANDARD).try_for_each(|name| response.get(name).map(drop))
     }
 
     /// Second step of [`finish`](Self::finish): checks the issuer and the redirect URI, and reads code or error by the

@@ -131,6 +131,10 @@ impl Shard {
         capacity: usize,
         evicted: &mut Evicted,
     ) -> Option<&mut Parked> {
+        if self.len() >= capacity {
+            // No rest: what has expired is to go before what has not.
+            self.due = self.due.min(self.next_due);
+        }
         self.expire(now, evicted);
         while self.len() >= capacity && self.evict_oldest(evicted) {}
         let at = if self.free == NONE { self.places() } else { self.free };
@@ -354,10 +358,13 @@ mod tests {
     }
 
     fn store_until(shard: &mut Shard, n: u64, expires_at: u64, capacity: usize) {
-        let ttl = Duration::from_secs(600);
-        let flow = PendingFlow::new("p", "https://app.example/cb", SystemTime::UNIX_EPOCH, ttl);
         let room = shard.make_room(&key(n), 0, expires_at, capacity, &mut Evicted::default());
-        room.unwrap().park(flow);
+        room.unwrap().park(flow());
+    }
+
+    fn flow() -> PendingFlow {
+        let ttl = Duration::from_secs(600);
+        PendingFlow::new("p", "https://app.example/cb", SystemTime::UNIX_EPOCH, ttl)
     }
 
     fn holds(shard: &Shard, n: u64) -> bool {
@@ -466,6 +473,22 @@ mod tests {
         assert!(shard.len() == 41 && !holds(&shard, 50));
         (0..3).for_each(|_| expire(&mut shard, later + 5 * REST));
         assert!(shard.len() == 40 && !holds(&shard, 51));
+    }
+
+    #[test]
+    fn a12_at_the_cap_what_expired_goes_before_what_did_not() {
+        let mut shard = Shard::default();
+        let later = 9 * REST;
+        (0..38).for_each(|n| store_until(&mut shard, n, later, 40));
+        store_until(&mut shard, 38, 700, 40);
+        store_until(&mut shard, 39, 600, 40);
+        (0..3).for_each(|_| expire(&mut shard, 600));
+        store_until(&mut shard, 40, later, 40);
+        // While the calls rest.
+        expire(&mut shard, 700);
+        assert!(shard.len() == 40 && holds(&shard, 38));
+        shard.make_room(&key(41), 700, later, 40, &mut Evicted::default()).unwrap().park(flow());
+        assert!(shard.len() == 40 && !holds(&shard, 38) && holds(&shard, 0));
     }
 
     #[test]

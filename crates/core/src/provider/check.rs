@@ -204,15 +204,7 @@ pub(super) fn quirks(quirks: &Quirks) -> Result<()> {
     check_quirks::pointers(quirks)?;
     let shapes = shapes.into_iter().flatten().chain([&quirks.revocation.request]);
     let renamed = shapes.clone().flat_map(|shape| shape.rename.values());
-    let of_errors = &response.error_parameters;
-    let names = [
-        &response.code_parameter,
-        &response.state_parameter,
-        &of_errors.error,
-        &of_errors.error_description,
-        &of_errors.error_uri,
-    ];
-    if names.into_iter().flatten().chain(renamed).chain(&response.retain).any(String::is_empty) {
+    if response.own_names().chain(renamed).any(String::is_empty) {
         return Err(Error::configuration(
             "a parameter's name must not be empty; what is not sent is listed in `omit`",
         ));

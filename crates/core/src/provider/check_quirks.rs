@@ -92,24 +92,11 @@ pub(super) fn pointers(quirks: &Quirks) -> Result<()> {
 
 /// All pointers of a token response. Only `root` may be empty, which is the whole body: that is never a text or a number.
 fn pointers_of(shape: &ResponseShape) -> Result<()> {
-    let (fields, expiry, error) = (&shape.fields, &shape.expiry, &shape.error);
-    let to_values = [
-        &fields.access_token,
-        &fields.token_type,
-        &fields.refresh_token,
-        &fields.expires_in,
-        &fields.scope,
-        &fields.id_token,
-        &fields.refresh_token_expires_in,
-        &fields.account,
-        &expiry.pointer,
-        &expiry.issued_at,
-    ];
-    let to_values = to_values.into_iter().flatten();
+    let error = &shape.error;
     let of_errors = error.when.iter().map(|condition| &condition.pointer);
     let of_errors = of_errors.chain(&error.code).chain(&error.description);
     let roots = shape.root.iter().filter(|pointer| !pointer.is_empty());
-    match to_values.chain(of_errors).chain(roots).find(|pointer| !is_pointer(pointer)) {
+    match shape.value_pointers().chain(of_errors).chain(roots).find(|pointer| !is_pointer(pointer)) {
         None => Ok(()),
         Some(pointer) => Err(Error::configuration(format!(
             "`{}` is no JSON pointer to a member: one is written `/data/token`, with `~1` for a slash in a name and `~0` for \

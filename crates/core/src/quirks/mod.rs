@@ -66,6 +66,21 @@ pub struct AuthorizationResponseShape {
     pub iss: IssPolicy,
 }
 
+impl AuthorizationResponseShape {
+    /// The provider's own names of what it answers, and of what is kept of that.
+    pub(crate) fn own_names(&self) -> impl Iterator<Item = &String> {
+        let errors = &self.error_parameters;
+        let names = [
+            &self.code_parameter,
+            &self.state_parameter,
+            &errors.error,
+            &errors.error_description,
+            &errors.error_uri,
+        ];
+        names.into_iter().flatten().chain(&self.retain)
+    }
+}
+
 /// Names of the error parameters of an authorization response.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -256,8 +271,6 @@ pub struct RefreshPolicy {
     pub keep_access_token_when_absent: bool,
     /// How long before its expiry an access token is renewed, in seconds.
     pub margin: Option<u32>,
-    /// Whether two refreshes of one connection may not run side by side, as rotation demands.
-    pub serialize: bool,
     /// Whether the scopes that were granted are repeated in the request (Microsoft).
     pub send_scope: bool,
     /// What a refresh does to the refresh token that it was given.
@@ -272,7 +285,6 @@ impl Default for RefreshPolicy {
             keep_refresh_token_when_absent: true,
             keep_access_token_when_absent: false,
             margin: None,
-            serialize: true,
             send_scope: false,
             rotation: Rotation::default(),
         }

@@ -32,7 +32,8 @@ pub struct RequestShape {
     /// How the client authenticates, where the client credentials do not say. Default: `client_secret_basic` with a secret,
     /// `none` without.
     pub client_authentication: Option<ClientAuthentication>,
-    /// What stands between two scopes. Default: a space.
+    /// What stands between two scopes, in `scope` and in `{scope}`. Default: a space in the authorization request, and in each
+    /// other request what stands there.
     pub scope_delimiter: Option<String>,
     /// Whether the delimiter reaches the wire as it is, such as a raw `+`.
     pub raw_scope: bool,
@@ -57,7 +58,7 @@ impl RequestShape {
         Some(self.rename.get(standard).map_or(standard, String::as_str))
     }
 
-    /// What stands between two scopes.
+    /// What stands between two scopes of an authorization request.
     #[must_use]
     pub fn scope_delimiter(&self) -> &str {
         self.scope_delimiter.as_deref().unwrap_or(" ")

@@ -166,6 +166,26 @@ pub struct Condition {
     pub value: Value,
 }
 
+impl ResponseShape {
+    /// The pointers to what is a text or a number of the token set.
+    pub(crate) fn value_pointers(&self) -> impl Iterator<Item = &String> {
+        let (fields, expiry) = (&self.fields, &self.expiry);
+        let pointers = [
+            &fields.access_token,
+            &fields.token_type,
+            &fields.refresh_token,
+            &fields.expires_in,
+            &fields.scope,
+            &fields.id_token,
+            &fields.refresh_token_expires_in,
+            &fields.account,
+            &expiry.pointer,
+            &expiry.issued_at,
+        ];
+        pointers.into_iter().flatten()
+    }
+}
+
 impl Condition {
     /// A condition.
     #[must_use]

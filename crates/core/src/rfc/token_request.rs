@@ -79,21 +79,15 @@ fn grant_parameters<'a>(cx: &'a Call<'_>, grant: &'a Grant, shape: &'a RequestSh
             );
             add("refresh_token", refresh_token.expose().into());
             if quirks.refresh_policy.send_scope {
-                add("scope", scope(cx, shape));
+                add("scope", cx.joined_scopes(shape).unwrap_or_default().into());
             }
         }
         Grant::ClientCredentials => {
             add("grant_type", grant.grant_type().into());
-            add("scope", scope(cx, shape));
+            add("scope", cx.joined_scopes(shape).unwrap_or_default().into());
         }
     }
     parameters
-}
-
-fn scope<'a>(cx: &'a Call<'_>, shape: &RequestShape) -> Cow<'a, str> {
-    let delimiter =
-        shape.scope_delimiter.as_deref().unwrap_or(cx.provider.quirks().authorization.scope_delimiter());
-    cx.scopes.map(|scopes| scopes.join(delimiter)).unwrap_or_default().into()
 }
 
 pub(super) fn push<'a>(
@@ -125,12 +119,12 @@ pub(super) fn build<'a>(
     request.headers.reserve(8);
     client_authentication(cx, shape, &mut parameters, &mut request, tokens)?;
     for (name, template) in shape.parameters.iter() {
-        if let Some(value) = cx.render_with(template, tokens)? {
+        if let Some(value) = cx.render_in(shape, template, tokens)? {
             parameters.push((name.into(), value.into()));
         }
     }
     for (name, template) in shape.headers.iter() {
-        if let Some(value) = cx.render_with(template, tokens)? {
+        if let Some(value) = cx.render_in(shape, template, tokens)? {
             request.headers.insert(header_name(name)?, sensitive(value)?);
         }
     }

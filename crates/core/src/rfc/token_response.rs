@@ -241,19 +241,6 @@ fn callback_values(cx: &Call<'_>) -> BTreeMap<String, String> {
 /// The members that no field of the token set holds. Where a refresh leaves out what endpoints depend on, what was known
 /// stays.
 fn extra(shape: &ResponseShape, root: Object<'_>, previous: Option<&TokenSet>) -> Map<String, Value> {
-    let fields = &shape.fields;
-    let configured = [
-        &fields.access_token,
-        &fields.token_type,
-        &fields.refresh_token,
-        &fields.expires_in,
-        &fields.scope,
-        &fields.id_token,
-        &fields.refresh_token_expires_in,
-        &fields.account,
-        &shape.expiry.pointer,
-        &shape.expiry.issued_at,
-    ];
     let is_field = |name: &str| {
         let is_standard = matches!(
             name,
@@ -265,9 +252,8 @@ fn extra(shape: &ResponseShape, root: Object<'_>, previous: Option<&TokenSet>) -
                 | "id_token"
                 | "refresh_token_expires_in"
         );
-        let named = |pointer: &&String| pointer.strip_prefix('/') == Some(name);
         // A pointer that goes deeper leaves its member in place.
-        is_standard || configured.into_iter().flatten().any(|pointer| named(&pointer))
+        is_standard || shape.value_pointers().any(|pointer| pointer.strip_prefix('/') == Some(name))
     };
     let mut extra = Map::new();
     root.for_each(|name, value| {

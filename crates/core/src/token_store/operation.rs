@@ -34,7 +34,7 @@ impl Loaded {
 pub struct LeaseRequest {
     /// Who wants it.
     pub holder: LeaseHolder,
-    /// For how long, by the store's clock. Stores count whole milliseconds, rounded up.
+    /// For how long, by the store's clock, and [`Lease::LONGEST`] at most. Stores count whole milliseconds, rounded up.
     pub duration: Duration,
     /// The version that the caller knows: another one is answered with [`LeaseOutcome::Changed`], and is not leased.
     pub if_version: Option<Version>,
@@ -94,7 +94,8 @@ pub enum LeaseOutcome {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Renew {
-    /// How long the lease lasts from now on, by the store's clock. Stores count whole milliseconds, rounded up.
+    /// How long the lease lasts from now on, by the store's clock, and [`Lease::LONGEST`] at most. Stores count whole
+    /// milliseconds, rounded up.
     pub duration: Duration,
     /// The mark to write. Without one, the mark stays as it is.
     pub mark: Option<RefreshMark>,

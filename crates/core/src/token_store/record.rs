@@ -190,6 +190,10 @@ pub struct Lease {
 }
 
 impl Lease {
+    /// How long a lease lasts at most, from one renewal to the next. What claims more time was written by a clock that was
+    /// ahead and went back, and has ended: nobody waits for it.
+    pub const LONGEST: Duration = Duration::from_secs(300);
+
     /// A lease.
     #[must_use]
     pub const fn new(holder: LeaseHolder, remaining: Duration) -> Self {

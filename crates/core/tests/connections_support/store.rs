@@ -26,6 +26,8 @@ pub struct FaultyStore {
     pub lost_puts: AtomicUsize,
     /// So many saves are not done.
     pub failing_saves: AtomicUsize,
+    /// So many removals are not done.
+    pub failing_removals: AtomicUsize,
     calls: Mutex<HashMap<&'static str, usize>>,
     /// Saves wait until this is true; no more of them than `held_saves`.
     pub saves_open: watch::Sender<bool>,
@@ -49,6 +51,7 @@ impl FaultyStore {
             lost_leases: AtomicUsize::new(0),
             lost_puts: AtomicUsize::new(0),
             failing_saves: AtomicUsize::new(0),
+            failing_removals: AtomicUsize::new(0),
             calls: Mutex::default(),
             saves_open: watch::Sender::new(true),
             held_saves: AtomicUsize::new(usize::MAX),
@@ -181,6 +184,9 @@ impl TokenStore for FaultyStore {
 
     async fn remove(&self, key: &ConnectionKey, remove: Remove) -> Result<RemoveOutcome, StoreError> {
         self.enter("remove")?;
+        if take_one(&self.failing_removals) {
+            return Err(StoreError::new(StoreErrorKind::Unavailable));
+        }
         let done = self.inner.remove(key, remove).await?;
         self.leave(done)
     }

@@ -87,6 +87,7 @@ const NOT_ABOUT_THE_TOKEN: [i64; 2] = [294, 161];
 /// Whether an answer of the API asks for a refresh: a 401 that is about the token.
 ///
 /// With `error_code` 294 (a second factor) or 161 (a permission) a new token would be refused just the same.
+/// [`Connections::send`](authflow_core::Connections::send) goes by it too.
 #[must_use]
 pub fn needs_refresh(response: &HttpResponse) -> bool {
     response.status == StatusCode::UNAUTHORIZED

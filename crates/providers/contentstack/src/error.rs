@@ -65,7 +65,7 @@ impl ApiError {
         })
     }
 
-    /// The API's error behind `error`, if there is one.
+    /// The API's error behind `error`, if there is one; of the token endpoint too.
     #[must_use]
     pub fn of(error: &Error) -> Option<&Self> {
         std::error::Error::source(error)?.downcast_ref()
@@ -98,6 +98,11 @@ impl ApiError {
     /// `errors`: what is wrong with which field.
     pub fn errors(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
         self.errors.iter().map(|(field, texts)| (&**field, texts.iter().map(|text| &**text)))
+    }
+
+    /// Whether there was an error in the body, and not a page or nothing.
+    pub(crate) fn says_something(&self) -> bool {
+        self.error_code.is_some() || self.error.is_some() || self.message.is_some() || !self.errors.is_empty()
     }
 
     pub(crate) fn server_error(&self) -> Option<ServerError> {

@@ -14,7 +14,7 @@ use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 use url::Url;
 
-use crate::api::ContentstackTokens;
+use crate::api::{ContentstackTokens, needs_refresh};
 use crate::builder::ContentstackBuilder;
 use crate::error::ApiError;
 use crate::region::Region;
@@ -137,7 +137,7 @@ impl FlowManager for Contentstack {
 
     fn token_response(&self, cx: &Call<'_>, response: &HttpResponse) -> Result<TokenSet> {
         let mut tokens =
-            rfc::token_response(cx, response).map_err(|error| with_message(cx, error, response))?;
+            rfc::token_response(cx, response).map_err(|error| with_api_error(cx, error, response))?;
         settle_region(cx, &mut tokens)?;
         if tokens.account.is_none() {
             tokens.account = ContentstackTokens::new(&tokens).user_uid().map(str::to_owned);
@@ -197,6 +197,11 @@ impl FlowManager for Contentstack {
         Ok(())
     }
 
+    /// A 401 that asks for a second factor or misses a permission is not about the token.
+    fn refuses_token(&self, response: &HttpResponse) -> bool {
+        needs_refresh(response)
+    }
+
     /// Three steps: the app's authorizations, those of this user, and their end.
     async fn revoke(&self, cx: &Call<'_>, http: &dyn HttpClient, tokens: &TokenSet) -> Result<Revocation> {
         revoke::revoke(self, cx, http, tokens).await
@@ -234,13 +239,13 @@ fn settle_region(cx: &Call<'_>, tokens: &mut TokenSet) -> Result<()> {
     Ok(())
 }
 
-/// Adds the sentence of a body that has no code at all.
-fn with_message(cx: &Call<'_>, error: Error, response: &HttpResponse) -> Error {
-    if error.server_error().is_some() {
-        return error;
-    }
-    match ApiError::read_without(response, &rfc::sent_secrets(cx)).and_then(|error| error.server_error()) {
+/// Adds what the body says besides a code: the sentence of one that has no code at all, and what is wrong with which field.
+fn with_api_error(cx: &Call<'_>, error: Error, response: &HttpResponse) -> Error {
+    let said = ApiError::read_without(response, &rfc::sent_secrets(cx)).filter(ApiError::says_something);
+    let Some(said) = said else { return error };
+    let error = match said.server_error().filter(|_| error.server_error().is_none()) {
         Some(server_error) => error.with_server_error(server_error),
         None => error,
-    }
+    };
+    error.with_source(said)
 }

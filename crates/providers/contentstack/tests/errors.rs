@@ -126,6 +126,9 @@ async fn the_token_endpoints_errors_are_read_in_every_shape() {
             "wrong",
         ),
         (200, r#"{"access_token":"AT","error_message":"wrong"}"#, ErrorKind::Refused, "unspecified", "wrong"),
+        (422, r#"{"error_message":"wrong","error_code":"104"}"#, ErrorKind::Refused, "104", "wrong"),
+        (429, r#"{"error_message":"slowly","error_code":429}"#, ErrorKind::RateLimited, "429", "slowly"),
+        (500, r#"{"error_message":"broken","error_code":500}"#, ErrorKind::Unavailable, "500", "broken"),
         (
             503,
             r#"{"error":"invalid_grant","error_description":"x"}"#,
@@ -151,6 +154,65 @@ async fn the_token_endpoints_errors_are_read_in_every_shape() {
     }
 }
 
+/// Of Developer Hub and of the Content Management API, whose errors come with these statuses.
+#[tokio::test]
+async fn the_apis_errors_are_read_in_every_shape() {
+    let cma = r#"{"error_message":"wrong","error_code":118,"errors":{"uid":["no"]}}"#;
+    for (status, body, kind, code) in [
+        (422, cma, ErrorKind::Refused, "118"),
+        (422, r#"{"error_message":"wrong","error_code":104}"#, ErrorKind::Refused, "104"),
+        (429, r#"{"error_message":"wrong","error_code":429}"#, ErrorKind::RateLimited, "429"),
+        (500, cma, ErrorKind::Unavailable, "118"),
+        (503, cma, ErrorKind::Unavailable, "118"),
+        (200, cma, ErrorKind::Refused, "118"),
+        (403, r#"{"message":"wrong"}"#, ErrorKind::Refused, "unspecified"),
+        (403, r#"{"error":"Forbidden","message":"wrong"}"#, ErrorKind::Refused, "Forbidden"),
+        (403, r#"{"error":{"code":7,"message":"wrong"}}"#, ErrorKind::Refused, "7"),
+        (
+            400,
+            r#"{"error":"invalid_request","error_description":"wrong"}"#,
+            ErrorKind::Refused,
+            "invalid_request",
+        ),
+    ] {
+        let http = Scripted::new(move |request| {
+            Ok(if request.url.path() == "/token" {
+                response(200, r#"{"access_token":"AT"}"#)
+            } else {
+                response(status, body)
+            })
+        });
+        let flow = flow(builder().look_up_user(), &http);
+        let revoked = flow.revoke(&user_tokens()).await.unwrap_err();
+        let looked_up = complete(&flow).await.unwrap().after_exchange.unwrap();
+        for error in [revoked, looked_up] {
+            assert_eq!(error.kind(), kind, "{body}");
+            assert_eq!(error.status().unwrap(), status);
+            let server_error = error.server_error().unwrap();
+            assert_eq!((server_error.code(), server_error.description()), (code, Some("wrong")), "{body}");
+            assert_eq!(ApiError::of(&error).unwrap().message(), Some("wrong"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_field_is_kept_where_nothing_else_is_said() {
+    let http = Scripted::always(422, r#"{"errors":{"code":["no"]}}"#);
+    let error = flow(builder(), &http).refresh(&user_tokens()).await.unwrap_err();
+    assert_eq!(ApiError::of(&error).unwrap().errors().count(), 1);
+}
+
+#[tokio::test]
+async fn only_where_a_refresh_would_help_the_error_says_refresh() {
+    for (code, says_so) in [(105, true), (294, false), (161, false)] {
+        let body = format!(r#"{{"error_message":"no","error_code":{code}}}"#);
+        let flow = flow(builder(), &Scripted::always(401, &body));
+        let error = flow.revoke(&user_tokens()).await.unwrap_err();
+        assert_eq!(error.to_string().contains("refresh"), says_so, "{error}");
+        assert_eq!(flow.manager().refuses_token(&response(401, &body)), says_so, "{code}");
+    }
+}
+
 #[tokio::test]
 async fn c6_a_page_instead_of_a_token_is_a_typed_error_without_the_page() {
     for (status, kind) in
@@ -159,7 +221,7 @@ async fn c6_a_page_instead_of_a_token_is_a_typed_error_without_the_page() {
         let http = Scripted::always(status, "<html>canary</html>");
         let error = complete(&flow(builder(), &http)).await.unwrap_err();
         assert_eq!(error.kind(), kind);
-        assert!(error.server_error().is_none());
+        assert!(error.server_error().is_none() && ApiError::of(&error).is_none());
         assert!(!format!("{error} {error:?}").contains("canary"));
     }
 }

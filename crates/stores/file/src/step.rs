@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use authflow_core::{
-    ConnectionKey, Expected, Incarnation, LeaseHolder, LeaseOutcome, LeaseRequest, Loaded, Release, Remove,
-    RemoveOutcome, Renew, SaveOutcome, Tenure, Version, Write,
+    ConnectionKey, Expected, Incarnation, Lease, LeaseHolder, LeaseOutcome, LeaseRequest, Loaded, Release,
+    Remove, RemoveOutcome, Renew, SaveOutcome, Tenure, Version, Write,
 };
 
 use crate::format::{Entry, Stored, milliseconds};
@@ -84,7 +84,7 @@ pub(crate) fn lease(stored: Option<Stored>, request: &LeaseRequest, now: Machine
     if let Some(lease) = entry.lease(now).filter(|lease| lease.holder != request.holder) {
         return Step::nothing(LeaseOutcome::Held { lease, version: entry.version });
     }
-    entry.lease = Some((request.holder, now.after(request.duration)));
+    entry.lease = Some((request.holder, now.after(request.duration.min(Lease::LONGEST))));
     let found = entry.mark.clone();
     if let Some(mark) = &request.mark {
         entry.mark = Some(mark.clone());
@@ -99,7 +99,7 @@ pub(crate) fn renew(
     now: MachineTime,
 ) -> Step<Tenure> {
     let Some(mut entry) = held(stored, holder, now) else { return Step::nothing(Tenure::Lost) };
-    entry.lease = Some((*holder, now.after(renew.duration)));
+    entry.lease = Some((*holder, now.after(renew.duration.min(Lease::LONGEST))));
     if let Some(mark) = &renew.mark {
         entry.mark = Some(mark.clone());
     }

@@ -21,7 +21,7 @@ use authflow_core::{
     SaveOutcome, TokenStore as _, User,
 };
 use authflow_file::{FileStateStore, FileTokenStore};
-use process::Process;
+use process::{run, run_in_a_small_file_system};
 use support::records::{LONG, SEALED, connect, key, lease, unavailable, write};
 
 fn names(path: &Path) -> Vec<String> {
@@ -44,31 +44,6 @@ async fn child_process() {
         other => panic!("no such role: {other}"),
     }
     process::say("done");
-}
-
-/// Runs the role in a child, and holds it to its end.
-fn run(command: &mut std::process::Command) {
-    let mut process = Process::of(command);
-    assert_eq!(process.hear().as_deref(), Some("done"), "the output of the process says what failed");
-    process.end();
-}
-
-/// A file system of its own, in a name space of its own that goes with the process.
-fn run_in_a_small_file_system(role: &str, directory: &Path) {
-    let mount =
-        format!("mount -t tmpfs -o size=128k,mode=700 none '{}' && exec \"$0\" \"$@\"", directory.display());
-    // Root may be without user name spaces, as in a container; everybody else needs them.
-    let ways: [&[&str]; 2] = [&["unshare", "--map-root-user", "--mount"], &["unshare", "--mount"]];
-    let works = |way: &&&[&str]| {
-        let can = std::process::Command::new(way[0]).args(&way[1..]).arg("true").status();
-        can.is_ok_and(|status| status.success())
-    };
-    let way = ways.iter().find(works).expect(
-        "this test mounts a small tmpfs: install unshare (util-linux), and run it as root or allow user name spaces \
-         (sysctl kernel.unprivileged_userns_clone=1)",
-    );
-    let starter = [*way, &["sh", "-c", &mount]].concat();
-    run(&mut process::command_through(&starter, role, directory));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use authflow_core::StoreErrorKind;
 use authflow_redis::{RedisConfig, RedisStateStore};
 use authflow_testkit::conformance::state_store::{self, StateStoreCapabilities};
-use support::{Cluster, key, kind, put, take, until};
+use support::{Cluster, key, kind, put, take, until_taken};
 
 #[tokio::test]
 async fn a_cluster_conforms_and_follows_its_slots() {
@@ -85,19 +85,7 @@ async fn x4_a_master_is_killed_between_begin_and_finish() {
     cluster.0[holder].sigkill();
     // Whatever is asked of another node lets the closed connection be noticed.
     let _: String = cluster.0[(holder + 1) % 6].ask(&["PING"]).await;
-    until("the replica has taken over", || async {
-        match take(&store, "s").await {
-            Ok(found) => {
-                assert_eq!(found.as_deref(), Some("s"));
-                true
-            }
-            Err(error) => {
-                assert_eq!(error.kind(), StoreErrorKind::Unavailable, "nothing is used up meanwhile");
-                false
-            }
-        }
-    })
-    .await;
+    until_taken(&store, "s", "the replica has taken over").await;
     assert_eq!(take(&store, "s").await.unwrap(), None);
     put(&store, "s").await.unwrap();
 }
@@ -116,19 +104,7 @@ async fn x6_a_master_falls_silent_between_begin_and_finish() {
 
     cluster.0[holder].stop();
     assert_eq!(kind(take(&store, "s").await), StoreErrorKind::OutcomeUnknown, "it was sent");
-    until("the replica has taken over", || async {
-        match take(&store, "s").await {
-            Ok(found) => {
-                assert_eq!(found.as_deref(), Some("s"), "the replica was not asked before");
-                true
-            }
-            Err(error) => {
-                assert_eq!(error.kind(), StoreErrorKind::Unavailable, "nothing is sent meanwhile");
-                false
-            }
-        }
-    })
-    .await;
+    until_taken(&store, "s", "the replica has taken over").await;
     put(&store, "s").await.unwrap();
 }
 
@@ -185,19 +161,7 @@ async fn x4_a_master_is_killed_and_started_again_on_its_port() {
     let _: String = cluster.0[(holder + 1) % 6].ask(&["PING"]).await;
     cluster.0[holder].restart();
 
-    until("its slots are served again", || async {
-        match take(&store, "s").await {
-            Ok(found) => {
-                assert_eq!(found.as_deref(), Some("s"));
-                true
-            }
-            Err(error) => {
-                assert_eq!(error.kind(), StoreErrorKind::Unavailable, "nothing is used up meanwhile");
-                false
-            }
-        }
-    })
-    .await;
+    until_taken(&store, "s", "its slots are served again").await;
     assert_eq!(take(&store, "s").await.unwrap(), None);
     for at in 0..24 {
         put(&store, &at.to_string()).await.expect("all slots are served");

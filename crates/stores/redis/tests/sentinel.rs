@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use authflow_core::StoreErrorKind;
 use authflow_redis::{ConnectError, RedisConfig, RedisStateStore};
-use support::{Server, Watched, free_port, put, take, until, until_noticed};
+use support::{Server, Watched, free_port, put, take, until, until_noticed, until_taken};
 
 /// The first sentinel is dead.
 async fn connect(watched: &Watched) -> RedisStateStore {
@@ -54,19 +54,7 @@ async fn x4_the_master_is_killed_between_begin_and_finish() {
     until_replicated(&watched).await;
     watched.master.sigkill();
     until_noticed(&store).await;
-    until("the replica has taken over", || async {
-        match take(&store, "s").await {
-            Ok(found) => {
-                assert_eq!(found.as_deref(), Some("s"));
-                true
-            }
-            Err(error) => {
-                assert_eq!(error.kind(), StoreErrorKind::Unavailable, "nothing is used up meanwhile");
-                false
-            }
-        }
-    })
-    .await;
+    until_taken(&store, "s", "the replica has taken over").await;
     assert_eq!(take(&store, "s").await.unwrap(), None);
 }
 

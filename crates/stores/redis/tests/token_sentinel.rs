@@ -10,7 +10,7 @@ use authflow_core::{LeaseOutcome, LeaseRequest, TokenStore};
 use authflow_redis::{RedisConfig, RedisTokenStore};
 use authflow_testkit::conformance::token_store::{self, TokenStoreFixture};
 use support::tokens::{
-    LONG, all_work, bytes, connect_as, connection, holder, redis_key, set_field, taken_over,
+    LONG, all_work, bytes, connect_as, connection, holder, lengthen_lease, redis_key, set_field, taken_over,
 };
 use support::{Watched, until};
 
@@ -26,13 +26,23 @@ async fn a_master_named_by_a_sentinel_conforms() {
         let watched = Arc::clone(&watched);
         async move {
             let (one, other) = (open(&watched).await, open(&watched).await);
-            TokenStoreFixture::new(one).also(other).damage(move |key| {
-                let watched = Arc::clone(&watched);
-                async move {
-                    let redis_key = redis_key(&watched.master, &key).await.unwrap();
-                    set_field(&watched.master, &redis_key, "h", b"nonsense").await;
-                }
-            })
+            let lengthening = Arc::clone(&watched);
+            TokenStoreFixture::new(one)
+                .also(other)
+                .damage(move |key| {
+                    let watched = Arc::clone(&watched);
+                    async move {
+                        let redis_key = redis_key(&watched.master, &key).await.unwrap();
+                        set_field(&watched.master, &redis_key, "h", b"nonsense").await;
+                    }
+                })
+                .lengthen_lease(move |key, by| {
+                    let watched = Arc::clone(&lengthening);
+                    async move {
+                        let redis_key = redis_key(&watched.master, &key).await.unwrap();
+                        lengthen_lease(&watched.master, &redis_key, by).await;
+                    }
+                })
         }
     };
     let skipped = token_store::all(fixture).await.unwrap();
@@ -42,7 +52,7 @@ async fn a_master_named_by_a_sentinel_conforms() {
         async move { TokenStoreFixture::new(Arc::new(open(&watched).await) as Arc<dyn TokenStore>) }
     };
     let skipped = token_store::all(behind_arc_dyn).await.unwrap();
-    assert_eq!(skipped.len(), 1, "{skipped:?}");
+    assert_eq!(skipped.len(), 2, "{skipped:?}");
 }
 
 /// The record comes along, and with it the lease: another holder does not get it from the new master.

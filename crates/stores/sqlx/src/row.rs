@@ -101,7 +101,8 @@ impl Stored {
             (None, None) => None,
             (Some(holder), Some(until)) => {
                 let holder = LeaseHolder::from_bytes(holder.as_slice().try_into().map_err(|_| corrupt())?);
-                let remaining = until.checked_sub(self.now).filter(|remaining| *remaining > 0);
+                let remaining = until.checked_sub(self.now);
+                let remaining = remaining.filter(|it| (1..=lasting(Lease::LONGEST)).contains(it));
                 remaining.map(|it| Lease::new(holder, Duration::from_millis(it.unsigned_abs())))
             }
             _ => return Err(corrupt()),

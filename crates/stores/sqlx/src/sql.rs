@@ -3,6 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use authflow_core::Lease;
+
+use crate::row::lasting;
+
 /// Which database speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
@@ -140,6 +144,7 @@ impl Sql {
             }
             match name {
                 "now" => text.push_str(dialect.now()),
+                "longest" => text.push_str(&lasting(Lease::LONGEST).to_string()),
                 "now_for_index" => text.push_str(dialect.now_for_index()),
                 _ => {
                     if let Some((_, piece)) = pieces.iter().find(|(known, _)| *known == name) {

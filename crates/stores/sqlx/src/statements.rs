@@ -38,7 +38,8 @@ const PIECES: &[(&str, &str)] = &[
          AND (lease_holder IS NULL) = (lease_until IS NULL) \
          AND (lease_holder IS NULL OR length(lease_holder) = 16) AND (mark IS NULL OR length(mark) = 60)",
     ),
-    ("held", "lease_holder = :holder AND lease_until > {now}"),
+    ("lasts", "lease_until > {now} AND lease_until <= {now} + {longest}"),
+    ("held", "lease_holder = :holder AND {lasts}"),
     // No row ever has the same three again: each connect has another incarnation.
     ("as_read", "revision = :revision AND incarnation = :incarnation AND counter = :counter"),
     (
@@ -46,7 +47,7 @@ const PIECES: &[(&str, &str)] = &[
         "mark_found = mark, mark = COALESCE(:mark, mark), lease_holder = :holder, \
          lease_until = {now} + :duration, revision = revision + 1",
     ),
-    ("lease_free", "(lease_until IS NULL OR lease_until <= {now} OR lease_holder = :holder)"),
+    ("lease_free", "(lease_until IS NULL OR NOT ({lasts}) OR lease_holder = :holder)"),
     ("nobody", "lease_holder = NULL, lease_until = NULL, mark = NULL, mark_found = NULL"),
 ];
 
@@ -125,7 +126,7 @@ impl Statements {
                 &[],
             ),
             remove_read: sql(
-                "UPDATE authflow_connections SET tombstone_until = CASE WHEN lease_until > {now} + :keep \
+                "UPDATE authflow_connections SET tombstone_until = CASE WHEN {lasts} AND lease_until > {now} + :keep \
                  THEN lease_until ELSE {now} + :keep END, user_tag = :tag, key_bytes = :key, \
                  sealed = NULL, due_at = NULL, incarnation = :buried_incarnation, counter = :buried_counter, \
                  revision = revision + 1, {nobody} WHERE {here} AND {as_read}",

@@ -133,7 +133,7 @@ impl SqlTokenStore {
             return Ok(None);
         }
         let found = record.mark.clone();
-        let remaining = std::time::Duration::from_millis(lasting(request.duration).unsigned_abs());
+        let remaining = std::time::Duration::from_millis(leasing(request.duration).unsigned_abs());
         let mark = request.mark.clone().or_else(|| found.clone());
         let record = record.lease(Some(Lease::new(request.holder, remaining))).mark(mark);
         Ok(Some(LeaseOutcome::Leased { record, found }))
@@ -197,7 +197,7 @@ impl TokenStore for SqlTokenStore {
         let mark = request.mark.as_ref().map(write_mark);
         let values = [
             ("holder", Value::Bytes(request.holder.as_bytes())),
-            ("duration", Value::Integer(lasting(request.duration))),
+            ("duration", Value::Integer(leasing(request.duration))),
             ("mark", Value::MaybeBytes(mark.as_ref().map(|mark| &mark[..]))),
         ];
         let returns = self.database.dialect().returns_what_it_wrote();
@@ -236,7 +236,7 @@ impl TokenStore for SqlTokenStore {
         let mark = renew.mark.as_ref().map(write_mark);
         let values = [
             ("holder", Value::Bytes(holder.as_bytes())),
-            ("duration", Value::Integer(lasting(renew.duration))),
+            ("duration", Value::Integer(leasing(renew.duration))),
             ("mark", Value::MaybeBytes(mark.as_ref().map(|mark| &mark[..]))),
         ];
         self.changed(&Place::new(key), &self.statements.renew, &values).await.map(tenure)
@@ -414,6 +414,10 @@ enum Put {
     Conflict,
     /// What was there is gone, or another.
     Again,
+}
+
+fn leasing(duration: std::time::Duration) -> i64 {
+    lasting(duration.min(Lease::LONGEST))
 }
 
 const fn tenure(changed: bool) -> Tenure {

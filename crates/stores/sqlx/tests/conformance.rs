@@ -4,11 +4,33 @@
 
 mod support;
 
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use authflow_core::ConnectionKey;
 use authflow_sqlx::{SqlDatabase, SqlStateStore, SqlTokenStore, sqlx};
-use authflow_testkit::conformance::state_store::StateStoreCapabilities;
+use authflow_testkit::conformance::state_store::{Keeping, StateStoreCapabilities};
 use authflow_testkit::conformance::token_store::TokenStoreFixture;
 use authflow_testkit::{state_store_conformance, token_store_conformance};
+use tempfile::TempDir;
+
 use support::{Kind, Server, database, mysql_pool, postgres_pool};
+
+/// A change of one row that no store makes, as a closure for the fixture; it keeps what goes with it.
+macro_rules! past_the_store {
+    ($pool:ident, $kept:expr, $sql:expr $(, $by:ident)?) => {{
+        let (pool, kept) = ($pool.clone(), $kept);
+        move |key: ConnectionKey $(, $by: Duration)?| {
+            let (pool, _kept) = (pool.clone(), &kept);
+            async move {
+                let query = sqlx::query($sql);
+                $(let query = query.bind(i64::try_from($by.as_millis()).unwrap());)?
+                let done = query.bind(key.id().as_bytes().to_vec()).execute(&pool).await.unwrap();
+                assert_eq!(done.rows_affected(), 1);
+            }
+        }
+    }};
+}
 
 async fn in_a_file() -> TokenStoreFixture<SqlTokenStore> {
     let dir = tempfile::tempdir().unwrap();
@@ -17,17 +39,16 @@ async fn in_a_file() -> TokenStoreFixture<SqlTokenStore> {
     one.migrate().await.unwrap();
     // As another process does.
     let other = SqlDatabase::open(&path).await.unwrap();
-    let damage = sqlx::SqlitePool::connect_lazy(&format!("sqlite://{}", path.to_str().unwrap())).unwrap();
-    TokenStoreFixture::new(SqlTokenStore::new(&one)).also(SqlTokenStore::new(&other)).damage(move |key| {
-        // The folder goes with the fixture.
-        let (damage, _kept) = (damage.clone(), &dir);
-        async move {
-            let sql = "UPDATE authflow_connections SET key_bytes = x'00' WHERE id = ?";
-            let id = &key.id().as_bytes()[..];
-            let done = sqlx::query(sql).bind(id).execute(&damage).await.unwrap();
-            assert_eq!(done.rows_affected(), 1);
-        }
-    })
+    let pool = sqlx::SqlitePool::connect_lazy(&format!("sqlite://{}", path.to_str().unwrap())).unwrap();
+    let damaged = "UPDATE authflow_connections SET key_bytes = x'00' WHERE id = ?";
+    let fixture = TokenStoreFixture::new(SqlTokenStore::new(&one)).also(SqlTokenStore::new(&other));
+    // The folder goes with the fixture.
+    fixture.damage(past_the_store!(pool, dir, damaged)).lengthen_lease(past_the_store!(
+        pool,
+        (),
+        "UPDATE authflow_connections SET lease_until = lease_until + ? WHERE id = ?",
+        by
+    ))
 }
 
 async fn in_memory() -> TokenStoreFixture<SqlTokenStore> {
@@ -38,34 +59,32 @@ async fn in_memory() -> TokenStoreFixture<SqlTokenStore> {
 
 async fn on_postgres(prepares: bool) -> TokenStoreFixture<SqlTokenStore> {
     let server = Server::shared(Kind::Postgres);
-    let damage = postgres_pool(&server.url());
+    let pool = postgres_pool(&server.url());
     let [one, other] = [database(&server).await, database(&server).await]
         .map(|database| SqlTokenStore::new(&database.prepared_statements(prepares)));
-    TokenStoreFixture::new(one).also(other).damage(move |key| {
-        let damage = damage.clone();
-        async move {
-            let sql = "UPDATE authflow_connections SET incarnation = '\\x00' WHERE id = $1";
-            let id = &key.id().as_bytes()[..];
-            let done = sqlx::query(sql).bind(id).execute(&damage).await.unwrap();
-            assert_eq!(done.rows_affected(), 1);
-        }
-    })
+    let damaged = "UPDATE authflow_connections SET incarnation = '\\x00' WHERE id = $1";
+    let fixture = TokenStoreFixture::new(one).also(other);
+    fixture.damage(past_the_store!(pool, (), damaged)).lengthen_lease(past_the_store!(
+        pool,
+        (),
+        "UPDATE authflow_connections SET lease_until = lease_until + $1 WHERE id = $2",
+        by
+    ))
 }
 
 async fn on_mariadb() -> TokenStoreFixture<SqlTokenStore> {
     let server = Server::shared(Kind::MariaDb);
-    let damage = mysql_pool(&server.url());
+    let pool = mysql_pool(&server.url());
     let [one, other] =
         [database(&server).await, database(&server).await].map(|database| SqlTokenStore::new(&database));
-    TokenStoreFixture::new(one).also(other).damage(move |key| {
-        let damage = damage.clone();
-        async move {
-            let sql = "UPDATE authflow_connections SET counter = -counter - 7 WHERE id = ?";
-            let id = &key.id().as_bytes()[..];
-            let done = sqlx::query(sql).bind(id).execute(&damage).await.unwrap();
-            assert_eq!(done.rows_affected(), 1);
-        }
-    })
+    let damaged = "UPDATE authflow_connections SET counter = -counter - 7 WHERE id = ?";
+    let fixture = TokenStoreFixture::new(one).also(other);
+    fixture.damage(past_the_store!(pool, (), damaged)).lengthen_lease(past_the_store!(
+        pool,
+        (),
+        "UPDATE authflow_connections SET lease_until = lease_until + ? WHERE id = ?",
+        by
+    ))
 }
 
 token_store_conformance!(sqlite_in_a_file, in_a_file);
@@ -87,8 +106,27 @@ state_store_conformance!(
     },
     StateStoreCapabilities::default().expires_by_clock(false),
 );
+state_store_conformance!(states_in_a_file, states_in_a_file, capabilities());
 state_store_conformance!(states_on_postgres, || states_on(Kind::Postgres), capabilities());
 state_store_conformance!(states_on_mariadb, || states_on(Kind::MariaDb), capabilities());
+
+/// The folder of all who want one at this time: each opens the same file anew, as another process does.
+fn shared_folder() -> Arc<TempDir> {
+    static SHARED: Mutex<Weak<TempDir>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap();
+    shared.upgrade().unwrap_or_else(|| {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        *shared = Arc::downgrade(&folder);
+        folder
+    })
+}
+
+async fn states_in_a_file() -> Keeping<SqlStateStore, Arc<TempDir>> {
+    let folder = shared_folder();
+    let database = SqlDatabase::open(folder.path().join("flows.db")).await.unwrap();
+    database.migrate().await.unwrap();
+    Keeping::new(SqlStateStore::new(&database), folder)
+}
 
 async fn states_on(kind: Kind) -> SqlStateStore {
     SqlStateStore::new(&database(&Server::shared(kind)).await)

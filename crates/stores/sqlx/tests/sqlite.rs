@@ -49,27 +49,55 @@ async fn x9_what_another_writer_keeps_locked_is_unavailable_and_read_all_the_sam
     assert!(matches!(saved, SaveOutcome::Saved(_)), "{saved:?}");
 }
 
+/// Names the directory to the process that the next test runs in a small file system.
+const SMALL_DISK: &str = "AUTHFLOW_TEST_SMALL_DISK";
+
+/// In a file system of its own, in a name space of its own that goes with the process.
 #[tokio::test]
 async fn x9_a_full_disk_is_unavailable_and_costs_nothing_that_is_stored() {
+    if let Some(dir) = std::env::var_os(SMALL_DISK) {
+        let database = SqlDatabase::open(Path::new(&dir).join("connections.db")).await.unwrap();
+        return grows_until_it_cannot(&database).await;
+    }
     let dir = tempfile::tempdir().unwrap();
-    // Only root may mount; for others the database itself is kept from growing, which SQLite reports alike.
-    let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=512k", "tmpfs", dir.path().to_str().unwrap()])
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    let path = dir.path().join("connections.db");
-    let database = if mounted {
-        SqlDatabase::open(&path).await.unwrap()
-    } else {
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .create_if_missing(true)
-            .pragma("max_page_count", "60");
-        SqlDatabase::sqlite(sqlx::SqlitePool::connect_with(options).await.unwrap())
+    // Root may be without user name spaces, as in a container; everybody else needs them.
+    let ways: [&[&str]; 2] = [&["unshare", "--map-root-user", "--mount"], &["unshare", "--mount"]];
+    let works = |way: &&&[&str]| {
+        Command::new(way[0]).args(&way[1..]).arg("true").status().is_ok_and(|status| status.success())
     };
+    let way = ways.iter().find(works).expect(
+        "this test mounts a small tmpfs: install unshare (util-linux), and run it as root or allow user name spaces \
+         (sysctl kernel.unprivileged_userns_clone=1)",
+    );
+    let mount = format!("mount -t tmpfs -o size=512k none '{}' && exec \"$0\" \"$@\"", dir.path().display());
+    let child = Command::new(way[0])
+        .args(&way[1..])
+        .args(["sh", "-c", &mount])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "x9_a_full_disk_is_unavailable_and_costs_nothing_that_is_stored", "--nocapture"])
+        .env(SMALL_DISK, dir.path())
+        .output()
+        .unwrap();
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&child.stdout), String::from_utf8_lossy(&child.stderr));
+    assert!(child.status.success() && said.contains("1 passed"), "{said}");
+}
+
+/// Where the disk has room, and the database may not take it: SQLite reports both alike.
+#[tokio::test]
+async fn x9_a_database_that_may_not_grow_is_unavailable_and_costs_nothing_that_is_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = SqliteConnectOptions::new()
+        .filename(dir.path().join("connections.db"))
+        .create_if_missing(true)
+        .pragma("max_page_count", "60");
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    grows_until_it_cannot(&SqlDatabase::sqlite(pool)).await;
+}
+
+async fn grows_until_it_cannot(database: &SqlDatabase) {
     database.migrate().await.unwrap();
-    let store = SqlTokenStore::new(&database);
+    let store = SqlTokenStore::new(database);
     let kept = key("kept");
     let put = store.put(&kept, incarnation(), write(b"one")).await.unwrap();
 
@@ -84,15 +112,12 @@ async fn x9_a_full_disk_is_unavailable_and_costs_nothing_that_is_stored() {
             break;
         }
     }
-    let error = failed.expect("the disk is full");
+    let error = failed.expect("there is no room");
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{}", text(&error));
     assert!(text(&error).contains("full"), "{}", text(&error));
     let found = record(&store, &kept).await;
     assert_eq!((found.version, found.sealed.as_bytes()), (put, &b"one"[..]));
     database.close().await;
-    if mounted {
-        assert!(Command::new("umount").arg(dir.path()).status().unwrap().success());
-    }
 }
 
 /// The process that the test below kills: it saves for ever, and says which save was answered.

@@ -73,6 +73,8 @@ macro_rules! __token_store_checks {
             the_holder_gets_its_lease_again,
             f11_a_lease_ends_and_the_next_finds_the_mark,
             f12_a_lease_that_has_ended_is_lost,
+            f11_no_lease_lasts_longer_than_the_longest,
+            x17_a_lease_that_a_clock_ahead_wrote_has_ended,
             a_renewal_sets_the_time_and_the_mark,
             a_release_ends_the_lease,
             anothers_lease_is_not_touched,

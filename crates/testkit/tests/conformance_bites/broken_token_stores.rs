@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use authflow_core::{
-    Clock, ConnectionKey, LeaseHolder, Record, RefreshMark, SealedBytes, StoreError, StoreErrorKind, Version,
+    Clock, ConnectionKey, Lease, LeaseHolder, Record, RefreshMark, SealedBytes, StoreError, StoreErrorKind,
+    Version,
 };
 use authflow_testkit::ManualClock;
 use authflow_testkit::conformance::token_store::TokenStoreFixture;
@@ -47,11 +48,18 @@ pub(crate) fn fixture(wrong: Wrong) -> TokenStoreFixture<Arc<Broken>> {
     let clock = ManualClock::new();
     let store =
         Arc::new(Broken { wrong, clock: clock.clone(), slots: Mutex::default(), older: Mutex::default() });
-    let damaged = Arc::clone(&store);
-    TokenStoreFixture::new(store).clock(clock).patience(Duration::from_millis(100)).damage(move |key| {
-        damaged.damage(&key);
-        std::future::ready(())
-    })
+    let (damaged, lengthened) = (Arc::clone(&store), Arc::clone(&store));
+    TokenStoreFixture::new(store)
+        .clock(clock)
+        .patience(Duration::from_millis(100))
+        .damage(move |key| {
+            damaged.damage(&key);
+            std::future::ready(())
+        })
+        .lengthen_lease(move |key, by| {
+            lengthened.lengthen(&key, by);
+            std::future::ready(())
+        })
 }
 
 impl Broken {
@@ -123,14 +131,39 @@ impl Broken {
     }
 
     fn until(&self, duration: Duration) -> Duration {
-        self.now() + if self.is(Wrong::LeaseEndsEarly) { duration / 2 } else { duration }
+        let duration = match self.wrong {
+            Wrong::LeaseEndsEarly => duration / 2,
+            Wrong::LeaseForAsLongAsAsked => duration,
+            _ => duration.min(Lease::LONGEST),
+        };
+        self.now().saturating_add(duration)
+    }
+
+    /// Whether a lease until then has not ended.
+    fn lasts(&self, until: Duration) -> bool {
+        let longest = match self.wrong {
+            Wrong::LeaseForAsLongAsAsked => Duration::MAX,
+            _ => Lease::LONGEST,
+        };
+        until.checked_sub(self.now()).is_some_and(|left| !left.is_zero() && left <= longest)
+    }
+
+    fn lengthen(&self, key: &ConnectionKey, by: Duration) {
+        if let Some(Slot::Entry(entry)) = self.slots.lock().unwrap().get_mut(&self.place(key)) {
+            entry.lease = entry.lease.map(|(holder, until)| (holder, until + by));
+        }
     }
 
     fn record(&self, entry: &Entry) -> Record {
         let now = self.now();
-        let lease = entry.lease.filter(|(_, until)| *until > now || self.is(Wrong::LeaseNeverEnds));
+        let believed = |until: Duration| match self.wrong {
+            Wrong::LeaseNeverEnds => true,
+            Wrong::BelievesALeaseForYears => until > now,
+            _ => self.lasts(until),
+        };
+        let lease = entry.lease.filter(|(_, until)| believed(*until));
         let lease = lease.map(|(holder, until)| {
-            authflow_core::Lease::new(holder, until.saturating_sub(now).max(Duration::from_millis(1)))
+            Lease::new(holder, until.saturating_sub(now).max(Duration::from_millis(1)))
         });
         let key = match self.wrong {
             Wrong::ForgetsTheAccount => entry.key.with_account(""),
@@ -153,7 +186,7 @@ impl Broken {
 
     fn is_held(&self, entry: &Entry, holder: &LeaseHolder, anyone: Wrong, ended: Wrong) -> bool {
         entry.lease.is_some_and(|(owner, until)| {
-            (owner == *holder || self.is(anyone)) && (until > self.now() || self.is(ended))
+            (owner == *holder || self.is(anyone)) && (self.lasts(until) || self.is(ended))
         })
     }
 }

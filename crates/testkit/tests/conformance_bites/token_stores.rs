@@ -108,8 +108,20 @@ async fn leases_that_cannot_be_asked_for_again_are_found() {
 async fn f11_leases_that_end_wrongly_are_found() {
     bites!(LeaseEndsEarly: f11_a_lease_ends_and_the_next_finds_the_mark);
     bites!(LeaseNeverEnds: f11_a_lease_ends_and_the_next_finds_the_mark);
+    bites!(LeaseForAsLongAsAsked: f11_no_lease_lasts_longer_than_the_longest);
     bites!(MarkEndsWithTheLease: f11_a_lease_ends_and_the_next_finds_the_mark);
     bites!(ForgetsWhatItFound: f11_a_lease_ends_and_the_next_finds_the_mark, the_holder_gets_its_lease_again);
+}
+
+#[tokio::test]
+async fn x17_leases_that_a_clock_made_immortal_are_found() {
+    bites!(BelievesALeaseForYears: x17_a_lease_that_a_clock_ahead_wrote_has_ended);
+    bites!(RenewsWhatHasEnded: x17_a_lease_that_a_clock_ahead_wrote_has_ended);
+    bites!(ReleasesWhatHasEnded: x17_a_lease_that_a_clock_ahead_wrote_has_ended);
+    bites!(SaveForAHolderWhoseLeaseEnded: x17_a_lease_that_a_clock_ahead_wrote_has_ended);
+    bites!(BuriesALeaseForYears: x17_a_lease_that_a_clock_ahead_wrote_has_ended);
+    bites!(MarkEndsWithTheLease: x17_a_lease_that_a_clock_ahead_wrote_has_ended);
+    bites!(ForgetsWhatItFound: x17_a_lease_that_a_clock_ahead_wrote_has_ended);
 }
 
 #[tokio::test]

@@ -113,6 +113,7 @@ impl World {
                     ended: None,
                     lease: None,
                     mark: None,
+                    doubt: None,
                 });
             });
         }
@@ -205,6 +206,7 @@ fn second(name: &'static str) -> &'static str {
         ("P5 finds its lease lost", "                    | P5 finds its lease lost"),
         ("P11 puts the mark back", "                    | P11 puts the mark back"),
         ("P11 releases", "                    | P11 releases"),
+        ("P11 says that nobody asks", "                    | P11 says that nobody asks"),
         ("looks before it ends", "                    | looks before it ends"),
         ("ends", "                    | ends"),
     ];

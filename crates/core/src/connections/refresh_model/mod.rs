@@ -25,6 +25,7 @@ use crate::token_store::{Incarnation, LeaseHolder, RefreshMark, Version};
 struct Rules {
     assess: fn(&Contents, &Version, Option<&RefreshMark>, &Policy, f64, Demand, Moment) -> Step,
     mark_after: fn(Option<&RefreshMark>, LeaseHolder, [u8; 32], SystemTime) -> RefreshMark,
+    mark_of: fn(Option<RefreshMark>, Option<RefreshMark>) -> Option<RefreshMark>,
     mark_that_counts: fn(Option<RefreshMark>, Option<&Unsent>) -> Option<RefreshMark>,
     may_repeat: fn(Rotation, &RefreshMark, SystemTime) -> bool,
     attempts: fn(&RefreshMark, Option<&RefreshMark>) -> u32,
@@ -37,6 +38,7 @@ impl Rules {
     const OURS: Self = Self {
         assess: plan::assess,
         mark_after: plan::mark_after,
+        mark_of: plan::mark_of,
         mark_that_counts: plan::mark_that_counts,
         may_repeat: plan::may_repeat,
         attempts: plan::attempts,
@@ -85,6 +87,8 @@ struct Record {
     ended: Option<ReconnectReason>,
     lease: Option<Owner>,
     mark: Option<Mark>,
+    /// The mark that a save took away which says that nobody asks for a while.
+    doubt: Option<Mark>,
 }
 
 impl Record {
@@ -184,7 +188,8 @@ impl World {
 
     fn begin(&self) -> State {
         let token = Token { family: 0, n: 1 };
-        let record = Record { connect: 0, counter: 1, token, ended: None, lease: None, mark: None };
+        let record =
+            Record { connect: 0, counter: 1, token, ended: None, lease: None, mark: None, doubt: None };
         State {
             stored: Stored::Record(record),
             before: None,
@@ -201,7 +206,7 @@ impl World {
     fn assess(&self, record: &Record, mark: Option<Mark>, time: u8) -> Step {
         let contents = &self.contents[place(record.token, record.ended)];
         let mark = mark.map(|mark| self.mark(&mark));
-        let moment = Moment { now: now(time), seen_for: Duration::ZERO };
+        let moment = Moment { now: now(time), seen_at: now(time), seen_for: Duration::ZERO };
         (self.rules.assess)(
             contents,
             &record.version(),
@@ -232,6 +237,13 @@ impl World {
         let mark = (self.rules.mark_after)(found.as_ref(), holder(owner), self.hash(token), now(time));
         // Three say as much as more: it is the second that makes the difference.
         Mark { owner, token, attempt: mark.attempt.min(3), at: time_of(&mark) }
+    }
+
+    /// The mark of a record, wherever it stands.
+    fn mark_of(&self, record: &Record) -> Option<Mark> {
+        let [mark, doubt] = [record.mark, record.doubt].map(|mark| mark.map(|mark| self.mark(&mark)));
+        let found = (self.rules.mark_of)(mark.clone(), doubt);
+        if found == mark { record.mark } else { record.doubt }
     }
 
     /// What a mark tells to process `p`, which may know better.
@@ -295,7 +307,8 @@ fn is_over(token: Token, time: u8) -> bool {
 fn contents_of(token: Token, ended: Option<ReconnectReason>) -> Contents {
     let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     let n = u64::from(token.n);
-    let mut tokens = TokenSet::new("AT", at(LIFETIME * (n - 1)));
+    // Whenever it came, it came before now: the model has one clock.
+    let mut tokens = TokenSet::new("AT", at(0));
     tokens.refresh_token = Some("RT".into());
     let end = if n > 2 { LIFETIME * 100 } else { LIFETIME * n };
     tokens.expiry = Expiry::At(at(end));

@@ -1,7 +1,5 @@
 //! One process: P0 to P11, as `flight`, `refresh` and `save` go through them.
 
-use crate::quirks::Rotation;
-
 use super::super::contents::ReconnectReason;
 use super::super::plan::{Conflict, Fate, Step};
 use super::{Mark, Owner, Record, State, Stored, Token, World, is_over, now};
@@ -56,6 +54,8 @@ pub(super) enum At {
     /// The provider refused: is the record still the one that was sent?
     EndLoad(Held),
     EndSave(Held, ReconnectReason),
+    /// P11 after a failure: with a save that says that nobody asks for a while, or without.
+    GiveUp(Held, bool, Outcome),
     /// P11, keeping the mark or not.
     Release(Held, bool, Outcome),
     Done(Outcome),
@@ -222,25 +222,26 @@ impl World {
             }),
             At::EndSave(held, reason) => go("ends", &|after| match after.stored {
                 Stored::Record(record) if record.is_version_of(&held.view) => {
-                    let ended = Record { token: held.view.token, ended: Some(reason), ..record };
+                    let ended = Record { token: held.view.token, ended: Some(reason), doubt: None, ..record };
                     write(after, ended);
                     At::Done(Outcome::Reconnect(reason))
                 }
                 Stored::Record(_) => self.look(after, p),
                 Stored::Tombstone => At::Done(Outcome::Reconnect(reason)),
             }),
-            At::Release(_, keeps_mark, outcome) => go("P11 releases", &|after| {
-                if let Some(record) = leased(after, p) {
-                    record.lease = None;
-                    if !keeps_mark {
-                        record.mark = None;
+            At::GiveUp(held, keeps_mark, outcome) => {
+                go("P11 releases", &|after| release(after, p, keeps_mark, outcome));
+                go("P11 says that nobody asks", &|after| {
+                    if let Some(record) = leased(after, p).copied() {
+                        let doubt = keeps_mark.then_some(held.mark);
+                        write(after, Record { doubt, ..record });
                     }
-                }
-                match outcome {
-                    Outcome::Served(token) => serve(token, after.time),
-                    outcome => At::Done(outcome),
-                }
-            }),
+                    release(after, p, keeps_mark, outcome)
+                });
+            }
+            At::Release(_, keeps_mark, outcome) => {
+                go("P11 releases", &|after| release(after, p, keeps_mark, outcome));
+            }
         }
         for (_, after) in &mut next {
             after.forget_owner_if_idle(p);
@@ -251,7 +252,7 @@ impl World {
     /// P0, P3 and whenever the record has changed: what is to be done with it.
     fn look(&self, state: &State, p: u8) -> At {
         let Stored::Record(mut view) = state.stored else { return At::Done(Outcome::NotConnected) };
-        view.mark = self.mark_that_counts(view.mark, p, state.processes[usize::from(p)].unsent);
+        view.mark = self.mark_that_counts(self.mark_of(&view), p, state.processes[usize::from(p)].unsent);
         match self.assess(&view, view.mark, state.time) {
             Step::Serve { .. } => At::Done(Outcome::Served(view.token)),
             Step::ServeAndRefresh => At::Lease { view, is_served: true, looked_at: state.time },
@@ -270,12 +271,13 @@ impl World {
         if record.lease.is_some_and(|lease| lease != me) {
             return if is_served { serve(view.token, time) } else { At::Load };
         }
-        if (record.token, record.ended) != (view.token, view.ended) {
+        let doubt = |record: &Record| record.doubt.map(|mark| (mark.token, mark.attempt, mark.at));
+        if (record.token, record.ended, doubt(record)) != (view.token, view.ended, doubt(&view)) {
             // A store that lost a write gives a version a second time: X34.
             return At::Done(Outcome::Failed);
         }
         let written = self.mark_after(view.mark, p, view.token, looked_at);
-        let found = record.mark;
+        let found = self.mark_of(record);
         record.lease = Some(me);
         record.mark = Some(written);
         let found = self.mark_that_counts(found, p, state.processes[usize::from(p)].unsent);
@@ -316,7 +318,7 @@ impl World {
         let keeps_mark = (self.rules.stays_in_doubt)(fate, held.mark.attempt);
         let is_good = held.is_served && !is_over(held.view.token, state.time);
         let outcome = if is_good { Outcome::Served(held.view.token) } else { Outcome::Failed };
-        At::Release(held, keeps_mark, outcome)
+        At::GiveUp(held, keeps_mark, outcome)
     }
 
     fn save(&self, state: &mut State, p: u8, held: Held, token: Token, over: u8) -> At {
@@ -328,14 +330,28 @@ impl World {
             }
         };
         if (record.connect, record.counter) == (held.view.connect, over) {
-            write(state, Record { token, ended: None, ..record });
+            write(state, Record { token, ended: None, doubt: None, ..record });
             return At::Done(Outcome::Served(token));
         }
-        let is_same_grant = self.rotation != Rotation::None && record.token == held.view.token;
+        let is_same_grant = record.token == held.view.token;
         match (self.rules.conflict)(&held.view.version(), &record.version(), is_same_grant) {
             Conflict::SaveOver => At::Save(held, token, record.counter),
             Conflict::Superseded => self.look(state, p),
         }
+    }
+}
+
+/// P11, of the lease that is held still.
+fn release(state: &mut State, p: u8, keeps_mark: bool, outcome: Outcome) -> At {
+    if let Some(record) = leased(state, p) {
+        record.lease = None;
+        if !keeps_mark {
+            record.mark = None;
+        }
+    }
+    match outcome {
+        Outcome::Served(token) => serve(token, state.time),
+        outcome => At::Done(outcome),
     }
 }
 
@@ -375,7 +391,9 @@ impl State {
         let is_unsent = process.unsent.is_some_and(|unsent| !unsent.is_lost);
         process.unsent = process.unsent.map(|unsent| Unsent { is_lost: true, ..unsent });
         self.relabel(Owner::Process(p), if is_unsent { Owner::Unsent(p) } else { Owner::Nobody });
-        let is_marked = |record: &Record| record.mark.is_some_and(|mark| mark.owner == Owner::Unsent(p));
+        let is_unsent = |mark: Mark| mark.owner == Owner::Unsent(p);
+        let is_marked =
+            |record: &Record| record.mark.is_some_and(is_unsent) || record.doubt.is_some_and(is_unsent);
         let stored = matches!(&self.stored, Stored::Record(record) if is_marked(record));
         if !stored && !self.before.as_ref().is_some_and(is_marked) {
             self.processes[usize::from(p)].unsent = None;
@@ -393,9 +411,10 @@ impl State {
         let change = |record: &mut Record| {
             // Whoever holds a lease and has gone is nobody, whatever is known of the mark.
             record.lease = record.lease.map(|owner| if owner == from { Owner::Nobody } else { owner });
-            record.mark = record
-                .mark
-                .map(|mark| Mark { owner: if mark.owner == from { to } else { mark.owner }, ..mark });
+            let relabelled =
+                |mark: Mark| Mark { owner: if mark.owner == from { to } else { mark.owner }, ..mark };
+            record.mark = record.mark.map(relabelled);
+            record.doubt = record.doubt.map(relabelled);
         };
         if let Stored::Record(record) = &mut self.stored {
             change(record);

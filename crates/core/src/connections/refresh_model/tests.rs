@@ -26,6 +26,7 @@ const MIXES: &[Mix] = &[
     Mix { calls: [2, 1], faults: Faults { losses: 1, revocations: 1, ..NO_FAULTS } },
 ];
 
+/// Thirty times as many states, for the profile `model`: it has no debug assertions.
 const MORE: &[Mix] = &[
     Mix { calls: [2, 1], faults: Faults { lease_ends: 1, revocations: 1, ..NO_FAULTS } },
     Mix { calls: [1, 1], faults: Faults { crashes: 1, lease_ends: 2, ..NO_FAULTS } },
@@ -110,6 +111,7 @@ fn each_decision_that_is_broken_is_found() {
             "new tokens give way to everything",
             Rules { conflict: |_, _, _| Conflict::Superseded, ..Rules::OURS },
         ),
+        ("a mark in the contents is not looked at", Rules { mark_of: |mark, _| mark, ..Rules::OURS }),
         ("marks of others are not looked at", Rules { attempts: |own, _| own.attempt, ..Rules::OURS }),
         (
             "marks are not looked at",

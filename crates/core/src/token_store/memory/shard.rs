@@ -152,7 +152,7 @@ impl Shard {
         if let Some(lease) = entry.lease(now).filter(|lease| lease.holder != request.holder) {
             return LeaseOutcome::Held { lease, version: entry.version };
         }
-        entry.lease = Some((request.holder, until(now, request.duration)));
+        entry.lease = Some((request.holder, until(now, request.duration.min(Lease::LONGEST))));
         let found = entry.mark.clone();
         entry.mark = request.mark.or_else(|| found.clone());
         LeaseOutcome::Leased { record: entry.record(now), found }
@@ -169,7 +169,7 @@ impl Shard {
         if !entry.is_held_by(holder, now) {
             return Tenure::Lost;
         }
-        entry.lease = Some((*holder, until(now, renew.duration)));
+        entry.lease = Some((*holder, until(now, renew.duration.min(Lease::LONGEST))));
         entry.mark = renew.mark.or_else(|| entry.mark.take());
         Tenure::Held
     }

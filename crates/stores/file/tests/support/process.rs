@@ -38,6 +38,31 @@ pub(crate) fn command_through(starter: &[&str], role: &str, directory: &Path) ->
     command
 }
 
+/// Runs the role in a child, and holds it to its end.
+pub(crate) fn run(command: &mut Command) {
+    let mut process = Process::of(command);
+    assert_eq!(process.hear().as_deref(), Some("done"), "the output of the process says what failed");
+    process.end();
+}
+
+/// A file system of its own, in a name space of its own that goes with the process.
+pub(crate) fn run_in_a_small_file_system(role: &str, directory: &Path) {
+    let mount =
+        format!("mount -t tmpfs -o size=128k,mode=700 none '{}' && exec \"$0\" \"$@\"", directory.display());
+    // Root may be without user name spaces, as in a container; everybody else needs them.
+    let ways: [&[&str]; 2] = [&["unshare", "--map-root-user", "--mount"], &["unshare", "--mount"]];
+    let works = |way: &&&[&str]| {
+        let can = Command::new(way[0]).args(&way[1..]).arg("true").status();
+        can.is_ok_and(|status| status.success())
+    };
+    let way = ways.iter().find(works).expect(
+        "this test mounts a small tmpfs: install unshare (util-linux), and run it as root or allow user name spaces \
+         (sysctl kernel.unprivileged_userns_clone=1)",
+    );
+    let starter = [*way, &["sh", "-c", &mount]].concat();
+    run(&mut command_through(&starter, role, directory));
+}
+
 /// In the child: the role and the directory, if it is one.
 pub(crate) fn role() -> Option<(String, std::path::PathBuf)> {
     Some((std::env::var(ROLE).ok()?, std::env::var_os(DIRECTORY)?.into()))

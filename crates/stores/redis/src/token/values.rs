@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use authflow_core::{Incarnation, LeaseHolder, RefreshMark, Version};
+use authflow_core::{Incarnation, Lease, LeaseHolder, RefreshMark, Version};
 
 use crate::config::MAX_TTL;
 
@@ -79,9 +79,9 @@ pub(super) fn whole_milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(MAX_TTL).clamp(1, MAX_TTL)
 }
 
-/// The same in microseconds.
+/// The time of a lease, in microseconds.
 pub(super) fn microseconds(duration: Duration) -> String {
-    whole_milliseconds(duration).saturating_mul(1000).to_string()
+    whole_milliseconds(duration.min(Lease::LONGEST)).saturating_mul(1000).to_string()
 }
 
 #[cfg(test)]
@@ -117,5 +117,11 @@ mod tests {
         assert_eq!(microseconds(Duration::ZERO), "1000");
         assert_eq!(microseconds(Duration::from_nanos(1_000_001)), "2000");
         assert_eq!(whole_milliseconds(Duration::MAX), MAX_TTL);
+    }
+
+    #[test]
+    fn the_longest_lease_is_the_one_that_the_scripts_believe() {
+        let line = format!("local longest = {}\n", microseconds(Duration::MAX));
+        assert!(include_str!("lua/common.lua").contains(&line), "{line}");
     }
 }

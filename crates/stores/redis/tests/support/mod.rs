@@ -79,6 +79,23 @@ pub async fn take(store: &RedisStateStore, state: &str) -> Result<Option<String>
     Ok(found.map(|flow| flow.return_to.unwrap().as_str().to_owned()))
 }
 
+/// Takes the flow as soon as somebody serves it again. Until then nothing may be used up.
+pub async fn until_taken(store: &RedisStateStore, state: &str, what: &str) {
+    until(what, || async {
+        match take(store, state).await {
+            Ok(found) => {
+                assert_eq!(found.as_deref(), Some(state), "it is taken once, and was not taken before");
+                true
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), StoreErrorKind::Unavailable, "nothing is used up meanwhile");
+                false
+            }
+        }
+    })
+    .await;
+}
+
 pub fn kind<T: std::fmt::Debug>(result: Result<T, StoreError>) -> StoreErrorKind {
     result.unwrap_err().kind()
 }

@@ -131,6 +131,28 @@ pub async fn set_field(server: &Server, redis_key: &[u8], field: &str, value: &[
     redis::cmd("HSET").arg(redis_key).arg(field).arg(value).exec_async(&mut admin).await.unwrap();
 }
 
+/// Lets the lease end so much later, as the store itself writes it.
+pub async fn lengthen_lease(server: &Server, redis_key: &[u8], by: Duration) {
+    const LENGTHEN: &str = "local lease = redis.call('HGET', KEYS[1], 'l') \
+         local holder = string.sub(lease, 1, 16) \
+         local ends = string.format('%.0f', tonumber(string.sub(lease, 17, -9)) + tonumber(ARGV[1])) \
+         local version = string.sub(redis.call('HGET', KEYS[1], 'h'), 1, 24) \
+         local text = {} \
+         for at, part in ipairs({ string.sub(KEYS[1], -32), version, holder, ends }) do text[at] = #part .. ':' .. part end \
+         local digest = string.sub(redis.sha1hex(table.concat(text)), 1, 8) \
+         redis.call('HSET', KEYS[1], 'l', holder .. ends .. digest)";
+    let mut admin = server.admin().await;
+    let microseconds = u64::try_from(by.as_micros()).unwrap();
+    redis::cmd("EVAL")
+        .arg(LENGTHEN)
+        .arg(1)
+        .arg(redis_key)
+        .arg(microseconds)
+        .exec_async(&mut admin)
+        .await
+        .unwrap();
+}
+
 pub async fn fields(server: &Server, redis_key: &[u8]) -> Vec<(String, Vec<u8>)> {
     let mut admin = server.admin().await;
     redis::cmd("HGETALL").arg(redis_key).query_async(&mut admin).await.unwrap()

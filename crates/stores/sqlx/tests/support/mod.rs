@@ -67,14 +67,17 @@ pub async fn database(server: &Arc<Server>) -> SqlDatabase {
     database_at(&server.url(), Arc::clone(server)).await
 }
 
+/// Options of a pool of one connection that is waited for so long.
+pub fn one_of<D: sqlx::Database>(patience: Duration) -> PoolOptions<D> {
+    options().max_connections(1).acquire_timeout(patience)
+}
+
 /// A database over one connection that is waited for so long.
 pub fn one_connection(url: &str, patience: Duration) -> SqlDatabase {
     if is_postgres(url) {
-        SqlDatabase::postgres(
-            options().max_connections(1).acquire_timeout(patience).connect_lazy(url).unwrap(),
-        )
+        SqlDatabase::postgres(one_of(patience).connect_lazy(url).unwrap())
     } else {
-        SqlDatabase::mysql(options().max_connections(1).acquire_timeout(patience).connect_lazy(url).unwrap())
+        SqlDatabase::mysql(one_of(patience).connect_lazy(url).unwrap())
     }
 }
 

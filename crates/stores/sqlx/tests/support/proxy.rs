@@ -1,4 +1,4 @@
-//! A TCP proxy that can lose the server's answers.
+//! A TCP proxy that can lose the server's answers, reset, and fall silent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 /// Once it is armed, the next write of a client that has `words` in it reaches the server, whose answer is awaited and lost: the
-/// client's connection is closed instead. Or it is not carried at all, and the connection is closed at once.
+/// client's connection is closed instead. Or it is not carried at all, and the connection is closed at once, or stays open.
 #[derive(Debug)]
 pub struct Proxy {
     pub port: u16,
@@ -23,7 +23,19 @@ struct Shared {
     loses_answer: AtomicUsize,
     loses_question: AtomicBool,
     hangs: AtomicBool,
+    swallows: AtomicBool,
+    resets: AtomicBool,
     lost: AtomicUsize,
+}
+
+impl Shared {
+    /// Ends the client's connection, as something was lost.
+    fn lose(&self, client: &TcpStream) {
+        self.lost.fetch_add(1, Ordering::SeqCst);
+        if self.resets.load(Ordering::SeqCst) {
+            client.set_zero_linger().unwrap();
+        }
+    }
 }
 
 impl Proxy {
@@ -35,6 +47,8 @@ impl Proxy {
             loses_answer: AtomicUsize::default(),
             loses_question: AtomicBool::default(),
             hangs: AtomicBool::default(),
+            swallows: AtomicBool::default(),
+            resets: AtomicBool::default(),
             lost: AtomicUsize::default(),
         });
         let seen = Arc::clone(&shared);
@@ -68,6 +82,16 @@ impl Proxy {
         self.shared.hangs.store(true, Ordering::SeqCst);
     }
 
+    /// The next statement goes nowhere, and the connection stays open.
+    pub fn swallow(&self) {
+        self.shared.swallows.store(true, Ordering::SeqCst);
+    }
+
+    /// Where something is lost from now on, the connection is reset and not closed.
+    pub fn reset(&self, resets: bool) {
+        self.shared.resets.store(resets, Ordering::SeqCst);
+    }
+
     /// How often something was lost.
     pub fn lost(&self) -> usize {
         self.shared.lost.load(Ordering::SeqCst)
@@ -90,8 +114,11 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, shared: Arc<Shared>
                 let words = shared.words.as_bytes();
                 if asked[..read].windows(words.len()).any(|window| window == words) {
                     if shared.loses_question.swap(false, Ordering::SeqCst) {
+                        return shared.lose(&client);
+                    }
+                    if shared.swallows.swap(false, Ordering::SeqCst) {
                         shared.lost.fetch_add(1, Ordering::SeqCst);
-                        return;
+                        continue;
                     }
                     let less = |left: usize| left.checked_sub(1);
                     let left = shared.loses_answer.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
@@ -103,8 +130,7 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, shared: Arc<Shared>
             read = server.read(&mut answered) => {
                 let Ok(read @ 1..) = read else { return };
                 if loses_answer {
-                    shared.lost.fetch_add(1, Ordering::SeqCst);
-                    return;
+                    return shared.lose(&client);
                 }
                 if !hangs && client.write_all(&answered[..read]).await.is_err() {
                     return;

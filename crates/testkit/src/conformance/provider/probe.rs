@@ -159,6 +159,11 @@ impl FlowManager for Probe {
         Ok(())
     }
 
+    fn refuses_token(&self, response: &HttpResponse) -> bool {
+        self.notes.enter("refuses_token", Stage::Other);
+        self.inner.refuses_token(response)
+    }
+
     async fn revoke(&self, cx: &Call<'_>, http: &dyn HttpClient, tokens: &TokenSet) -> Result<Revocation> {
         self.notes.enter("revoke", Stage::Revoke);
         self.twist.revoke(http).await?;

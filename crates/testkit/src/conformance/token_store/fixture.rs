@@ -16,12 +16,14 @@ use crate::ManualClock;
 use crate::conformance::{Failure, succeed};
 
 type Pass = Arc<dyn Fn(Duration) + Send + Sync>;
+type Lengthen =
+    Arc<dyn Fn(ConnectionKey, Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 type Damage = Arc<dyn Fn(ConnectionKey) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// The store that is held to the contract, and what a test can do to it that its callers cannot.
 ///
 /// A store alone is enough. The checks about the end of a lease then take short leases and ask until they have ended; all
-/// others take leases that last for minutes.
+/// others take leases that last for a minute and more.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -39,6 +41,7 @@ pub struct TokenStoreFixture<S> {
     stores: Vec<Arc<S>>,
     pass: Option<Pass>,
     damage: Option<Damage>,
+    lengthen: Option<Lengthen>,
     patience: Duration,
 }
 
@@ -46,7 +49,7 @@ impl<S: TokenStore> TokenStoreFixture<S> {
     /// A store whose clock the suite cannot move.
     #[must_use]
     pub fn new(store: S) -> Self {
-        Self { stores: vec![Arc::new(store)], pass: None, damage: None, patience: PATIENCE }
+        Self { stores: vec![Arc::new(store)], pass: None, damage: None, lengthen: None, patience: PATIENCE }
     }
 
     /// Adds another instance that looks at the same connections, as another process does. The checks then make their calls
@@ -82,6 +85,20 @@ impl<S: TokenStore> TokenStoreFixture<S> {
         self
     }
 
+    /// Lets the lease that is stored under a key end so much later, behind the store's back: as if the store's clock had gone
+    /// back since it was taken. Without it the check about that is skipped: for a store whose clock cannot go back.
+    #[must_use]
+    pub fn lengthen_lease<F>(
+        mut self,
+        lengthen: impl Fn(ConnectionKey, Duration) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.lengthen = Some(Arc::new(move |key, by| Box::pin(lengthen(key, by))));
+        self
+    }
+
     /// How long the suite waits for what may lag, for the end of a lease and for calls that are made at once. Default: 20
     /// seconds.
     #[must_use]
@@ -96,6 +113,7 @@ impl<S: TokenStore> TokenStoreFixture<S> {
             stores: self.stores.into_iter().map(|store| Arc::new(wrap(store))).collect(),
             pass: self.pass,
             damage: self.damage,
+            lengthen: self.lengthen,
             patience: self.patience,
         }
     }
@@ -171,6 +189,17 @@ impl<S: TokenStore> TokenStoreFixture<S> {
             None => false,
         }
     }
+
+    /// Makes a stored lease end later; false where the fixture cannot.
+    pub(super) async fn lengthened(&self, key: &ConnectionKey, by: Duration) -> bool {
+        match &self.lengthen {
+            Some(lengthen) => {
+                lengthen(key.clone(), by).await;
+                true
+            }
+            None => false,
+        }
+    }
 }
 
 impl<S: fmt::Debug> fmt::Debug for TokenStoreFixture<S> {
@@ -179,8 +208,8 @@ impl<S: fmt::Debug> fmt::Debug for TokenStoreFixture<S> {
     }
 }
 
-/// For leases that last as long as the check.
-pub(super) const LONG: Duration = Duration::from_secs(600);
+/// For leases that last as long as the check: three times this is a lease still.
+pub(super) const LONG: Duration = Duration::from_secs(90);
 /// How long anything may take to come about, where nothing else is said.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// A time in January 2027, in whole milliseconds.

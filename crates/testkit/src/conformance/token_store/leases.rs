@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use authflow_core::{LeaseOutcome, LeaseRequest, Release, Remove, Renew, Tenure, TokenStore, Version};
+use authflow_core::{
+    Expected, Lease, LeaseOutcome, LeaseRequest, Loaded, Release, Remove, Renew, SaveOutcome, Tenure,
+    TokenStore, Version,
+};
 
 use super::fixture::{
     CALLS, LONG, Names, ROUNDS, TokenStoreFixture, at, at_once, connect, connect_due, holder, incarnation,
-    lease, leased, mark, record,
+    lease, leased, mark, record, write,
 };
 use crate::conformance::{Failure, Outcome, Verdict, ensure, succeed};
 
@@ -186,6 +189,85 @@ pub async fn f12_a_lease_that_has_ended_is_lost<S: TokenStore>(fixture: TokenSto
         ensure!(found.mark == Some(left), "one that lost its lease changed the mark to {:?}", found.mark);
         ensure!(found.due_at == Some(at(1)), "one that lost its lease changed the due time");
     }
+    Ok(Verdict::Held)
+}
+
+/// F11: a lease lasts for [`Lease::LONGEST`] at most, however long it is asked or renewed for.
+pub async fn f11_no_lease_lasts_longer_than_the_longest<S: TokenStore>(
+    fixture: TokenStoreFixture<S>,
+) -> Outcome {
+    let (store, key, owner) = (fixture.store(), Names::new()?.any(), holder()?);
+    connect(store, &key, b"sealed").await?;
+    for duration in [Lease::LONGEST, Lease::LONGEST * 2, Duration::MAX] {
+        let outcome = lease(store, &key, LeaseRequest::new(owner, duration)).await?;
+        let LeaseOutcome::Leased { record: leased, .. } = outcome else {
+            return Err(Failure::new(format!("a lease for {duration:?} is asked for, and is {outcome:?}")));
+        };
+        ensure!(is_the_longest(leased.lease), "a lease for {duration:?} is {:?}", leased.lease);
+        let found = record(fixture.other(), &key).await?.lease;
+        ensure!(is_the_longest(found), "a lease for {duration:?} is stored as {found:?}");
+        let renewed = succeed!(store.renew(&key, &owner, Renew::new(duration)).await, "renewing");
+        ensure!(renewed == Tenure::Held, "a renewal for {duration:?} is answered with {renewed:?}");
+        let found = record(fixture.other(), &key).await?.lease;
+        ensure!(is_the_longest(found), "a lease that is renewed for {duration:?} is {found:?}");
+    }
+    if fixture.moves_by_hand() {
+        fixture.let_pass(Lease::LONGEST).await?;
+        let found = record(store, &key).await?.lease;
+        ensure!(found.is_none(), "after {:?} there is the lease {found:?}", Lease::LONGEST);
+    }
+    Ok(Verdict::Held)
+}
+
+/// Up to LONG less: that long may the check itself take.
+fn is_the_longest(lease: Option<Lease>) -> bool {
+    lease.is_some_and(|lease| lease.remaining <= Lease::LONGEST && lease.remaining + LONG > Lease::LONGEST)
+}
+
+/// F11, X17: a lease that claims more time than any lease has was written before the store's clock went back: it has ended,
+/// for every operation. Whoever took it may be dead, and nobody waits for years.
+pub async fn x17_a_lease_that_a_clock_ahead_wrote_has_ended<S: TokenStore>(
+    fixture: TokenStoreFixture<S>,
+) -> Outcome {
+    const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+    let (store, key, short) = (fixture.store(), Names::new()?.any(), fixture.short());
+    let (dead, next) = (holder()?, holder()?);
+    let version = connect(store, &key, b"sealed").await?;
+    lease(store, &key, LeaseRequest::new(dead, LONG).mark(mark(dead, 1))).await?;
+    if !fixture.lengthened(&key, LONG).await {
+        return Ok(Verdict::Skipped("the fixture does not say how a lease is made longer"));
+    }
+    let found = record(store, &key).await?.lease;
+    ensure!(
+        found.is_some_and(|lease| lease.remaining > LONG && lease.remaining <= LONG * 2),
+        "a lease for {LONG:?} that was made longer by as much is {found:?}"
+    );
+
+    fixture.lengthened(&key, TEN_YEARS).await;
+    let found = record(store, &key).await?;
+    ensure!(found.lease.is_none(), "a lease for ten years is loaded as {:?}", found.lease);
+    ensure!(found.mark == Some(mark(dead, 1)), "the mark went with the lease");
+    let renewed = succeed!(store.renew(&key, &dead, Renew::new(LONG)).await, "renewing");
+    ensure!(renewed == Tenure::Lost, "a lease for ten years is renewed");
+    let released = succeed!(store.release(&key, &dead, Release::new()).await, "releasing");
+    ensure!(released == Tenure::Lost, "a lease for ten years is released");
+    let held = Expected::version(version).held_by(dead);
+    let saved = succeed!(store.save_if_version(&key, &held, write(b"late")).await, "saving");
+    ensure!(matches!(saved, SaveOutcome::NotHeld), "a save for who has a lease for ten years is {saved:?}");
+    let outcome = lease(fixture.other(), &key, LeaseRequest::new(next, LONG)).await?;
+    let LeaseOutcome::Leased { found, .. } = outcome else {
+        return Err(Failure::new(format!("where a lease for ten years is, another gets {outcome:?}")));
+    };
+    ensure!(found == Some(mark(dead, 1)), "who takes over is told that the mark was {found:?}");
+
+    fixture.lengthened(&key, TEN_YEARS).await;
+    succeed!(store.remove(&key, Remove::new(short)).await, "removing");
+    fixture.let_pass(short).await?;
+    fixture
+        .eventually("a tombstone ends that was made of a lease for ten years", || async {
+            Ok(matches!(succeed!(store.load(&key).await, "loading"), Loaded::Absent))
+        })
+        .await?;
     Ok(Verdict::Held)
 }
 

@@ -385,7 +385,10 @@ impl TokenStore for Broken {
                 _ => entry.version.next(),
             };
             let leased = record.lease.filter(|_| !self.is(Wrong::TombstoneEndsBeforeTheLease));
-            let leased = leased.map_or(Duration::ZERO, |lease| lease.remaining);
+            let leased = match (leased, entry.lease) {
+                (None, Some((_, until))) if self.is(Wrong::BuriesALeaseForYears) => until - self.now(),
+                (leased, _) => leased.map_or(Duration::ZERO, |lease| lease.remaining),
+            };
             let until = match self.wrong {
                 Wrong::TombstoneEndsAtOnce => self.now() + Duration::from_millis(1),
                 _ => self.now() + remove.keep_tombstone.max(leased),
