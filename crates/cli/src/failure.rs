@@ -236,7 +236,8 @@ fn of_connection(error: &Error) -> Option<&'static str> {
 
 /// Whether only another login helps.
 fn needs_user(error: &Error) -> bool {
-    error.recovery() == Recovery::Reconnect
+    // What is damaged may also be restored.
+    (error.recovery() == Recovery::Reconnect && error.kind() != ErrorKind::StoreCorrupt)
         || matches!(
             error.kind(),
             ErrorKind::NeedsReconnect

@@ -7,6 +7,7 @@ use authflow::{AuthorizationResponse, Binding, ConnectionKey, Connections, Error
 
 use crate::callback::Finish;
 use crate::kept::{Kept, Profile};
+use crate::progress::telling;
 
 /// What came of a login.
 #[derive(Debug)]
@@ -54,6 +55,12 @@ impl Finish for Ending {
     }
 
     async fn finish(&self, response: &AuthorizationResponse<'_>, binding: &Binding) -> Result<Made, Error> {
+        telling("Asking the provider for the tokens.", self.end(response, binding)).await
+    }
+}
+
+impl Ending {
+    async fn end(&self, response: &AuthorizationResponse<'_>, binding: &Binding) -> Result<Made, Error> {
         let Some(keeping) = &self.keeping else {
             let completed = self.flow.finish(response, binding).await?;
             let (tokens, after_exchange) = (completed.tokens, completed.after_exchange);

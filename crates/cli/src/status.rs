@@ -9,6 +9,7 @@ use crate::args::StatusArgs;
 use crate::failure::Failure;
 use crate::kept::{For, Kept};
 use crate::output::{ascii, epoch_seconds, rough};
+use crate::progress::telling;
 use crate::terminal::{note, printable, result, shortened};
 
 /// What is kept under one name.
@@ -30,8 +31,10 @@ pub(crate) async fn run(args: &StatusArgs) -> Result<(), Failure> {
     if known.damaged > 0 {
         unreadable = Some(incomplete());
     }
-    for name in known.names {
-        match row(&kept, &name).await {
+    let total = known.names.len();
+    for (at, name) in known.names.into_iter().enumerate() {
+        let reading = format!("Reading what is kept: {at} of {total} names are done.");
+        match telling(&reading, row(&kept, &name)).await {
             Ok(row) => rows.push(row),
             Err(failure) => {
                 note(format_args!("{}:", printable(&name)));

@@ -1,23 +1,24 @@
 //! `authflow sweep`.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use authflow::{Clock as _, Swept, SystemClock};
+use tokio::task::JoinSet;
 
 use crate::args::SweepArgs;
 use crate::drain;
 use crate::failure::Failure;
 use crate::kept::{For, Kept};
-use crate::progress::telling;
+use crate::progress::telling_how_far;
 use crate::terminal::{note, printable, result};
 
-/// What one round came to.
-#[derive(Default)]
-struct Round {
-    swept: Swept,
-    /// The commands that connect again what needs its user.
-    reconnect: Vec<String>,
-}
+/// How many names are worked on at once: each is another registration, most often of another provider.
+const AT_ONCE: usize = 8;
+
+/// What came of a name.
+type Came = (String, Result<Swept, Failure>);
 
 pub(crate) async fn run(args: &SweepArgs) -> Result<(), Failure> {
     let clock = SystemClock::new();
@@ -39,23 +40,32 @@ pub(crate) async fn run(args: &SweepArgs) -> Result<(), Failure> {
 async fn once(args: &SweepArgs) -> Result<(), Failure> {
     // The store is opened anew each time, so that one that was down is no reason to end.
     let kept = Kept::open(&args.store, For::Use).await?;
-    let mut round = Round::default();
     let known = kept.all_names().await?;
     known.tell_damaged();
-    round.swept.failed += known.damaged;
-    for name in &known.names {
-        if let Err(failure) = telling("Refreshing what is due.", sweep(&kept, name, &mut round)).await {
-            note(format_args!("{}:", printable(name)));
-            failure.tell();
-            round.swept.failed += 1;
+    let mut all = Swept::default();
+    all.failed += known.damaged;
+    for (name, came) in sweep_each(&kept, &known.names).await {
+        let swept = match came {
+            Ok(swept) => swept,
+            Err(failure) => {
+                note(format_args!("{}:", printable(&name)));
+                failure.tell();
+                all.failed += 1;
+                continue;
+            }
+        };
+        if swept.need_reconnect > 0 {
+            let command = kept.command("login --name", &name);
+            note(format_args!("needs its user to log in again: {}", printable(&command)));
         }
+        all.seen += swept.seen;
+        all.done += swept.done;
+        all.need_reconnect += swept.need_reconnect;
+        all.failed += swept.failed;
     }
-    let Swept { seen, done, need_reconnect, failed, .. } = round.swept;
-    for command in &round.reconnect {
-        note(format_args!("needs its user to log in again: {}", printable(command)));
-    }
+    let Swept { seen, done, need_reconnect, failed, .. } = all;
     result(format_args!(
-        "{} kept, {seen} due: {done} refreshed, {need_reconnect} to be connected again by their users, {failed} failed",
+        "{} kept, {seen} due: {done} done, {need_reconnect} to be connected again by their users, {failed} failed",
         known.names.len()
     ))?;
     if failed > 0 {
@@ -66,18 +76,39 @@ async fn once(args: &SweepArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Sweeps what is kept under each name, a few at once, and says how far it is.
+async fn sweep_each(kept: &Kept, names: &[String]) -> Vec<Came> {
+    let finished = Arc::new(AtomicUsize::new(0));
+    let work = async {
+        let (mut waiting, mut running, mut came) = (names.iter().enumerate(), JoinSet::new(), Vec::new());
+        loop {
+            for (at, name) in waiting.by_ref().take(AT_ONCE - running.len()) {
+                let (kept, name, finished) = (kept.clone(), name.clone(), Arc::clone(&finished));
+                running.spawn(async move {
+                    let swept = sweep(&kept, &name).await;
+                    finished.fetch_add(1, Ordering::Relaxed);
+                    (at, (name, swept))
+                });
+            }
+            match running.join_next().await {
+                Some(Ok(one)) => came.push(one),
+                Some(Err(panicked)) => std::panic::resume_unwind(panicked.into_panic()),
+                None => break came,
+            }
+        }
+    };
+    let say = || {
+        let finished = finished.load(Ordering::Relaxed);
+        note(format_args!("Refreshing what is due: {finished} of {} names are done.", names.len()));
+    };
+    let mut came = telling_how_far(say, work).await;
+    came.sort_unstable_by_key(|(at, _)| *at);
+    came.into_iter().map(|(_, came)| came).collect()
+}
+
 /// One name has one connection, in one shard, and no other name's connection has its provider id.
-async fn sweep(kept: &Kept, name: &str, round: &mut Round) -> Result<(), Failure> {
-    let Some(profile) = kept.find(name).await? else { return Ok(()) };
+async fn sweep(kept: &Kept, name: &str) -> Result<Swept, Failure> {
+    let Some(profile) = kept.find(name).await? else { return Ok(Swept::default()) };
     let connections = kept.connections(&profile)?;
-    let swept = connections.sweep().shards([profile.key().shard()]).await?;
-    if swept.need_reconnect > 0 {
-        round.reconnect.push(kept.command("login --name", name));
-    }
-    let all = &mut round.swept;
-    all.seen += swept.seen;
-    all.done += swept.done;
-    all.need_reconnect += swept.need_reconnect;
-    all.failed += swept.failed;
-    Ok(())
+    Ok(connections.sweep().shards([profile.key().shard()]).await?)
 }

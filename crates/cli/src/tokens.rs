@@ -6,6 +6,7 @@ use authflow::{Flow, Revocation};
 
 use crate::args::{ProviderArgs, TokenArgs};
 use crate::failure::Failure;
+use crate::progress::telling;
 use crate::provider::{Purpose, Registration};
 use crate::states::States;
 use crate::terminal::{note, result};
@@ -21,13 +22,19 @@ pub(crate) async fn refresh(args: &TokenArgs) -> Result<(), Failure> {
     let flow = flow(&args.provider)?;
     let tokens = input::tokens(flow.clock().now()).await?;
     // The refresh token may be used up by it, and what it is replaced by is nowhere but in the answer.
-    drain::uninterrupted(async move { result(output::json(&flow.refresh(&tokens).await?)) }).await
+    drain::uninterrupted(async move {
+        let refreshed =
+            telling("Asking the provider for a new access token.", async { flow.refresh(&tokens).await });
+        result(output::json(&refreshed.await?))
+    })
+    .await
 }
 
 pub(crate) async fn revoke(args: &TokenArgs) -> Result<(), Failure> {
     let flow = flow(&args.provider)?;
     let tokens = input::tokens(flow.clock().now()).await?;
-    let (word, line) = match flow.revoke(&tokens).await? {
+    let revoked = telling("Asking the provider to revoke the tokens.", async { flow.revoke(&tokens).await });
+    let (word, line) = match revoked.await? {
         Revocation::Revoked => ("revoked", "revoked: the provider no longer accepts these tokens"),
         Revocation::Partial => (
             "partial",

@@ -6,7 +6,7 @@
 mod support;
 
 use authflow_test_servers::{Kind, Server};
-use authflow_testkit::{AuthorizationServer, Outcome};
+use authflow_testkit::{AuthorizationServer, Endpoint, Fault, Outcome, RetryAfter};
 use support::{Ended, PATIENCE, Store, home, kept_expired};
 use tokio::time::timeout;
 
@@ -27,6 +27,34 @@ async fn one_token_request(store: &Store) {
     assert_eq!(requests[1].outcome(), &Outcome::RefreshUsed);
     let newest = format!("{}\n", requests[1].access_token().unwrap());
     assert!(tokens.iter().all(|token| *token == newest), "{tokens:?}");
+}
+
+/// X13, F20: a provider that asks for time is asked once, and all are told how long it wants to be left alone.
+async fn one_request_where_the_provider_asks_for_time(store: &Store) {
+    let server = AuthorizationServer::builder().start().await.unwrap();
+    kept_expired(&server, store).await;
+    server.fault_all(Endpoint::Token, Fault::Unavailable(RetryAfter::Seconds(3000)));
+    let children: Vec<_> = (0..64).map(|_| store.command(&["token", "work"]).spawn().unwrap()).collect();
+    for child in children {
+        let ended: Ended =
+            timeout(PATIENCE, child.wait_with_output()).await.expect("it ends").unwrap().into();
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
+        assert!(ended.stderr.contains("kind: Unavailable"), "{}", ended.stderr);
+    }
+    let later = store.run(&["token", "work"]).await;
+    assert!(later.code == Some(1) && later.stderr.contains("kind: Unavailable"), "{later:?}");
+    assert_eq!(server.ledger().count(Endpoint::Token), 2, "the login's and one");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn x13_f20_sixty_four_processes_leave_the_provider_alone_with_files() {
+    one_request_where_the_provider_asks_for_time(&Store::files()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn x13_f20_sixty_four_processes_leave_the_provider_alone_with_redis() {
+    let database = Server::start(Kind::Redis);
+    one_request_where_the_provider_asks_for_time(&Store::at(&database.url())).await;
 }
 
 async fn one_token_request_on(kind: Kind) {

@@ -32,6 +32,17 @@ async fn refresh_prints_the_new_tokens() {
     assert!(reused.stdout.is_empty());
 }
 
+#[tokio::test]
+async fn a_refresh_that_takes_long_says_what_it_waits_for() {
+    let server = AuthorizationServer::builder().start().await.unwrap();
+    let before = logged_in(&server).await;
+    let provider = provider(&server, server.public_client());
+    server.fault_next(Endpoint::Token, Fault::SlowHeaders(Duration::from_millis(2500)));
+    let ended = run_with(&arguments("refresh", &provider, &[]), &before).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("Asking the provider for a new access token."), "{}", ended.stderr);
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn x1_ctrl_c_in_the_middle_of_a_refresh_prints_what_the_provider_answers() {

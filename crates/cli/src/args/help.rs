@@ -192,8 +192,9 @@ Exit codes: 0 revoked, or there was nothing to revoke, and forgotten; 1 a step f
 pub(super) const SWEEP_LONG: &str = "\
 Refreshes the connections that are due, so that the refresh tokens of those that nobody uses do not lapse.
 
-A connection is due when its access token was not used for seven days, or sooner where its refresh token ends sooner. To be \
-run now and then, by a timer or with --every; several machines with one store may run it at the same time.";
+A connection is due seven days after its tokens were last renewed, or sooner where its refresh token ends sooner. To be run \
+now and then, by a timer or with --every; several machines with one store may run it at the same time. *Done* is also what \
+another process refreshed meanwhile.";
 
 pub(super) const SWEEP_EXAMPLES: &str = "\
 Examples:

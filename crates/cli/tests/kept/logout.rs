@@ -76,6 +76,7 @@ async fn f14_a_connection_that_is_damaged_can_be_forgotten() {
     cut_off(&ConnectionKey::new(&User::new("authflow-cli", "work"), "work"));
     let ended = store.run(&["token", "work"]).await;
     assert!(ended.code == Some(1) && ended.stderr.contains("kind: StoreCorrupt"), "{ended:?}");
+    assert!(ended.stderr.contains("restore it from a copy, or run `authflow login` again"), "{ended:?}");
     let status = store.run(&["status", "--json"]).await;
     assert_eq!(status.code, Some(1), "{status:?}");
     assert_eq!(status.json()["connections"][0]["health"], "unreadable");

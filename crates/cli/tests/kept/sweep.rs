@@ -5,7 +5,7 @@ use std::time::Duration;
 use authflow_testkit::{AuthorizationServer, Endpoint, Outcome};
 
 use crate::server;
-use crate::support::{Running, Store, described, kept, login};
+use crate::support::{Running, Store, described, kept, kept_as, login};
 
 #[tokio::test]
 async fn sweep_leaves_alone_what_is_not_due() {
@@ -14,6 +14,16 @@ async fn sweep_leaves_alone_what_is_not_due() {
     let nothing = store.good(&["sweep"]).await;
     assert!(nothing.stdout.contains("1 kept, 0 due"), "{}", nothing.stdout);
     assert_eq!(server.ledger().count(Endpoint::Token), 1);
+}
+
+#[tokio::test]
+async fn sweep_goes_through_more_names_than_it_works_on_at_once() {
+    let (server, store) = (server().await, Store::files());
+    for number in 0..10 {
+        kept_as(&server, &store, &format!("work-{number}")).await;
+    }
+    let swept = store.good(&["sweep"]).await;
+    assert!(swept.stdout.contains("10 kept, 0 due: 0 done, 0 to be connected again"), "{}", swept.stdout);
 }
 
 /// A provider that says that its refresh tokens lapse when its access tokens do, three seconds later.
@@ -37,14 +47,10 @@ async fn sweep_refreshes_what_is_due_and_says_what_needs_its_user() {
         }
     };
     let swept = tokio::time::timeout(crate::support::PATIENCE, due).await.expect("it is due some time");
-    if swept.stdout.contains("1 kept, 1 due: 1 refreshed") {
+    if swept.stdout.contains("1 kept, 1 due: 1 done") {
         assert_eq!(server.ledger().token_requests().pop().unwrap().outcome(), &Outcome::RefreshUsed);
     } else {
-        assert!(
-            swept.stdout.contains("1 kept, 1 due: 0 refreshed, 1 to be connected again"),
-            "{}",
-            swept.stdout
-        );
+        assert!(swept.stdout.contains("1 kept, 1 due: 0 done, 1 to be connected again"), "{}", swept.stdout);
         assert!(swept.stderr.contains("authflow login --name short"), "{}", swept.stderr);
     }
 }
