@@ -8,27 +8,23 @@
 
 mod support;
 
-use actix_session::storage::CookieSessionStore;
-use actix_session::{Session, SessionExt as _, SessionMiddleware};
+use actix_session::{Session, SessionExt as _};
 use actix_web::web::{self, Bytes, Data, Html, Redirect};
-use actix_web::{App, HttpServer, Responder, cookie::Key};
-use authflow::actix::{Connected, CurrentUser, Failure, IfConnected, Routes};
+use actix_web::{App, HttpServer, Responder};
+use authflow::actix::{Connected, CurrentUser, IfConnected, Refusal, Routes};
 use authflow::http::{Response, request::Parts};
 use authflow::web::{Accounts, Application, BoxError, Outcome};
 use authflow::{SignIn, User, async_trait};
-use support::{Example, People};
+use support::{Example, People, sessions::MemorySessions};
 
 /// Where the session keeps the id of who is signed in.
 const USER: &str = "user";
 
-/// What goes between the session, which stays with its request, and the application below.
-#[derive(Clone)]
-struct SignedIn(String);
-
+/// What the session says, and what is to be written into it, goes through the extensions: see `routes`.
 #[async_trait]
 impl Application for People {
     async fn current_user(&self, request: &Parts) -> Result<Option<User>, BoxError> {
-        Ok(request.extensions.get().map(|SignedIn(id)| User::new("", id.as_str())))
+        request.extensions.get::<Option<User>>().cloned().ok_or_else(|| "nobody has read the session".into())
     }
 
     fn offers_sign_in(&self) -> bool {
@@ -36,52 +32,41 @@ impl Application for People {
     }
 
     async fn sign_in(&self, who: SignIn) -> Result<User, BoxError> {
-        Ok(self.find_or_make(&who.provider_id, who.tokens.account.as_deref())?)
+        self.find_or_make(&who)
     }
 
     async fn after(&self, _: &Parts, outcome: &Outcome, to: &mut Response<Bytes>) -> Result<(), BoxError> {
-        match outcome {
-            Outcome::SignedIn(connected) => {
-                to.extensions_mut().insert(SignedIn(connected.key.user().id.to_string()));
-            }
-            Outcome::Connected(connected) => self.link(&connected.key),
-            _ => {}
+        self.link_or_unlink(outcome);
+        if let Outcome::SignedIn(connected) = outcome {
+            to.extensions_mut().insert(connected.key.user().clone());
         }
         Ok(())
     }
 }
 
 /// Reads the session before the application is asked, and writes it once somebody has signed in.
-fn with_session(routes: Routes) -> Routes {
-    let before = routes.before(|request, extensions| {
-        if let Some(id) = request.get_session().get(USER)? {
-            extensions.insert(SignedIn(id));
-        }
+fn routes(accounts: &Accounts) -> Routes {
+    let before = Routes::new(accounts.clone()).before(|request, extensions| {
+        let id: Option<String> = request.get_session().get(USER)?;
+        extensions.insert(id.map(|id| User::new("", id)));
         Ok(())
     });
     before.after(|request, extensions| {
-        if let Some(SignedIn(id)) = extensions.get() {
-            let session = request.get_session();
-            // A new session, and nothing of before: whoever planted the old one is left with nothing.
-            session.clear();
-            session.renew();
-            session.insert(USER, id)?;
-        }
-        Ok(())
+        let Some(user) = extensions.get::<User>() else { return Ok(()) };
+        let session = request.get_session();
+        // A new session, and nothing of before: whoever planted the old one is left with nothing.
+        session.clear();
+        session.renew();
+        Ok(session.insert(USER, &user.id)?)
     })
 }
 
-async fn home(
-    accounts: Data<Accounts>,
-    CurrentUser(user): CurrentUser,
-    IfConnected(example): IfConnected<Example>,
-) -> impl Responder {
-    let connect = accounts.connect_path("example", Some("/"));
-    Html::new(support::page(user.as_ref(), &connect, example.is_some()))
+async fn home(at: Data<Accounts>, who: CurrentUser, example: IfConnected<Example>) -> impl Responder {
+    Html::new(support::page(&at, who.0.as_ref(), example.0.is_some()))
 }
 
 /// Whoever is not connected is sent to connect, and comes back here.
-async fn profile(example: Connected<Example>) -> Result<String, Failure> {
+async fn profile(example: Connected<Example>) -> Result<String, Refusal> {
     let answer = example.get(support::profile_url()).await?;
     Ok(String::from_utf8_lossy(&answer.body).into_owned())
 }
@@ -95,19 +80,15 @@ async fn sign_out(session: Session) -> impl Responder {
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let setup = support::setup().await?;
     let accounts = Accounts::builder(setup.connections, &setup.public_url, People::default()).build()?;
-    let key = Key::generate();
-    let routes = with_session(Routes::new(accounts.clone()));
+    let (routes, sessions) = (routes(&accounts), MemorySessions::default());
     let server = HttpServer::new(move || {
-        // Without TLS, for this machine alone.
-        let sessions = SessionMiddleware::builder(CookieSessionStore::default(), key.clone());
         App::new()
-            .wrap(sessions.cookie_secure(false).build())
+            .wrap(sessions.middleware())
             .app_data(Data::new(accounts.clone()))
             .route("/", web::get().to(home))
             .route("/profile", web::get().to(profile))
             .route("/sign-out", web::post().to(sign_out))
             .configure(|config| routes.configure(config))
     });
-    server.listen(setup.listener)?.run().await?;
-    Ok(())
+    Ok(server.listen(setup.listener)?.run().await?)
 }

@@ -8,14 +8,13 @@ mod support;
 
 use std::net::SocketAddr;
 
-use authflow::axum::{Connected, CurrentUser, Failure};
+use authflow::axum::{Connected, CurrentUser, Refusal};
 use authflow::http::{Response, StatusCode, request::Parts};
 use authflow::web::{Accounts, Application, BoxError, Outcome};
 use authflow::{SignIn, User, async_trait};
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{Html, Redirect};
-use axum::routing::{get, post};
+use axum::{Router, body::Bytes, routing};
 use support::{Example, People};
 use tower_sessions::{MemoryStore, Session, SessionManagerLayer, cookie::SameSite};
 
@@ -29,8 +28,7 @@ fn session(request: &Parts) -> Result<&Session, BoxError> {
 #[async_trait]
 impl Application for People {
     async fn current_user(&self, request: &Parts) -> Result<Option<User>, BoxError> {
-        let id: Option<String> = session(request)?.get(USER).await?;
-        Ok(id.map(|id| User::new("", id)))
+        Ok(session(request)?.get::<String>(USER).await?.map(|id| User::new("", id)))
     }
 
     fn offers_sign_in(&self) -> bool {
@@ -38,36 +36,28 @@ impl Application for People {
     }
 
     async fn sign_in(&self, who: SignIn) -> Result<User, BoxError> {
-        Ok(self.find_or_make(&who.provider_id, who.tokens.account.as_deref())?)
+        self.find_or_make(&who)
     }
 
     async fn after(&self, of: &Parts, outcome: &Outcome, _: &mut Response<Bytes>) -> Result<(), BoxError> {
-        match outcome {
-            Outcome::SignedIn(connected) => {
-                let session = session(of)?;
-                // A new id, and nothing of before: whoever knows the old one is left with nothing.
-                session.clear().await;
-                session.cycle_id().await?;
-                session.insert(USER, &connected.key.user().id).await?;
-            }
-            Outcome::Connected(connected) => self.link(&connected.key),
-            _ => {}
+        self.link_or_unlink(outcome);
+        if let Outcome::SignedIn(connected) = outcome {
+            let session = session(of)?;
+            // A new id, and nothing of before: whoever planted that is left with nothing. (`flush` would keep the id.)
+            session.clear().await;
+            session.cycle_id().await?;
+            session.insert(USER, &connected.key.user().id).await?;
         }
         Ok(())
     }
 }
 
-async fn home(
-    State(accounts): State<Accounts>,
-    CurrentUser(user): CurrentUser,
-    example: Option<Connected<Example>>,
-) -> Html<String> {
-    let connect = accounts.connect_path("example", Some("/"));
-    Html(support::page(user.as_ref(), &connect, example.is_some()))
+async fn home(at: State<Accounts>, who: CurrentUser, example: Option<Connected<Example>>) -> Html<String> {
+    Html(support::page(&at, who.0.as_ref(), example.is_some()))
 }
 
 /// Whoever is not connected is sent to connect, and comes back here.
-async fn profile(example: Connected<Example>) -> Result<String, Failure> {
+async fn profile(example: Connected<Example>) -> Result<String, Refusal> {
     let answer = example.get(support::profile_url()).await?;
     Ok(String::from_utf8_lossy(&answer.body).into_owned())
 }
@@ -81,18 +71,15 @@ async fn sign_out(session: Session) -> Result<Redirect, StatusCode> {
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let setup = support::setup().await?;
     let accounts = Accounts::builder(setup.connections, &setup.public_url, People::default()).build()?;
-
     // `Lax`, so that the session is there when the provider sends the browser back; without TLS, for this machine alone.
-    let sessions =
-        SessionManagerLayer::new(MemoryStore::default()).with_same_site(SameSite::Lax).with_secure(false);
-    let app = axum::Router::new()
-        .route("/", get(home))
-        .route("/profile", get(profile))
-        .route("/sign-out", post(sign_out))
+    let sessions = SessionManagerLayer::new(MemoryStore::default());
+    let app = Router::new()
+        .route("/", routing::get(home))
+        .route("/profile", routing::get(profile))
+        .route("/sign-out", routing::post(sign_out))
         .merge(authflow::axum::router(accounts.clone()))
-        .layer(sessions)
+        .layer(sessions.with_same_site(SameSite::Lax).with_secure(false))
         .with_state(accounts);
     let listener = tokio::net::TcpListener::from_std(setup.listener)?;
-    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
-    Ok(())
+    Ok(axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?)
 }

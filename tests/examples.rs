@@ -13,11 +13,13 @@ mod custom_provider;
 mod custom_state_store;
 #[path = "../examples/file_token_store.rs"]
 mod file_token_store;
+#[path = "../examples/memory_token_store.rs"]
+mod memory_token_store;
 #[cfg_attr(not(unix), allow(dead_code, reason = "the throwaway servers are for Unix"))]
 #[path = "../examples/redis_token_store.rs"]
 mod redis_token_store;
-#[path = "../examples/sqlite_token_store.rs"]
-mod sqlite_token_store;
+#[path = "../examples/sql_token_store.rs"]
+mod sql_token_store;
 #[allow(dead_code, reason = "run by hand: it needs a registration")]
 #[path = "../examples/stackexchange.rs"]
 mod stackexchange;
@@ -43,8 +45,13 @@ fn connections_are_kept_in_files() {
 }
 
 #[test]
+fn connections_are_kept_in_memory() {
+    memory_token_store::main().unwrap();
+}
+
+#[test]
 fn connections_are_kept_in_a_database() {
-    sqlite_token_store::main().unwrap();
+    sql_token_store::main().unwrap();
 }
 
 #[test]
@@ -53,30 +60,57 @@ fn connections_in_redis_need_a_server() {
     assert!(message.contains("REDIS_URL"), "{message}");
 }
 
-/// The environment of a process is not changed from within: this runs itself again, and reads what the example prints.
+#[cfg(unix)]
+const CHILD: &str = "AUTHFLOW_EXAMPLES_TEST_CHILD";
+
+/// The environment of a process is not changed from within: this runs a test of this program again, in a process of its own,
+/// and returns what the example prints.
+#[cfg(unix)]
+fn said_by_a_child(test: &str, variable: &str, value: &str) -> String {
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(CHILD, "1")
+        .env(variable, value)
+        .env_remove("REDIS_PASSWORD")
+        .output()
+        .unwrap();
+    let (said, complained) = (String::from_utf8_lossy(&child.stdout), String::from_utf8_lossy(&child.stderr));
+    assert!(child.status.success() && said.contains("1 passed"), "{said}{complained}");
+    said.into_owned()
+}
+
+#[cfg(unix)]
+#[test]
+fn connections_are_kept_in_the_database_of_a_server() {
+    use authflow_test_servers::{Kind, Server};
+
+    if std::env::var_os(CHILD).is_some() {
+        return sql_token_store::main().unwrap();
+    }
+    for kind in [Kind::Postgres, Kind::MariaDb] {
+        let server = Server::start(kind);
+        let test = "connections_are_kept_in_the_database_of_a_server";
+        let said = said_by_a_child(test, "DATABASE_URL", &server.url());
+        for line in ["Connected: ", "After a restart the token is there", "Listed: ", "Disconnected: Some("] {
+            assert!(said.contains(line), "{kind:?}: no {line:?} in\n{said}");
+        }
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn two_processes_share_the_connections_in_redis() {
-    use std::process::{Command, ExitCode};
+    use std::process::ExitCode;
 
     use authflow_test_servers::{Kind, Server};
 
-    const CHILD: &str = "AUTHFLOW_EXAMPLES_TEST_CHILD";
     if std::env::var_os(CHILD).is_some() {
         assert_eq!(redis_token_store::main(), ExitCode::SUCCESS);
         return;
     }
     // One of its own: the example's tombstone is all that it leaves.
     let server = Server::start(Kind::Redis);
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "two_processes_share_the_connections_in_redis", "--nocapture"])
-        .env(CHILD, "1")
-        .env("REDIS_URL", server.url())
-        .env_remove("REDIS_PASSWORD")
-        .output()
-        .unwrap();
-    let (said, complained) = (String::from_utf8_lossy(&child.stdout), String::from_utf8_lossy(&child.stderr));
-    assert!(child.status.success() && said.contains("1 passed"), "{said}{complained}");
+    let said = said_by_a_child("two_processes_share_the_connections_in_redis", "REDIS_URL", &server.url());
     let line = |start: &str| {
         let found = said.lines().find_map(|line| line.split_once(start));
         found.map(|(_, rest)| rest).unwrap_or_else(|| panic!("no {start:?} in\n{said}"))

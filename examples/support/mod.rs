@@ -3,18 +3,24 @@
 #![allow(dead_code, reason = "each example uses its part")]
 #![allow(clippy::print_stdout, reason = "an example tells what it does")]
 
-use std::collections::HashMap;
+mod people;
+pub(crate) mod sessions;
+
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use authflow::quirks::ResponseFormat;
+use authflow::web::Accounts;
 use authflow::{
-    Call, ClientCredentials, ConfiguredProvider, ConnectionKey, Connections, Error, FlowManager, HttpClient,
-    HttpRequest, KnownProvider, Limits, MemoryStateStore, MemoryTokenStore, Provider, ProviderDefinition,
-    StateStore, TokenSet, User, async_trait, rfc, url::Url,
+    Call, ClientCredentials, ConfiguredProvider, Connections, Error, FlowManager, HttpClient, HttpRequest,
+    KnownProvider, Limits, MemoryStateStore, MemoryTokenStore, Provider, ProviderDefinition, StateStore,
+    TokenSet, User, async_trait, rfc, url::Url,
 };
 use authflow_testkit::{AuthorizationServer, Client};
 use serde::Deserialize;
+
+pub(crate) use people::People;
 
 /// The provider that the pages of the examples ask for.
 pub(crate) struct Example;
@@ -64,6 +70,12 @@ fn listen() -> Result<TcpListener, Box<dyn std::error::Error>> {
     Ok(listener)
 }
 
+/// `AUTHFLOW_EXAMPLE_STATE_TTL`, in seconds: how long one may take at the provider. Ten minutes where it is not set.
+fn state_ttl() -> Result<Duration, Box<dyn std::error::Error>> {
+    let seconds = std::env::var("AUTHFLOW_EXAMPLE_STATE_TTL").map_or(Ok(600), |seconds| seconds.parse())?;
+    Ok(Duration::from_secs(seconds))
+}
+
 /// A port to listen on, which is printed, and connections with the providers of `AUTHFLOW_EXAMPLE_PROVIDERS`, or with two
 /// authorization servers in this process: `example` and `another`.
 pub(crate) async fn setup() -> Result<Setup, Box<dyn std::error::Error>> {
@@ -85,7 +97,8 @@ pub(crate) async fn setup() -> Result<Setup, Box<dyn std::error::Error>> {
         };
         let credentials = credentials.redirect_uri(format!("{public_url}/{}/callback", provider.id));
         let provider = ConfiguredProvider::new(provider, credentials, MemoryStateStore::new())?;
-        connections = connections.flow(authflow::flow(WithAccount(provider, account_url.parse()?)).build()?);
+        let provider = WithAccount(provider, account_url.parse()?);
+        connections = connections.flow(authflow::flow(provider).state_ttl(state_ttl()?).build()?);
     }
     if PROFILE_URL.get().is_none() {
         return Err("AUTHFLOW_EXAMPLE_PROVIDERS has no provider with the id `example`".into());
@@ -160,35 +173,9 @@ impl FlowManager for WithAccount {
     }
 }
 
-/// Who the application knows, by their accounts at the providers. A real one has a table for this.
-#[derive(Default)]
-pub(crate) struct People(Mutex<HashMap<(String, String), User>>);
-
-impl People {
-    /// The person who signs in with an account: whoever has linked it, or somebody new.
-    pub(crate) fn find_or_make(
-        &self,
-        provider_id: &str,
-        account: Option<&str>,
-    ) -> Result<User, &'static str> {
-        let account = account.ok_or("the provider did not say whose account it is")?;
-        let mut people = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = User::new("", format!("person-{}", people.len() + 1));
-        Ok(people.entry((provider_id.to_owned(), account.to_owned())).or_insert(new).clone())
-    }
-
-    /// From now on this account signs its owner in.
-    pub(crate) fn link(&self, key: &ConnectionKey) {
-        if let Some(account) = key.account() {
-            let mut people = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let account = (key.provider_id().to_owned(), account.to_owned());
-            people.entry(account).or_insert_with(|| key.user().clone());
-        }
-    }
-}
-
 /// The one page of the application's own. No text of a stranger is in it, so that nothing has to be escaped.
-pub(crate) fn page(user: Option<&User>, connect: &str, is_connected: bool) -> String {
+pub(crate) fn page(accounts: &Accounts, user: Option<&User>, is_connected: bool) -> String {
+    let connect = accounts.connect_path(Example::PROVIDER_ID, Some("/"));
     let body = match user {
         None => format!(r#"<p>Nobody is signed in.</p><p><a href="{connect}">Sign in with Example</a></p>"#),
         Some(user) => format!(

@@ -5,8 +5,9 @@ use crate::stores::Kind;
 use crate::world::{EXAMPLE, Setup, World};
 
 judged! {
-    memory:
+    every_store:
         a_handler_gets_the_account_that_was_connected_last,
+        a_handler_gets_all_accounts_to_choose_from,
         disconnect_takes_the_account_that_it_is_told,
         an_account_of_another_user_cannot_be_disconnected;
 }
@@ -30,6 +31,22 @@ async fn a_handler_gets_the_account_that_was_connected_last<F: Framework>(kind: 
     assert_eq!(world.connections_of("alice").await, [EXAMPLE; 3]);
     let page = browser.get("/auth").send().await;
     page.assert_contains("zoe").assert_contains("ada").assert_contains("mia");
+}
+
+async fn a_handler_gets_all_accounts_to_choose_from<F: Framework>(kind: Kind) {
+    let world: World<F> = Setup::new(kind).await.asking_for_account().start().await;
+    let (alice, bob) = (world.browser_of("alice"), world.browser_of("bob"));
+    connect_as(&world, &bob, "bea").await;
+    for account in ["zoe", "ada", "mia"] {
+        connect_as(&world, &alice, account).await;
+    }
+    let all = alice.get("/accounts").send().await;
+    let lines: Vec<&str> = all.body.lines().collect();
+    assert_eq!(lines.len(), 3, "{all:?}");
+    for (line, account) in lines.into_iter().zip(["mia", "ada", "zoe"]) {
+        assert!(line.contains(account), "{all:?}");
+    }
+    assert_eq!(world.browser_of("carol").get("/accounts").send().await.body, "");
 }
 
 async fn disconnect_takes_the_account_that_it_is_told<F: Framework>(kind: Kind) {

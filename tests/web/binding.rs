@@ -12,21 +12,21 @@ use crate::stores::{Kind, Stores};
 use crate::world::{EXAMPLE, OTHER, Setup, TTL, World};
 
 judged! {
-    memory:
-        a2_what_an_attacker_plants_is_not_used,
-        a2_a_planted_transaction_links_nothing,
-        a2_the_plain_name_of_a_cookie_does_not_stand_for_the_prefixed_one,
-        a7_another_tenant_with_the_same_user_id_is_another_user;
     every_store:
         a1_t_a1_a_stolen_callback_is_refused_in_another_browser,
         a1_t_a1_the_same_for_people_who_sign_in,
         a1_t_a1_states_of_two_browsers_are_not_interchangeable,
+        a1_the_secret_of_another_browser_finds_no_flow,
+        a2_what_an_attacker_plants_is_not_used,
+        a2_a_planted_transaction_links_nothing,
+        a2_the_plain_name_of_a_cookie_does_not_stand_for_the_prefixed_one,
         a3_a_callback_is_used_once,
         a3_fifty_callbacks_at_once_are_one_exchange,
         a4_a_flow_expires,
         a4_a_clock_that_goes_back_prolongs_nothing,
         a5_another_user_in_the_same_browser_gets_nothing,
         a6_t_a3_a_flow_ends_at_the_provider_it_began_at,
+        a7_another_tenant_with_the_same_user_id_is_another_user,
         a7_an_application_with_another_prefix_or_store_knows_nothing_of_it,
         x28_another_instance_in_another_framework_finishes;
 }
@@ -83,6 +83,20 @@ async fn a1_t_a1_states_of_two_browsers_are_not_interchangeable<F: Framework>(ki
     world.assert_refused(&world.deliver(&browsers[0], &mixed).await, 0);
     assert_eq!(world.deliver(&browsers[1], &second).await.location(), "/done");
     assert_eq!(world.deliver(&browsers[0], &first).await.location(), "/done");
+}
+
+/// Two browsers of one user, and in the one the other's cookie, under the name that goes with the stolen state.
+async fn a1_the_secret_of_another_browser_finds_no_flow<F: Framework>(kind: Kind) {
+    let world = World::<F>::new(kind).await;
+    let [own, other] = [world.browser_of("alice"), world.browser_of("alice")];
+    let callback = world.until_callback(&own, Some("/done")).await;
+    world.begin(&other, Some("/done")).await;
+    let [stolen] = own.cookies("authflow-").try_into().unwrap();
+    let [known] = other.cookies("authflow-").try_into().unwrap();
+    other.plant(&stolen.name, &known.value, SameSite::Lax);
+    world.deliver(&other, &callback).await.assert_page(410);
+    assert_eq!(world.token_requests(), 0, "no code goes out");
+    assert_eq!(world.deliver(&own, &callback).await.location(), "/done");
 }
 
 /// Cookies of every name there is, planted before *Connect*.

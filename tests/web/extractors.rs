@@ -14,6 +14,7 @@ judged! {
         a_program_is_told_where_to_connect,
         nobody_signed_in_is_401_or_a_page,
         a_connection_that_has_ended_has_to_be_made_again,
+        a_person_whose_connection_turns_out_to_be_over_sees_no_json,
         one_401_of_the_api_is_one_refresh,
         a_connection_is_of_one_user;
 }
@@ -101,6 +102,32 @@ async fn a_connection_that_has_ended_has_to_be_made_again<F: Framework>(kind: Ki
     world.example.clear_faults();
     world.connect(&browser).await;
     assert_eq!(browser.get("/me").send().await.status, 200);
+}
+
+async fn a_person_whose_connection_turns_out_to_be_over_sees_no_json<F: Framework>(kind: Kind) {
+    let world = World::<F>::new(kind).await;
+    let browser = world.browser_of("alice");
+    world.connect(&browser).await;
+    // The user takes it back at the provider; the application finds out while its handler runs.
+    let end = |ended: bool| match ended {
+        true => {
+            world.example.fault_all(Endpoint::Token, Fault::Refuse(ErrorCode::InvalidGrant));
+            world.example.fault_all(Endpoint::Resource, Fault::Refuse(ErrorCode::InvalidToken));
+        }
+        false => world.example.clear_faults(),
+    };
+    end(true);
+    let sent = browser.get("/me?tab=2").send().await;
+    assert_eq!(sent.location(), "/auth/example/connect?return_to=/me%3Ftab%3D2");
+    assert_eq!(sent.header("cache-control"), "no-store");
+    end(false);
+    let begun = browser.get(sent.location()).send().await;
+    let callback = world.approve(begun.location()).await;
+    assert_eq!(world.deliver(&browser, &callback).await.location(), "/me?tab=2");
+    assert_eq!(browser.get("/me?tab=2").from(From::CrossSite).send().await.status, 200);
+    // A provider that ends what it gave a moment ago does not have the browser go in circles.
+    end(true);
+    browser.get("/me").from(From::CrossSite).send().await.assert_page(500);
 }
 
 async fn one_401_of_the_api_is_one_refresh<F: Framework>(kind: Kind) {

@@ -9,16 +9,16 @@ use crate::world::{EXAMPLE, Setup, World};
 
 judged! {
     memory:
-        a_strict_session_is_there_after_a_bounce,
-        form_post_with_a_strict_session,
         a_session_that_has_ended_is_no_loop,
+        what_was_put_aside_under_another_flows_name_is_thrown_away,
+        what_is_too_large_to_put_aside_is_said;
+    every_store:
+        form_post_with_a_lax_session,
+        form_post_with_a_strict_session,
+        a_strict_session_is_there_after_a_bounce,
         what_was_put_aside_is_used_once,
         what_was_put_aside_is_of_its_browser_and_user,
-        what_was_put_aside_under_another_flows_name_is_thrown_away,
-        what_is_too_large_to_put_aside_is_said,
         a_denial_is_put_aside_as_well;
-    every_store:
-        form_post_with_a_lax_session;
 }
 
 /// Follows as a browser does: a 303 after a request of another site is of another site still, a page's own refresh or link is

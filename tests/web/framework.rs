@@ -19,6 +19,7 @@ impl KnownProvider for Example {
 /// A web framework. Beside the routes of `accounts` it serves, in the same words:
 ///
 /// - `/me`: what the provider's API says of the connection of the signed-in user;
+/// - `/accounts`: the same of each of the user's accounts there, a line for each;
 /// - `/maybe`: whether there is one, `yes` or `no`;
 /// - `/whoami`: the id of the signed-in user, or `nobody`.
 pub(crate) trait Framework: Send + Sync + 'static {
@@ -53,16 +54,27 @@ impl axum::extract::FromRef<AxumState> for Accounts {
 
 impl Framework for Axum {
     fn serve(listener: TcpListener, accounts: Accounts, resource: String) -> Running {
-        use authflow_axum::{Connected, CurrentUser, Failure};
+        use authflow_axum::{AllConnected, Connected, CurrentUser, Refusal};
         use axum::extract::State;
         use axum::routing::get;
 
         async fn me(
             State(state): State<AxumState>,
             client: Connected<Example>,
-        ) -> Result<(http::StatusCode, String), Failure> {
+        ) -> Result<(http::StatusCode, String), Refusal> {
             let answer = client.get(&state.resource).await?;
             Ok((answer.status, String::from_utf8_lossy(&answer.body).into_owned()))
+        }
+        async fn all(
+            State(state): State<AxumState>,
+            AllConnected(clients): AllConnected<Example>,
+        ) -> Result<String, Refusal> {
+            let mut all = String::new();
+            for client in clients {
+                all += &String::from_utf8_lossy(&client.get(&state.resource).await?.body);
+                all += "\n";
+            }
+            Ok(all)
         }
         async fn maybe(client: Option<Connected<Example>>) -> &'static str {
             if client.is_some() { "yes" } else { "no" }
@@ -73,6 +85,7 @@ impl Framework for Axum {
 
         let router = axum::Router::new()
             .route("/me", get(me))
+            .route("/accounts", get(all))
             .route("/maybe", get(maybe))
             .route("/whoami", get(whoami))
             .merge(authflow_axum::router(accounts.clone()))
@@ -91,12 +104,23 @@ impl Framework for Actix {
     fn serve(listener: TcpListener, accounts: Accounts, resource: String) -> Running {
         use actix_web::web::Data;
         use actix_web::{App, HttpResponse, HttpServer, web};
-        use authflow_actix::{Connected, CurrentUser, Failure, IfConnected};
+        use authflow_actix::{AllConnected, Connected, CurrentUser, IfConnected, Refusal};
 
-        async fn me(resource: Data<String>, client: Connected<Example>) -> Result<HttpResponse, Failure> {
+        async fn me(resource: Data<String>, client: Connected<Example>) -> Result<HttpResponse, Refusal> {
             let answer = client.get(&resource).await?;
             let status = actix_web::http::StatusCode::from_u16(answer.status.as_u16()).unwrap();
-            Ok(HttpResponse::build(status).body(answer.body))
+            Ok(HttpResponse::build(status).body(answer.into_inner().body))
+        }
+        async fn all(
+            resource: Data<String>,
+            AllConnected(clients): AllConnected<Example>,
+        ) -> Result<String, Refusal> {
+            let mut all = String::new();
+            for client in clients {
+                all += &String::from_utf8_lossy(&client.get(&resource).await?.body);
+                all += "\n";
+            }
+            Ok(all)
         }
         async fn maybe(client: IfConnected<Example>) -> &'static str {
             if client.0.is_some() { "yes" } else { "no" }
@@ -113,6 +137,7 @@ impl Framework for Actix {
                     App::new()
                         .app_data(Data::new(resource.clone()))
                         .route("/me", web::get().to(me))
+                        .route("/accounts", web::get().to(all))
                         .route("/maybe", web::get().to(maybe))
                         .route("/whoami", web::get().to(whoami))
                         .configure(authflow_actix::configure(accounts.clone()))

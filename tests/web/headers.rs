@@ -1,5 +1,7 @@
 //! A18, A19, B20, B21: what every answer says, and what a request's headers cannot change.
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use crate::application::SESSION;
 use crate::browser::Answer;
 use crate::forms::refresh_of;
@@ -24,6 +26,7 @@ async fn every_answer<F: Framework>(kind: Kind) -> Vec<Named> {
     let mut answers = of_a_query::<F>(kind).await;
     answers.extend(of_a_strict_session::<F>(kind).await);
     answers.extend(of_a_form::<F>(kind).await);
+    answers.extend(of_a_broken_body::<F>(kind).await);
     answers
 }
 
@@ -88,6 +91,23 @@ async fn of_a_query<F: Framework>(kind: Kind) -> Vec<Named> {
     add("connect, no session", 503, browser.get("/auth/example/connect").send().await);
     world.application.break_sessions(false);
     answers
+}
+
+/// A body that is no HTTP: no browser sends one.
+async fn of_a_broken_body<F: Framework>(kind: Kind) -> Vec<Named> {
+    let world = World::<F>::new(kind).await;
+    let sent = "POST /auth/example/disconnect HTTP/1.1\r\nhost: app.example\r\ntransfer-encoding: chunked\r\n\r\nnothing\r\n";
+    let mut connection = tokio::net::TcpStream::connect(world.address).await.unwrap();
+    connection.write_all(sent.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, rest) = answer.split_once("\r\n\r\n").unwrap();
+    let (status, headers) = head.split_once("\r\n").unwrap();
+    assert_eq!(status, "HTTP/1.1 400 Bad Request");
+    let headers = headers.lines().map(|line| line.split_once(": ").unwrap());
+    let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+    vec![("a broken body", Answer { status: 400, headers, body: rest.to_owned() })]
 }
 
 /// Where no cookie of the session comes from another site: a page of our own goes on by itself.

@@ -9,20 +9,29 @@ mod browser;
 mod framework;
 mod jar;
 mod provider;
+mod servers;
 mod stores;
 mod world;
 
 /// Declares the tests of a module, each for every framework: `axum::a1_…` and `actix::a1_…` over stores in memory, and those
-/// for which the store matters as `axum_redis::…`, `axum_sqlite::…` too.
+/// whose check reaches the flows' store or the connections' as `axum_redis::…`, `actix_mariadb::…` and so on for every store.
+/// What stays in memory is decided by cookies, headers and addresses, before any store is asked or after all have answered:
+/// over another one it would be the same test again. Caps of a bucket are the memory store's alone.
 macro_rules! judged {
     ($(memory: $($memory:ident),+;)? $(every_store: $($every:ident),+;)?) => {
         judged!(@ axum, Axum, Memory, [$($($memory),+)? $(, $($every),+)?]);
         judged!(@ actix, Actix, Memory, [$($($memory),+)? $(, $($every),+)?]);
         $(
-            judged!(@ axum_redis, Axum, Redis, [$($every),+]);
+            judged!(@ axum_file, Axum, File, [$($every),+]);
             judged!(@ axum_sqlite, Axum, Sqlite, [$($every),+]);
-            judged!(@ actix_redis, Actix, Redis, [$($every),+]);
+            judged!(@ axum_redis, Axum, Redis, [$($every),+]);
+            judged!(@ axum_postgres, Axum, Postgres, [$($every),+]);
+            judged!(@ axum_mariadb, Axum, MariaDb, [$($every),+]);
+            judged!(@ actix_file, Actix, File, [$($every),+]);
             judged!(@ actix_sqlite, Actix, Sqlite, [$($every),+]);
+            judged!(@ actix_redis, Actix, Redis, [$($every),+]);
+            judged!(@ actix_postgres, Actix, Postgres, [$($every),+]);
+            judged!(@ actix_mariadb, Actix, MariaDb, [$($every),+]);
         )?
     };
     (@ $module:ident, $framework:ident, $store:ident, [$(,)? $($test:ident),+]) => {

@@ -15,8 +15,9 @@ judged! {
         a14_origin_speaks_where_sec_fetch_site_is_silent,
         a14_a_form_token_stands_for_the_origin,
         a14_a_form_token_is_of_one_user_and_one_browser,
-        a14_another_site_cannot_disconnect,
         a14_signing_in_may_begin_anywhere;
+    every_store:
+        a14_another_site_cannot_disconnect;
 }
 
 fn connect(browser: &Browser, post: bool) -> Visit<'_> {

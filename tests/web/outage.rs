@@ -12,7 +12,8 @@ use crate::world::{EXAMPLE, Setup, World};
 
 judged! {
     memory:
-        t_a4_a_session_that_cannot_be_read_is_no_user,
+        t_a4_a_session_that_cannot_be_read_is_no_user;
+    every_store:
         x13_a_provider_that_fails_ends_the_flow_with_a_page,
         x25_a_browser_that_goes_away_loses_nothing,
         disconnect_says_when_the_provider_did_not_answer;
@@ -114,7 +115,7 @@ async fn disconnect_says_when_the_provider_did_not_answer<F: Framework>(kind: Ki
 /// The store is killed, and comes back with what it had.
 async fn a_store_that_is_down_is_no_answer<F: Framework>() {
     let mut server = Server::start(ServerKind::Redis);
-    let stores = Stores::redis_of(&server, "outage").await;
+    let stores = Stores::on(&server).await;
     let world: World<F> = Setup::over(stores).start().await;
     let browser = world.browser_of("alice");
     world.connect(&browser).await;

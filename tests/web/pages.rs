@@ -12,10 +12,11 @@ judged! {
     memory:
         b11_t_a8_a_hostile_error_text_is_in_no_page,
         b11_nothing_of_an_address_is_in_a_page_as_it_came,
-        accounts_page_shows_connections_and_no_token,
         accounts_page_of_nobody,
-        accounts_page_is_of_its_user_alone,
         head_is_a_get_without_a_body;
+    every_store:
+        accounts_page_shows_connections_and_no_token,
+        accounts_page_is_of_its_user_alone;
 }
 
 async fn b11_t_a8_a_hostile_error_text_is_in_no_page<F: Framework>(kind: Kind) {

@@ -12,7 +12,7 @@ use crate::stores::Kind;
 use crate::world::{EXAMPLE, Setup, World};
 
 judged! {
-    memory:
+    every_store:
         b1_another_issuer_is_refused,
         b2_a_missing_issuer_is_refused,
         b2_b3_without_iss_the_redirect_uri_tells_providers_apart,

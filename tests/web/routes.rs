@@ -19,7 +19,8 @@ judged! {
         a_wrong_method_is_405_and_says_which_are_right,
         a_body_that_is_too_large_is_413,
         the_routes_may_be_at_the_root,
-        the_routes_may_be_deep;
+        the_routes_may_be_deep,
+        who_is_not_signed_in_is_led_to_sign_in_and_comes_back;
 }
 
 async fn an_unknown_path_is_404<F: Framework>(kind: Kind) {
@@ -121,6 +122,36 @@ async fn the_routes_may_be_deep<F: Framework>(kind: Kind) {
     browser.get("/a/b-c/accounts").send().await.assert_page(200);
     assert_eq!(world.path(EXAMPLE, "connect"), "/a/b-c/accounts/example/connect");
     assert_eq!(browser.get("/auth").send().await.status, 404);
+}
+
+/// The application has its own way to sign in, and a page for it.
+async fn who_is_not_signed_in_is_led_to_sign_in_and_comes_back<F: Framework>(kind: Kind) {
+    let mut setup = Setup::new(kind).await;
+    setup.sign_in_at = Some("/login?next=");
+    let world: World<F> = setup.start().await;
+    let browser = world.browser();
+    let page = browser.get("/auth").send().await;
+    page.assert_page(401).assert_contains("<a href=\"/login?next=/auth\"");
+    let foreign = browser.get("/auth/example/connect").from(From::CrossSite).send().await;
+    foreign.assert_page(401).assert_contains("<a href=\"/login?next=/auth\"");
+    // A handler sends a person there, and a program is told.
+    let person = browser.get("/me?tab=2").send().await;
+    assert_eq!(person.location(), "/login?next=/me%3Ftab%3D2");
+    let program = browser.get("/me").by_script().send().await;
+    assert_eq!(program.status, 401);
+    program.assert_contains("\"sign_in\":\"/login?next=/\"");
+    // Whoever pressed *Connect* goes on after the sign-in.
+    let connect = world.accounts.connect_path(EXAMPLE, Some("/done"));
+    let page = browser.get(&connect).send().await;
+    page.assert_page(401);
+    let next = page.body.split("/login?").nth(1).unwrap().split('"').next().unwrap();
+    let next = url::form_urlencoded::parse(next.as_bytes()).next().unwrap().1.into_owned();
+    assert_eq!(next, connect);
+    world.sign_in(&browser, "alice");
+    let begun = browser.get(&next).send().await;
+    let callback = world.approve(begun.location()).await;
+    assert_eq!(world.deliver(&browser, &callback).await.location(), "/done");
+    assert_eq!(world.connections_of("alice").await, [EXAMPLE]);
 }
 
 fn build(public_url: &str, redirect_uri: &str) -> Result<Accounts, String> {

@@ -48,6 +48,8 @@ pub(crate) struct Setup {
     pub(crate) authorization_endpoint: Option<String>,
     /// Whether the providers are asked whose account it is, so that a user may have several.
     pub(crate) asks_for_account: bool,
+    /// Where one signs in to the application, if the routes are told.
+    pub(crate) sign_in_at: Option<&'static str>,
 }
 
 impl Setup {
@@ -66,6 +68,7 @@ impl Setup {
             issuer_parameter: IssuerParameter::Advertised,
             authorization_endpoint: None,
             asks_for_account: false,
+            sign_in_at: None,
         }
     }
 
@@ -136,9 +139,11 @@ impl<F: Framework> World<F> {
         let accounts =
             Accounts::builder(connections, &format!("{origin}{}", setup.base), setup.application.clone())
                 .provider_name(EXAMPLE, "Example")
-                .provider_name(OTHER, "Other")
-                .build()
-                .unwrap();
+                .provider_name(OTHER, "Other");
+        let accounts = match setup.sign_in_at {
+            Some(path) => accounts.sign_in_at(path).build().unwrap(),
+            None => accounts.build().unwrap(),
+        };
         let running = F::serve(listener, accounts.clone(), example.resource_url());
         Self {
             example,

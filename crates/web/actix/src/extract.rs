@@ -12,7 +12,6 @@ use actix_web::http::StatusCode;
 use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, ResponseError, web};
 use authflow_core::{KnownProvider, User};
 use authflow_web::{Client, Missing};
-use bytes::Bytes;
 use http::request::Parts;
 
 use crate::Routes;
@@ -27,6 +26,9 @@ type LocalFuture<T> = Pin<Box<dyn Future<Output = Result<T, Error>>>>;
 /// 503 while the store is down, and 500 where none of `P` is found beside a connection of the user that cannot be read, which may
 /// be the one.
 ///
+/// In a handler that returns `Result<_, Refusal>`, what the client fails with is answered in the same way: a person whose
+/// connection turns out to be over is sent to connect, too ([`Client::refuse`]).
+///
 /// Where a connection is welcome and not needed, ask for [`IfConnected`]. actix-web's own `Option<Connected<P>>` is `None`
 /// whatever the error was, also while the store is down.
 pub struct Connected<P> {
@@ -35,6 +37,10 @@ pub struct Connected<P> {
 }
 
 impl<P> Connected<P> {
+    const fn new(client: Client) -> Self {
+        Self { client, provider: PhantomData }
+    }
+
     /// The client, without the type of the provider.
     #[must_use]
     pub fn into_client(self) -> Client {
@@ -52,7 +58,7 @@ impl<P> Deref for Connected<P> {
 
 impl<P> Clone for Connected<P> {
     fn clone(&self) -> Self {
-        Self { client: self.client.clone(), provider: PhantomData }
+        Self::new(self.client.clone())
     }
 }
 
@@ -72,7 +78,7 @@ impl<P: KnownProvider> FromRequest for Connected<P> {
             let asked = asked?;
             let client = asked.routes.accounts().client(&asked.parts, P::PROVIDER_ID).await;
             let client = client.map_err(|missing| asked.refuse(missing))?;
-            Ok(Self { client, provider: PhantomData })
+            Ok(Self::new(client))
         })
     }
 }
@@ -96,12 +102,40 @@ impl<P: KnownProvider> FromRequest for IfConnected<P> {
         Box::pin(async move {
             let asked = asked?;
             match asked.routes.accounts().client(&asked.parts, P::PROVIDER_ID).await {
-                Ok(client) => Ok(Self(Some(Connected { client, provider: PhantomData }))),
+                Ok(client) => Ok(Self(Some(Connected::new(client)))),
                 Err(
                     Missing::SignedOut { .. } | Missing::NotConnected { .. } | Missing::NeedsReconnect { .. },
                 ) => Ok(Self(None)),
                 Err(missing) => Err(asked.refuse(missing).into()),
             }
+        })
+    }
+}
+
+/// All connections of the signed-in user with the provider `P`, one for each account, such as to let the user choose; empty where
+/// there is none. The one that [`Connected`] gives comes first, and those whose user has to connect again come last
+/// ([`Accounts::clients`](authflow_web::Accounts::clients)).
+///
+/// Where nobody is signed in, or it cannot be told, the answer is as with [`Connected`].
+pub struct AllConnected<P>(pub Vec<Connected<P>>);
+
+impl<P> fmt::Debug for AllConnected<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AllConnected").field(&self.0).finish()
+    }
+}
+
+impl<P: KnownProvider> FromRequest for AllConnected<P> {
+    type Error = Error;
+    type Future = LocalFuture<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let asked = Asked::new(request);
+        Box::pin(async move {
+            let asked = asked?;
+            let clients = asked.routes.accounts().clients(&asked.parts, P::PROVIDER_ID).await;
+            let clients = clients.map_err(|missing| asked.refuse(missing))?;
+            Ok(Self(clients.into_iter().map(Connected::new).collect()))
         })
     }
 }
@@ -141,45 +175,53 @@ impl Asked {
     }
 
     fn refuse(&self, missing: Missing) -> Refusal {
-        let response = missing.response(self.routes.accounts(), &self.parts);
-        Refusal(Box::new(Inner { missing, response }))
+        Refusal(authflow_web::Refusal::new(missing, self.routes.accounts(), &self.parts))
     }
 }
 
-/// What a handler asked for is missing: why, and the answer that says so.
+/// What a handler asked for is missing, or its connection is over: why, and the answer to its request.
+///
+/// It is the error of a handler with [`Connected`]. What the client fails with becomes one with `?`; another error that has to do
+/// with the connection, with [`Client::refuse`].
 ///
 /// A handler that takes `Result<Connected<P>, actix_web::Error>` finds it with
 /// [`Error::as_error`](actix_web::Error::as_error).
 #[derive(Debug)]
-pub struct Refusal(Box<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    missing: Missing,
-    response: http::Response<Bytes>,
-}
+pub struct Refusal(authflow_web::Refusal);
 
 impl Refusal {
     /// What is missing.
     #[must_use]
     pub fn missing(&self) -> &Missing {
-        &self.0.missing
+        self.0.missing()
+    }
+}
+
+impl From<authflow_web::Refusal> for Refusal {
+    fn from(refusal: authflow_web::Refusal) -> Self {
+        Self(refusal)
     }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0.missing, f)
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl std::error::Error for Refusal {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
     }
 }
 
 impl ResponseError for Refusal {
     fn status_code(&self) -> StatusCode {
-        let status = self.0.response.status().as_u16();
+        let status = self.0.response().status().as_u16();
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     fn error_response(&self) -> HttpResponse {
-        translate::error(self.0.response.clone())
+        translate::error(self.0.response().clone())
     }
 }

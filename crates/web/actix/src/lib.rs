@@ -15,6 +15,6 @@ mod failure;
 mod routes;
 mod translate;
 
-pub use self::extract::{Connected, CurrentUser, IfConnected, Refusal};
+pub use self::extract::{AllConnected, Connected, CurrentUser, IfConnected, Refusal};
 pub use self::failure::Failure;
 pub use self::routes::{Routes, configure};

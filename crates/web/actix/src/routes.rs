@@ -7,8 +7,9 @@ use actix_web::guard::{self, Guard};
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{Error, HttpRequest, HttpResponse};
 use authflow_web::Accounts;
-use http::Extensions;
+use bytes::Bytes;
 use http::request::Parts;
+use http::{Extensions, HeaderMap};
 
 use crate::translate;
 
@@ -154,16 +155,29 @@ impl Routes {
     }
 
     async fn answer(self, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Error> {
-        let parts = self.parts(&request)?;
-        let body = translate::read(payload, self.accounts.max_body()).await?;
-        let response = self.accounts.handle(http::Request::from_parts(parts, body)).await;
+        let whole = match self.read(&request, payload).await {
+            Ok(whole) => whole,
+            Err(error) => return self.error(error, &HeaderMap::new()),
+        };
+        let response = self.accounts.handle(whole).await;
         if let Some(after) = &self.after
             && let Err(error) = after(&request, response.extensions())
         {
-            let headers = self.accounts.headers_of_error(response.headers());
-            return translate::with_headers(HttpResponse::from_error(error), &headers);
+            return self.error(error, response.headers());
         }
         translate::response(response)
+    }
+
+    async fn read(&self, request: &HttpRequest, payload: Payload) -> Result<http::Request<Bytes>, Error> {
+        let parts = self.parts(request)?;
+        let body = translate::read(payload, self.accounts.max_body()).await?;
+        Ok(http::Request::from_parts(parts, body))
+    }
+
+    /// An error of a hook, or of a body that broke off, instead of the answer whose headers were these.
+    fn error(&self, error: Error, replaced: &HeaderMap) -> Result<HttpResponse, Error> {
+        let headers = self.accounts.headers_of_error(replaced);
+        translate::with_headers(HttpResponse::from_error(error), &headers)
     }
 }
 

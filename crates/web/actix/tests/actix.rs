@@ -15,7 +15,7 @@ use actix_web::http::StatusCode;
 use actix_web::test::{TestRequest, init_service};
 use actix_web::web::{self, Bytes};
 use actix_web::{App, Error, HttpRequest, HttpResponse};
-use authflow_actix::{Connected, CurrentUser, Failure, IfConnected, Refusal, Routes};
+use authflow_actix::{AllConnected, Connected, CurrentUser, Failure, IfConnected, Refusal, Routes};
 use authflow_core::MemoryTokenStore;
 use authflow_core::http::{Extensions, HeaderName, HeaderValue, Request, Response};
 use authflow_web::{ClientAddress, Missing};
@@ -62,6 +62,7 @@ async fn app(routes: Routes) -> impl Web {
         .configure(|config| routes.configure(config))
         .route("/mine", web::route().to(mine))
         .route("/maybe", web::get().to(maybe))
+        .route("/accounts", web::get().to(all))
         .route("/me", web::get().to(me))
         .route("/why", web::get().to(why))
         .route("/failure/{kind}", web::get().to(failure))
@@ -73,9 +74,13 @@ async fn app(routes: Routes) -> impl Web {
     })
 }
 
-async fn mine(client: Connected<Example>) -> Result<Vec<u8>, Failure> {
+async fn mine(client: Connected<Example>) -> Result<Vec<u8>, Refusal> {
     let url = client.connections().flow("example").unwrap().provider().endpoints().issuer.clone().unwrap();
-    Ok(client.get(&format!("{url}/resource")).await?.body)
+    Ok(client.get(&format!("{url}/resource")).await?.read(support::body)?)
+}
+
+async fn all(AllConnected(clients): AllConnected<Example>) -> String {
+    support::accounts(clients.iter().map(|client| client.connection()))
 }
 
 async fn maybe(IfConnected(client): IfConnected<Example>) -> &'static str {
@@ -155,6 +160,18 @@ async fn a_missing_connection_is_a_way_to_connect() {
 }
 
 #[actix_web::test]
+async fn a_connection_that_turns_out_to_be_over_is_a_way_to_connect() {
+    let (world, web) = rig().await;
+    suite::a_connection_that_turns_out_to_be_over_is_a_way_to_connect(&web, &world).await;
+}
+
+#[actix_web::test]
+async fn all_accounts_are_there_to_choose_from() {
+    let (world, web) = rig().await;
+    suite::all_accounts_are_there_to_choose_from(&web, &world).await;
+}
+
+#[actix_web::test]
 async fn a_store_that_is_down_is_503() {
     let world = World::down().await;
     suite::a_store_that_is_down_is_503(&app(Routes::new(world.accounts.clone())).await).await;
@@ -173,6 +190,7 @@ async fn a_handler_is_told_who_is_signed_in() {
 #[actix_web::test]
 async fn b11_an_error_of_a_handler_says_its_kind_and_no_strangers_words() {
     suite::b11_an_error_of_a_handler_says_its_kind_and_no_strangers_words(&rig().await.1).await;
+    support::is_an_error_like(&Failure(support::failure("refused")));
 }
 
 /// What the hooks hand in is who is signed in, for the routes and for the extractors; what they hand out is the session's new
@@ -226,8 +244,16 @@ async fn a_hook_that_fails_is_the_answer() {
     let world = World::new().await;
     let down = || ErrorServiceUnavailable("the session store is down");
     let before = app(Routes::new(world.accounts.clone()).before(move |_, _| Err(down()))).await;
-    for path in ["/auth", "/mine", "/maybe", "/me"] {
+    for path in ["/mine", "/maybe", "/me"] {
         assert_eq!(before.send(get(path)).await.status().as_u16(), 503, "{path}");
+    }
+    for path in ["/auth", "/auth/example/callback?code=c&state=s"] {
+        let answer = before.send(get(path)).await;
+        assert_eq!(
+            (answer.status().as_u16(), answer.body().as_ref()),
+            (503, &b"the session store is down"[..])
+        );
+        suite::a18_b20_an_error_has_the_headers(answer.headers());
     }
     assert!(world.seen.is_empty());
     let after = app(Routes::new(world.accounts.clone()).after(move |_, _| Err(down()))).await;
@@ -246,13 +272,7 @@ async fn x33_a_hook_that_fails_after_a_callback_leaves_the_flow_ended() {
     let callback = callback.strip_prefix(support::ORIGIN).unwrap();
     let failed = failing.send(with(get(callback), "cookie", &cookies(&begun))).await;
     assert_eq!((failed.status().as_u16(), failed.body().as_ref()), (503, &b"the session store is down"[..]));
-    for (name, value) in [
-        ("cache-control", "no-store"),
-        ("referrer-policy", "no-referrer"),
-        ("x-content-type-options", "nosniff"),
-    ] {
-        assert_eq!(failed.headers()[name], value);
-    }
+    suite::a18_b20_an_error_has_the_headers(failed.headers());
     let set: Vec<_> =
         failed.headers().get_all("set-cookie").iter().map(|set| set.to_str().unwrap()).collect();
     assert!(!set.is_empty() && set.iter().all(|set| set.contains("authflow-")), "{set:?}");

@@ -10,6 +10,6 @@ mod extract;
 mod failure;
 mod routes;
 
-pub use self::extract::{Connected, CurrentUser, Refusal};
+pub use self::extract::{AllConnected, Connected, CurrentUser, Refusal};
 pub use self::failure::Failure;
 pub use self::routes::router;

@@ -9,8 +9,8 @@ use axum::extract::{ConnectInfo, FromRequestParts as _, Request};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
 use http::request::Parts;
+use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 
 /// The routes of `accounts`: its page, and connect, callback and disconnect of each provider.
@@ -43,8 +43,12 @@ async fn answer(accounts: Accounts, request: Request) -> Response {
     name_client(&mut parts).await;
     match read(body, accounts.max_body()).await {
         Ok(body) => accounts.handle(http::Request::from_parts(parts, body)).await.map(Body::from),
-        // The client went away, or what it sent is not HTTP: nobody reads the answer.
-        Err(_) => StatusCode::BAD_REQUEST.into_response(),
+        // The client went away, or what it sent is not HTTP: hardly anybody reads the answer.
+        Err(_) => {
+            let mut answer = StatusCode::BAD_REQUEST.into_response();
+            answer.headers_mut().extend(accounts.headers_of_error(&HeaderMap::new()));
+            answer
+        }
     }
 }
 

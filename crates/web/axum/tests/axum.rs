@@ -6,7 +6,7 @@ mod support;
 
 use std::sync::Arc;
 
-use authflow_axum::{Connected, CurrentUser, Failure, Refusal};
+use authflow_axum::{AllConnected, Connected, CurrentUser, Failure, Refusal};
 use authflow_core::{Error, MemoryTokenStore};
 use authflow_web::{Accounts, ClientAddress, Missing};
 use axum::Router;
@@ -25,6 +25,7 @@ impl Axum {
         let app = Router::new()
             .route("/mine", any(mine))
             .route("/maybe", get(maybe))
+            .route("/accounts", get(all))
             .route("/me", get(me))
             .route("/why", get(why))
             .route("/failure/{kind}", get(failure))
@@ -55,9 +56,13 @@ async fn behind_a_proxy(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-async fn mine(client: Connected<Example>) -> Result<Vec<u8>, Failure> {
+async fn mine(client: Connected<Example>) -> Result<Vec<u8>, Refusal> {
     let url = client.connections().flow("example").unwrap().provider().endpoints().issuer.clone().unwrap();
-    Ok(client.get(&format!("{url}/resource")).await?.body)
+    Ok(client.get(&format!("{url}/resource")).await?.read(support::body)?)
+}
+
+async fn all(AllConnected(clients): AllConnected<Example>) -> String {
+    support::accounts(clients.iter().map(|client| client.connection()))
 }
 
 async fn maybe(client: Option<Connected<Example>>) -> &'static str {
@@ -129,7 +134,9 @@ async fn a_body_that_breaks_off_is_not_handled() {
         futures_util::stream::iter([Ok(Bytes::from_static(b"account=")), Err(std::io::Error::other("gone"))]);
     let request = Request::post("/auth/example/disconnect").header("x-user", "ann");
     let request = request.header("sec-fetch-site", "same-origin").body(Body::from_stream(broken)).unwrap();
-    assert_eq!(web.0.oneshot(request).await.unwrap().status(), 400);
+    let answer = web.0.oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), 400);
+    suite::a18_b20_an_error_has_the_headers(answer.headers());
     assert!(world.seen.is_empty());
 }
 
@@ -157,6 +164,18 @@ async fn a_missing_connection_is_a_way_to_connect() {
 }
 
 #[tokio::test]
+async fn a_connection_that_turns_out_to_be_over_is_a_way_to_connect() {
+    let (world, web) = rig().await;
+    suite::a_connection_that_turns_out_to_be_over_is_a_way_to_connect(&web, &world).await;
+}
+
+#[tokio::test]
+async fn all_accounts_are_there_to_choose_from() {
+    let (world, web) = rig().await;
+    suite::all_accounts_are_there_to_choose_from(&web, &world).await;
+}
+
+#[tokio::test]
 async fn a_store_that_is_down_is_503() {
     let world = World::down().await;
     suite::a_store_that_is_down_is_503(&Axum::new(&world.accounts)).await;
@@ -179,4 +198,5 @@ async fn b11_an_error_of_a_handler_says_its_kind_and_no_strangers_words() {
     let answer = web.send(support::get("/failure/refused")).await;
     let error = answer.extensions().get::<Arc<Error>>().unwrap();
     assert!(error.to_string().contains("stranger"));
+    support::is_an_error_like(&Failure(support::failure("refused")));
 }

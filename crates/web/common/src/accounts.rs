@@ -14,12 +14,10 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use crate::answer;
 use crate::application::{Application, BoxError};
 use crate::builder::AccountsBuilder;
-use crate::client::Client;
 use crate::cookies::{Cookies, Writer};
 use crate::form_token::FormToken;
 use crate::incoming::Incoming;
-use crate::missing::Missing;
-use crate::pages::{Page, Pages, ProviderLink};
+use crate::pages::{Page, Pages, ProviderLink, RETURN_TO_FIELD};
 use crate::route::Route;
 use crate::same_origin::{Initiator, initiator};
 use crate::site::{Site, in_query};
@@ -38,6 +36,7 @@ pub(crate) struct Inner {
     pub(crate) site: Site,
     pub(crate) providers: BTreeMap<String, Provider>,
     pub(crate) after: String,
+    pub(crate) sign_in_at: Option<String>,
     pub(crate) max_body: usize,
 }
 
@@ -108,26 +107,12 @@ impl Accounts {
         answer
     }
 
-    /// The connection of the user who is signed in with a provider. Where there are several accounts, the one that works and
-    /// was connected last.
-    ///
-    /// # Errors
-    ///
-    /// Why there is none, as an answer for the browser or the program that asked ([`Missing::response`]).
-    pub async fn client(&self, request: &Parts, provider_id: &str) -> Result<Client, Missing> {
-        self.0.client(request, provider_id).await
-    }
-
     /// The path that begins to connect a provider, for a link or the action of a form, and where to go on afterwards.
     ///
     /// For a user who is signed in it works from pages of the application's own only.
     #[must_use]
     pub fn connect_path(&self, provider_id: &str, return_to: Option<&str>) -> String {
-        let path = self.0.site.path(provider_id, "connect");
-        match return_to {
-            Some(return_to) => format!("{path}?return_to={}", in_query(return_to)),
-            None => path,
-        }
+        self.0.connect_path(provider_id, return_to)
     }
 
     /// Whether a page of this origin made the request, by headers that browsers set and no script can: `Sec-Fetch-Site`, or
@@ -214,7 +199,10 @@ impl Inner {
         W: Future<Output = Response<Bytes>> + Send + 'static,
     {
         let incoming = Arc::new(incoming);
-        let done = self.connections.detached(work(Arc::clone(&incoming))).await;
+        // On the heap once: it is a few kilobytes, and every place that hands it on, up to the framework's, would have room for
+        // it and copy it.
+        let work = Box::pin(work(Arc::clone(&incoming)));
+        let done = self.connections.detached(work).await;
         done.unwrap_or_else(|error| self.failure(&incoming.parts, &error))
     }
 
@@ -235,6 +223,27 @@ impl Inner {
         let mut answer = self.page(StatusCode::METHOD_NOT_ALLOWED, &page);
         answer::allow(&mut answer, methods);
         answer
+    }
+
+    pub(crate) fn connect_path(&self, provider_id: &str, return_to: Option<&str>) -> String {
+        let path = self.site.path(provider_id, "connect");
+        match return_to {
+            Some(return_to) => format!("{path}?{RETURN_TO_FIELD}={}", in_query(return_to)),
+            None => path,
+        }
+    }
+
+    /// Where one signs in and comes back to `place`, if the application says where.
+    pub(crate) fn sign_in(&self, place: &str) -> Option<String> {
+        let path = self.sign_in_at.as_deref()?;
+        Some(if path.ends_with('=') { format!("{path}{}", in_query(place)) } else { path.to_owned() })
+    }
+
+    /// The page for who is not signed in, and comes back to `place`.
+    pub(crate) fn signed_out(&self, place: &str) -> Response<Bytes> {
+        let (accounts, sign_in) = (self.site.accounts(), self.sign_in(place));
+        let page = Page::SignedOut { accounts, sign_in: sign_in.as_deref() };
+        self.page(StatusCode::UNAUTHORIZED, &page)
     }
 
     /// A provider as a page shows it. Its id stands for one that is gone.

@@ -7,7 +7,7 @@ use authflow_core::{Connections, Error, Result, check_return_to};
 
 use crate::accounts::{Accounts, Inner, Provider};
 use crate::application::Application;
-use crate::pages::{DefaultPages, Pages, Texts};
+use crate::pages::{DefaultPages, Pages, Text, Texts};
 use crate::site::Site;
 
 /// Builds [`Accounts`].
@@ -16,9 +16,11 @@ pub struct AccountsBuilder {
     connections: Connections,
     public_url: String,
     application: Arc<dyn Application>,
-    pages: Box<dyn Pages>,
+    look: Look,
+    head: Option<(Text, Text)>,
     names: Vec<(String, String)>,
     after: String,
+    sign_in_at: Option<String>,
     max_body: usize,
 }
 
@@ -28,22 +30,33 @@ impl AccountsBuilder {
             connections,
             public_url: public_url.to_owned(),
             application,
-            pages: Box::new(DefaultPages::default()),
+            look: Look::Default(Box::default()),
+            head: None,
             names: Vec::new(),
             after: "/".to_owned(),
+            sign_in_at: None,
             max_body: 64 * 1024,
         }
     }
 
     /// How pages are rendered. Default: [`DefaultPages`].
     pub fn pages(mut self, pages: impl Pages) -> Self {
-        self.pages = Box::new(pages);
+        self.look = Look::Own(Box::new(pages));
         self
     }
 
     /// [`DefaultPages`] in other words. It takes the place of [`pages`](Self::pages).
-    pub fn texts(self, texts: Texts) -> Self {
-        self.pages(DefaultPages::new(texts))
+    pub fn texts(mut self, texts: Texts) -> Self {
+        self.look = Look::Default(Box::new(texts));
+        self
+    }
+
+    /// The name of the application and the path of its own first page, for the head of every page: the way back from there.
+    /// Pages that are set with [`pages`](Self::pages) have a head of their own
+    /// ([`DefaultPages::application`]), so that the two do not go together.
+    pub fn application(mut self, name: impl Into<Text>, home: impl Into<Text>) -> Self {
+        self.head = Some((name.into(), home.into()));
+        self
     }
 
     /// What a provider is called on pages. Default: its provider id.
@@ -55,6 +68,17 @@ impl AccountsBuilder {
     /// Where the application goes on after connecting, where the flow did not say: a path of its own. Default: `/`.
     pub fn after(mut self, path: impl Into<String>) -> Self {
         self.after = path.into();
+        self
+    }
+
+    /// Where one signs in to the application: a path of its own. Who is not signed in finds a button there on our pages, and
+    /// [`Missing`](crate::Missing) leads there. Where the path ends in `=`, such as `/login?next=`, the path to come back to is
+    /// put behind it, percent-encoded. It comes back to your sign-in page as a stranger may have written it:
+    /// [`check_return_to`] judges it.
+    ///
+    /// Default: none, and the pages ask to sign in as usual.
+    pub fn sign_in_at(mut self, path: impl Into<String>) -> Self {
+        self.sign_in_at = Some(path.into());
         self
     }
 
@@ -70,13 +94,18 @@ impl AccountsBuilder {
     ///
     /// [`ErrorKind::Configuration`](authflow_core::ErrorKind::Configuration) with the first mistake: a `public_url` that is
     /// neither https nor of this machine, or has a query, a fragment or a user name; a provider whose client credentials lack
-    /// the redirect URI of these routes, which the error names; a name for a provider that is not there; an `after` that is no
-    /// path of this site.
+    /// the redirect URI of these routes, which the error names; a name for a provider that is not there; an `after`, a
+    /// `sign_in_at` or a first page of the `application` that is no path of this site; an `application` beside `pages`.
     pub fn build(self) -> Result<Accounts> {
         let site = Site::new(&self.public_url)?;
         check_return_to(&self.after).map_err(|source| {
             Error::configuration("`after` is a path of this site, such as `/settings`").with_source(source)
         })?;
+        self.sign_in_at.as_deref().map_or(Ok(()), check_return_to).map_err(|source| {
+            Error::configuration("`sign_in_at` is a path of this site, such as `/login?next=`")
+                .with_source(source)
+        })?;
+        let pages = self.look.pages(self.head)?;
         let mut providers = std::collections::BTreeMap::new();
         for id in self.connections.providers() {
             let Some(flow) = self.connections.flow(id).cloned() else { continue };
@@ -109,12 +138,40 @@ impl AccountsBuilder {
         Ok(Accounts(Arc::new(Inner {
             connections: self.connections,
             application: self.application,
-            pages: self.pages,
+            pages,
             site,
             providers,
             after: self.after,
+            sign_in_at: self.sign_in_at,
             max_body: self.max_body,
         })))
+    }
+}
+
+/// What pages are rendered by.
+enum Look {
+    Default(Box<Texts>),
+    Own(Box<dyn Pages>),
+}
+
+impl Look {
+    fn pages(self, head: Option<(Text, Text)>) -> Result<Box<dyn Pages>> {
+        match (self, head) {
+            (Self::Default(texts), None) => Ok(Box::new(DefaultPages::new(*texts))),
+            (Self::Default(texts), Some((name, home))) => {
+                check_return_to(&home).map_err(|source| {
+                    Error::configuration(
+                        "the first page of the `application` is a path of this site, such as `/`",
+                    )
+                    .with_source(source)
+                })?;
+                Ok(Box::new(DefaultPages::new(*texts).application(name, home)))
+            }
+            (Self::Own(pages), None) => Ok(pages),
+            (Self::Own(_), Some(_)) => Err(Error::configuration(
+                "`pages` have a head of their own: say it there (`DefaultPages::application`), and not beside them",
+            )),
+        }
     }
 }
 

@@ -84,7 +84,7 @@ impl Inner {
             Ok((response, id))
         });
         match known {
-            Ok((response, id)) => match self.flown(&visit, &id).await {
+            Ok((response, id)) => match self.flown(&visit, &id, Way::Direct).await {
                 Ok(flown) => self.arrive(&visit, &flown, &response, Way::Direct).await,
                 Err(answer) => *answer,
             },
@@ -93,7 +93,12 @@ impl Inner {
     }
 
     /// What the browser remembers of the flow with this id, if that is one that is under way.
-    pub(crate) async fn flown(&self, visit: &Visit<'_>, id: &str) -> Result<Flown, Box<Response<Bytes>>> {
+    pub(crate) async fn flown(
+        &self,
+        visit: &Visit<'_>,
+        id: &str,
+        way: Way,
+    ) -> Result<Flown, Box<Response<Bytes>>> {
         let writer = self.writer();
         let name = format!("{}{id}", writer.prefix());
         let cookies = self.cookies(&visit.incoming.parts);
@@ -114,13 +119,14 @@ impl Inner {
         let Some(cookie) = FlowCookie::read(value) else {
             let error = not_found("the cookie of this flow is not one that was set here");
             let mut answer = self.not_accepted(visit, &error);
-            answer::add_cookie(&mut answer, writer.remove(&name, writer.same_site(false)));
+            let is_none = visit.provider.response_mode() == ResponseMode::FormPost;
+            answer::add_cookie(&mut answer, writer.remove(&name, writer.same_site(is_none)));
             return Err(Box::new(answer));
         };
         let is_over = cookie.is_over(seconds(visit.provider.flow.clock().now()));
         match cookie.stage {
-            Stage::Done { return_to } => {
-                Err(Box::new(answer::redirect(return_to.as_deref().unwrap_or(&self.after))))
+            Stage::Done { return_to, user_tag } => {
+                Err(Box::new(self.done_before(visit, id, way, (return_to, &user_tag)).await))
             }
             Stage::Ended => Err(Box::new(self.ended(visit))),
             Stage::Pending { return_to, .. } if is_over => {

@@ -1,14 +1,16 @@
 //! What is left behind by a flow that has come to its end.
 
-use authflow_core::check_return_to;
+use authflow_core::{User, check_return_to};
 use bytes::Bytes;
 use http::Response;
 use http::header::LOCATION;
+use subtle::ConstantTimeEq as _;
 
 use crate::accounts::Inner;
 use crate::answer;
 use crate::callback::{Flown, Visit, Way};
-use crate::flow_cookie::{FlowCookie, REMEMBERED, Stage, make_room, seconds};
+use crate::digest::user_tag;
+use crate::flow_cookie::{Coming, FlowCookie, REMEMBERED, Stage, make_room, seconds};
 use crate::outcome::Outcome;
 use crate::pages::NoticeKind;
 use crate::site::in_query;
@@ -24,14 +26,14 @@ impl Inner {
         location: String,
     ) -> Response<Bytes> {
         let parts = &visit.incoming.parts;
-        let is_connected = matches!(outcome, Outcome::Connected(_) | Outcome::SignedIn(_));
         let mut answer = answer::redirect(&location);
-        let stage = match self.application.after(parts, &outcome, &mut answer).await {
-            Ok(()) if is_connected => {
-                Stage::Done { return_to: Some(target(&answer).map_or(location, str::to_owned)) }
-            }
-            Ok(()) => Stage::Ended,
-            Err(error) => {
+        let stage = match (self.application.after(parts, &outcome, &mut answer).await, &outcome) {
+            (Ok(()), Outcome::Connected(connected) | Outcome::SignedIn(connected)) => Stage::Done {
+                return_to: Some(target(&answer).map_or(location, str::to_owned)),
+                user_tag: done_tag(&flown.id, connected.key.user()),
+            },
+            (Ok(()), _) => Stage::Ended,
+            (Err(error), _) => {
                 self.application.on_error(parts, &*error);
                 answer = self.broken();
                 Stage::Ended
@@ -42,15 +44,38 @@ impl Inner {
         let name = format!("{}{}", writer.prefix(), flown.id);
         let now = seconds(visit.provider.flow.clock().now());
         let cookies = self.cookies(parts);
-        for leaving in make_room(&cookies, writer.prefix(), (&name, mark.len()), now) {
+        let same_site = writer.same_site(flown.is_none);
+        let new = Coming { name: &name, value: &mark, same_site };
+        for leaving in make_room(&cookies, writer.prefix(), new, now) {
             answer::add_cookie(&mut answer, writer.remove(&leaving.name, leaving.same_site));
         }
-        let same_site = writer.same_site(flown.is_none);
         answer::add_cookie(&mut answer, writer.set(&name, &mark, same_site, Some(REMEMBERED)));
         if way != Way::Direct {
             answer::add_cookie(&mut answer, self.remove_stash(&flown.id));
         }
         answer
+    }
+
+    /// A callback whose flow is done, once more: it leads the flow's user to where it led, and others to their own accounts.
+    pub(crate) async fn done_before(
+        &self,
+        visit: &Visit<'_>,
+        id: &str,
+        way: Way,
+        mark: (Option<String>, &str),
+    ) -> Response<Bytes> {
+        let parts = &visit.incoming.parts;
+        let (return_to, tag) = mark;
+        match self.user(parts).await {
+            Ok(Some(user)) if bool::from(done_tag(id, &user).as_bytes().ct_eq(tag.as_bytes())) => {
+                answer::redirect(return_to.as_deref().unwrap_or(&self.after))
+            }
+            Ok(Some(_)) => answer::redirect(self.site.accounts()),
+            Ok(None) => {
+                self.ask_again(visit, id, way).unwrap_or_else(|| answer::redirect(self.site.accounts()))
+            }
+            Err(_) => self.unavailable(parts, None),
+        }
     }
 
     /// A line on the accounts page about what has just happened, if that is where the browser goes.
@@ -60,6 +85,11 @@ impl Inner {
         }
         format!("{location}?notice={}&provider={}", in_query(kind.as_str()), in_query(provider_id))
     }
+}
+
+/// A hash that fits the user for whom a flow was done. Its secret is gone with the flow: what is unguessable is the flow's name.
+fn done_tag(id: &str, user: &User) -> String {
+    user_tag(id, &user.tenant, &user.id)
 }
 
 /// Where the application's own answer leads, if that is a path of this site.

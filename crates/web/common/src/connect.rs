@@ -11,7 +11,7 @@ use http::{Response, StatusCode};
 use crate::accounts::{Inner, Provider};
 use crate::answer;
 use crate::digest::{flow_id, user_tag};
-use crate::flow_cookie::{BEYOND, FlowCookie, Stage, make_room, seconds};
+use crate::flow_cookie::{BEYOND, Coming, FlowCookie, Stage, make_room, seconds};
 use crate::form_token::{self, FormToken};
 use crate::incoming::Incoming;
 use crate::pages::{Page, TOKEN_FIELD};
@@ -30,7 +30,11 @@ impl Inner {
         let is_wanted = incoming.is_post() || may_be_followed(&incoming.parts.headers);
         match &user {
             None if !self.application.offers_sign_in() => {
-                return self.page(StatusCode::UNAUTHORIZED, &Page::SignedOut { accounts });
+                // After the sign-in it goes on by itself: only where a page of ours led here.
+                let is_own = is_wanted && initiator(&self.site, &incoming.parts.headers) == Initiator::Own;
+                let return_to = incoming.return_to();
+                let place = is_own.then(|| self.connect_path(provider_id, return_to.as_deref()));
+                return self.signed_out(place.as_deref().unwrap_or(accounts));
             }
             // A sign-in may begin anywhere. What is connected to a user must be wanted by the user.
             None if is_wanted => {}
@@ -131,12 +135,13 @@ impl Inner {
         let value = Secret::new(FlowCookie { is_none, begun_at, stage }.write());
         let name = format!("{}{}", writer.prefix(), flow_id(provider_id, authorization.state()));
         let cookies = self.cookies(&incoming.parts);
-        for leaving in make_room(&cookies, writer.prefix(), (&name, value.len()), begun_at) {
+        let same_site = writer.same_site(is_none);
+        let new = Coming { name: &name, value: value.expose(), same_site };
+        for leaving in make_room(&cookies, writer.prefix(), new, begun_at) {
             answer::add_cookie(answer, writer.remove(&leaving.name, leaving.same_site));
         }
         let lifetime = Duration::from_secs(expires_at.saturating_sub(begun_at)) + BEYOND;
-        let cookie = writer.set(&name, value.expose(), writer.same_site(is_none), Some(lifetime));
-        answer::add_cookie(answer, cookie);
+        answer::add_cookie(answer, writer.set(&name, value.expose(), same_site, Some(lifetime)));
         Ok(())
     }
 }

@@ -16,9 +16,7 @@ impl Inner {
         let parts = &incoming.parts;
         let accounts = self.site.accounts();
         let Ok(user) = self.user(parts).await else { return self.unavailable(parts, None) };
-        let Some(user) = user else {
-            return self.page(StatusCode::UNAUTHORIZED, &Page::SignedOut { accounts });
-        };
+        let Some(user) = user else { return self.signed_out(accounts) };
         if self.initiator(incoming, &user) != Initiator::Own {
             return self.page(StatusCode::FORBIDDEN, &Page::DisconnectRefused { accounts });
         }
@@ -36,7 +34,7 @@ impl Inner {
                 let location = return_to.as_deref().unwrap_or(accounts);
                 answer::redirect(&self.with_notice(location, notice(&disconnected), provider_id))
             }
-            // It comes back when this process ends, unless the user tries once more.
+            // This process makes up for it once the store answers; if it ends before, the connection is still there.
             Err(error) => self.not_removed(incoming, error),
         };
         let outcome = Outcome::Disconnected { key, disconnected };

@@ -49,7 +49,11 @@ pub(crate) enum Stage {
         return_to: Option<String>,
     },
     /// It is connected, and the application goes on there.
-    Done { return_to: Option<String> },
+    Done {
+        return_to: Option<String>,
+        /// A hash that fits the user whose connection it is.
+        user_tag: String,
+    },
     /// It came to another end.
     Ended,
 }
@@ -68,9 +72,10 @@ impl FlowCookie {
                 keep(&mut text, return_to.as_deref(), MAX_RETURN_TO_PENDING);
                 text.extend([".", user_tag]);
             }
-            Stage::Done { return_to } => {
+            Stage::Done { return_to, user_tag } => {
                 let _ = write!(text, "d.{begun_at}.");
                 keep(&mut text, return_to.as_deref(), MAX_RETURN_TO);
+                text.extend([".", user_tag]);
             }
             Stage::Ended => {
                 let _ = write!(text, "e.{begun_at}");
@@ -103,8 +108,10 @@ impl FlowCookie {
                 (begun_at, Stage::Pending { secret, expires_at, user_tag, return_to })
             }
             b'd' => {
-                let (begun_at, return_to) = rest.split_once('.')?;
-                (number(begun_at)?, Stage::Done { return_to: path(return_to)? })
+                let (begun_at, rest) = rest.split_once('.')?;
+                let (kept, user_tag) = rest.rsplit_once('.')?;
+                let (return_to, user_tag) = (path(kept)?, user_tag.to_owned());
+                (number(begun_at)?, Stage::Done { return_to, user_tag })
             }
             b'e' => (number(rest)?, Stage::Ended),
             _ => return None,
@@ -155,14 +162,21 @@ pub(crate) struct Leaving {
     pub(crate) same_site: SameSite,
 }
 
+/// A cookie that is about to be set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Coming<'c> {
+    pub(crate) name: &'c str,
+    pub(crate) value: &'c str,
+    pub(crate) same_site: SameSite,
+}
+
 /// Which cookies of flows have to go so that `new` finds room: what cannot be read and what is there twice; then, until there
-/// is room, flows that are over, oldest first; then the oldest.
-pub(crate) fn make_room(cookies: &Cookies<'_>, prefix: &str, new: (&str, usize), now: u64) -> Vec<Leaving> {
-    let (new_name, new_length) = new;
+/// is room, flows that are over, oldest first; then the oldest. How it was set, what cannot be read does not say: as `new` is.
+pub(crate) fn make_room(cookies: &Cookies<'_>, prefix: &str, new: Coming<'_>, now: u64) -> Vec<Leaving> {
     let mut leaving = Vec::new();
     let mut staying = Vec::new();
     for (name, found) in cookies.iter() {
-        if name == new_name || !name.strip_prefix(prefix).is_some_and(is_flow_id) {
+        if name == new.name || !name.strip_prefix(prefix).is_some_and(is_flow_id) {
             continue;
         }
         let read = match found {
@@ -173,12 +187,12 @@ pub(crate) fn make_room(cookies: &Cookies<'_>, prefix: &str, new: (&str, usize),
             Some((flow, length)) => {
                 staying.push((!flow.is_over(now), flow.begun_at, name, flow.is_none, length))
             }
-            None => leaving.push(Leaving { name: name.to_owned(), same_site: SameSite::Lax }),
+            None => leaving.push(Leaving { name: name.to_owned(), same_site: new.same_site }),
         }
     }
     // Between two cookies stand two bytes, and one between name and value.
     let mut bytes = staying.iter().map(|(.., length)| length + 3).sum::<usize>();
-    bytes += new_name.len() + new_length + 3;
+    bytes += new.name.len() + new.value.len() + 3;
     let mut count = staying.len() + 1;
     staying.sort_unstable();
     for (_, _, name, is_none, length) in staying {
@@ -225,7 +239,7 @@ mod tests {
         FlowCookie {
             is_none: true,
             begun_at: 7,
-            stage: Stage::Done { return_to: Some(return_to.to_owned()) },
+            stage: Stage::Done { return_to: Some(return_to.to_owned()), user_tag: "tag".to_owned() },
         }
     }
 
@@ -236,7 +250,11 @@ mod tests {
             pending(100, ""),
             leading("/settings?tab=2,3;%20.\"#x"),
             done("/settings?tab=2,3;%20\"#x"),
-            FlowCookie { is_none: false, begun_at: 3, stage: Stage::Done { return_to: None } },
+            FlowCookie {
+                is_none: false,
+                begun_at: 3,
+                stage: Stage::Done { return_to: None, user_tag: "tag".to_owned() },
+            },
             FlowCookie { is_none: true, begun_at: 3, stage: Stage::Ended },
         ] {
             let value = cookie.write();
@@ -245,7 +263,9 @@ mod tests {
             assert_eq!(read.write(), value);
             assert_eq!((read.is_none, read.begun_at), (cookie.is_none, cookie.begun_at));
             let same = match (&read.stage, &cookie.stage) {
-                (Stage::Done { return_to: read }, Stage::Done { return_to: written }) => read == written,
+                (Stage::Done { return_to, user_tag }, Stage::Done { return_to: to, user_tag: tag }) => {
+                    (return_to, user_tag) == (to, tag)
+                }
                 (
                     Stage::Pending { secret, expires_at, user_tag, return_to },
                     Stage::Pending { expires_at: expires, user_tag: tag, return_to: to, .. },
@@ -273,7 +293,8 @@ mod tests {
             "1le.+1",
             "1le.1.2",
             "1ld.1",
-            "1ld.1.%ff",
+            "1ld.1.",
+            "1ld.1.%ff.",
             "1xe.1",
             "2le.1",
             "1lz.1",
@@ -299,11 +320,11 @@ mod tests {
         {
             let value = done(foreign).write();
             let read = FlowCookie::read(&value).unwrap();
-            assert!(matches!(read.stage, Stage::Done { return_to: None }), "{foreign}");
+            assert!(matches!(read.stage, Stage::Done { return_to: None, .. }), "{foreign}");
             assert!(FlowCookie::read(&leading(foreign).write()).is_none(), "{foreign}");
         }
         let long = format!("/{}", "a".repeat(600));
-        assert_eq!(done(&long).write(), "1nd.7.");
+        assert_eq!(done(&long).write(), "1nd.7..tag");
         assert_eq!(leading(&long[..MAX_RETURN_TO_PENDING + 1]).write(), pending(7, "").write());
     }
 
@@ -322,7 +343,8 @@ mod tests {
         HeaderMap::from_iter([(COOKIE, header)])
     }
 
-    fn room(browser: &HeaderMap, new: (&str, usize)) -> Vec<Leaving> {
+    fn room(browser: &HeaderMap, (name, length): (&str, usize)) -> Vec<Leaving> {
+        let new = Coming { name, value: &"v".repeat(length), same_site: SameSite::None };
         make_room(&Cookies::read(browser, "x-"), "x-", new, 1_010)
     }
 
@@ -364,6 +386,7 @@ mod tests {
         ];
         let leaving = room(&browser(&cookies), (&name(99), 100));
         assert_eq!(names(&leaving), [name(0), name(1)]);
+        assert!(leaving.iter().all(|leaving| leaving.same_site == SameSite::None), "as what is set now");
     }
 
     #[test]
@@ -371,7 +394,7 @@ mod tests {
         let long = format!("/{}", "a".repeat(500));
         let cookies: Vec<_> = (0..8)
             .map(|n| {
-                let stage = Stage::Done { return_to: Some(long.clone()) };
+                let stage = Stage::Done { return_to: Some(long.clone()), user_tag: String::new() };
                 (name(n), FlowCookie { is_none: false, begun_at: n as u64, stage }.write())
             })
             .collect();

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use crate::accounts::Accounts;
 use crate::answer;
 use crate::flow_cookie::{FlowCookie, Stage};
-use crate::missing::{Missing, has_ended};
+use crate::missing::{Missing, has_ended, lacks_scopes};
 use crate::problem::Problem;
 
 impl Accounts {
@@ -55,7 +55,8 @@ fn without_success(header: &HeaderValue, prefix: &str) -> Option<HeaderValue> {
 
 /// An error of a handler as an answer for programs: `application/problem+json` (RFC 9457).
 ///
-/// 401 where the user has to connect, or connect again; 403 where the provider refused for the user; 400 for a callback that is
+/// 401 where the user has to connect, or connect again; 403 where the provider refused for the user, or the connection lacks
+/// scopes; 400 for a callback that is
 /// not accepted; 503 where the same may work later, with `Retry-After` where the provider said when, and where a flow has to be
 /// begun again; 502 where the provider did not do what it should; 500 for a mistake of the application's. It says what the kind
 /// of the error says: none of the provider's words, and nothing secret, is in it.
@@ -74,6 +75,12 @@ pub fn problem(error: &Error) -> Response<Bytes> {
             "needs-reconnect",
             "The connection has ended",
             "The user has to connect again, then ask again.",
+        ),
+        _ if lacks_scopes(error) => (
+            StatusCode::FORBIDDEN,
+            "lacks-scopes",
+            "The connection lacks scopes",
+            "The user has to connect again and grant them, then ask again.",
         ),
         (ErrorKind::AccessDenied, _) => (
             StatusCode::FORBIDDEN,

@@ -22,10 +22,12 @@ mod for_frameworks;
 mod form_token;
 mod incoming;
 mod listing;
+mod lookup;
 mod missing;
 mod outcome;
 mod pages;
 mod problem;
+mod refusal;
 mod resume;
 mod route;
 mod same_origin;
@@ -35,7 +37,7 @@ mod split;
 pub use self::accounts::Accounts;
 pub use self::application::{Application, BoxError, ClientAddress};
 pub use self::builder::AccountsBuilder;
-pub use self::client::Client;
+pub use self::client::{ApiAnswer, Client, SendRequest};
 pub use self::for_frameworks::problem;
 pub use self::form_token::FormToken;
 pub use self::missing::Missing;
@@ -44,6 +46,7 @@ pub use self::pages::{
     ACCOUNT_FIELD, AccountRow, DefaultPages, FailedReason, Message, Notice, NoticeKind, Page, Pages,
     ProviderLink, RETURN_TO_FIELD, TOKEN_FIELD, Text, Texts,
 };
+pub use self::refusal::Refusal;
 
 /// For the `impl` block of [`Application`].
 pub use authflow_core::async_trait;

@@ -12,11 +12,10 @@ use crate::pages::{AccountRow, FailedReason, Notice, NoticeKind, Page};
 impl Inner {
     pub(crate) async fn accounts_page(&self, incoming: &Incoming) -> Response<Bytes> {
         let parts = &incoming.parts;
-        let accounts = self.site.accounts();
         let Ok(user) = self.user(parts).await else { return self.unavailable(parts, None) };
         let Some(user) = user else {
             if !self.application.offers_sign_in() {
-                return self.page(StatusCode::UNAUTHORIZED, &Page::SignedOut { accounts });
+                return self.signed_out(self.site.accounts());
             }
             let return_to = incoming.return_to();
             let providers = self.links();

@@ -1,6 +1,6 @@
 //! Why a handler gets no client, as an answer.
 
-use authflow_core::{Connection, Error, ErrorKind, Health, User};
+use authflow_core::{Error, ErrorKind, ServerError};
 use bytes::Bytes;
 use http::header::ACCEPT;
 use http::request::Parts;
@@ -9,15 +9,16 @@ use http::{Method, Response, StatusCode};
 use crate::accounts::{Accounts, Inner};
 use crate::answer;
 use crate::application::BoxError;
-use crate::client::Client;
+use crate::client::INSUFFICIENT_SCOPE;
 use crate::for_frameworks::problem;
 use crate::incoming::Incoming;
-use crate::pages::Page;
 use crate::problem::Problem;
 
-/// Why there is no [`Client`]. As an error of a handler it becomes an answer: [`response`](Self::response).
+/// Why there is no [`Client`](crate::Client), or none that is of use any more. It becomes an answer:
+/// [`response`](Self::response).
 ///
-/// An error of the connection that comes later, such as of [`Client::send`], becomes one of these with `from`.
+/// An error of [`Connections`](authflow_core::Connections) that comes later becomes one of these with `from`; those of a client
+/// are [`Refusal`](crate::Refusal)s, which hold one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Missing {
@@ -39,9 +40,17 @@ pub enum Missing {
         /// The provider id.
         provider_id: Box<str>,
     },
+    /// The connection has not the scopes that the API asks for (`insufficient_scope`, RFC 6750 §3.1). To connect again asks for
+    /// those that the provider and [`Application::begin`](crate::Application::begin) name now.
+    #[error("the connection with `{provider_id}` lacks scopes")]
+    LacksScopes {
+        /// The provider id.
+        provider_id: Box<str>,
+    },
     /// It is not known whether there is one: the session or the store does not answer, or none of this provider is found and a
-    /// connection of the user cannot be read, which may be it. Never taken for one of the others.
-    #[error("the connection cannot be looked up")]
+    /// connection of the user cannot be read, which may be it. Or what was done with it failed for another reason than these.
+    /// Never taken for one of the others.
+    #[error("the connection cannot be looked up or used")]
     Failed(#[source] Error),
 }
 
@@ -51,6 +60,7 @@ impl From<Error> for Missing {
         match error.kind() {
             ErrorKind::NotConnected => Self::NotConnected { provider_id },
             kind if has_ended(kind) => Self::NeedsReconnect { provider_id },
+            _ if lacks_scopes(&error) => Self::LacksScopes { provider_id },
             _ => Self::Failed(error),
         }
     }
@@ -64,7 +74,9 @@ impl Missing {
     }
 
     /// The answer to the request that needed the client. A person who navigates is sent to connect, and comes back; a program
-    /// gets 401 and `application/problem+json` (RFC 9457) whose member `connect` is the path that connects.
+    /// gets 401, or 403 where scopes are missing, and `application/problem+json` (RFC 9457) whose member `connect` is the path that
+    /// connects. Who is not signed in is sent to sign in where [`sign_in_at`](crate::AccountsBuilder::sign_in_at) says, and a
+    /// program finds it in `sign_in`.
     ///
     /// What failed is told to [`Application::on_error`](crate::Application::on_error). It is a page for a person, 503 where the
     /// same request may work later, else 500; for a program it is what [`problem`] makes of it.
@@ -79,20 +91,27 @@ impl Missing {
 
     fn answer(&self, inner: &Inner, accounts: &Accounts, request: &Parts) -> Response<Bytes> {
         let navigates = is_navigation(request);
+        let mut status = StatusCode::UNAUTHORIZED;
         let (provider_id, kind, title) = match self {
             Self::SignedOut { provider_id } if !inner.application.offers_sign_in() => {
                 if navigates {
-                    let page = Page::SignedOut { accounts: inner.site.accounts() };
-                    return inner.page(StatusCode::UNAUTHORIZED, &page);
+                    let place = Incoming::place(request).unwrap_or(inner.site.accounts());
+                    let sign_in = inner.sign_in(place);
+                    return sign_in.map_or_else(|| inner.signed_out(place), |path| answer::redirect(&path));
                 }
                 return Problem::new(StatusCode::UNAUTHORIZED, "signed-out", "Nobody is signed in")
                     .detail(provider_id, "Sign in to the application, then ask again.")
+                    .sign_in(inner.sign_in(&inner.after))
                     .answer();
             }
             Self::SignedOut { provider_id } => (provider_id, "signed-out", "Nobody is signed in"),
             Self::NotConnected { provider_id } => (provider_id, "not-connected", "Not connected"),
             Self::NeedsReconnect { provider_id } => {
                 (provider_id, "needs-reconnect", "The connection has ended")
+            }
+            Self::LacksScopes { provider_id } => {
+                status = StatusCode::FORBIDDEN;
+                (provider_id, "lacks-scopes", "The connection lacks scopes")
             }
             Self::Failed(error) => return inner.failed_for(request, navigates, error),
         };
@@ -103,7 +122,7 @@ impl Missing {
             let place = Incoming::place(request);
             return answer::redirect(&accounts.connect_path(provider_id, place));
         }
-        Problem::new(StatusCode::UNAUTHORIZED, kind, title)
+        Problem::new(status, kind, title)
             .detail(provider_id, "Send the user to the path in `connect`, then ask again.")
             .connect(accounts.connect_path(provider_id, None))
             .answer()
@@ -121,12 +140,18 @@ pub(crate) const fn has_ended(kind: ErrorKind) -> bool {
     )
 }
 
-fn unknown_provider() -> Error {
+/// Whether an error says that the API wants scopes that the connection has not (RFC 6750 §3.1).
+pub(crate) fn lacks_scopes(error: &Error) -> bool {
+    error.kind() == ErrorKind::Refused
+        && error.server_error().map(ServerError::code) == Some(INSUFFICIENT_SCOPE)
+}
+
+pub(crate) fn unknown_provider() -> Error {
     Error::usage("the connections have no provider with this id; see what the handler asks for")
 }
 
 /// Whether a person waits for a page: the browser says so, or would take HTML.
-fn is_navigation(request: &Parts) -> bool {
+pub(crate) fn is_navigation(request: &Parts) -> bool {
     if request.method != Method::GET && request.method != Method::HEAD {
         return false;
     }
@@ -149,48 +174,4 @@ impl Inner {
         self.application.on_error(request, error);
         problem(error)
     }
-
-    pub(crate) async fn client(&self, parts: &Parts, provider_id: &str) -> Result<Client, Missing> {
-        if !self.providers.contains_key(provider_id) {
-            return Err(Missing::Failed(unknown_provider()));
-        }
-        let user = self.application.current_user(parts).await.map_err(Missing::unknown_user)?;
-        let Some(user) = user else {
-            return Err(Missing::SignedOut { provider_id: provider_id.into() });
-        };
-        let best = self.best(&user, provider_id).await.map_err(Missing::Failed)?;
-        match best {
-            None => Err(Missing::NotConnected { provider_id: provider_id.into() }),
-            Some(Connection { health: Health::NeedsReconnect { .. }, .. }) => {
-                Err(Missing::NeedsReconnect { provider_id: provider_id.into() })
-            }
-            Some(connection) => Ok(Client::new(self.connections.clone(), connection.key)),
-        }
-    }
-
-    /// Of a user's connections with a provider the one that works and was connected last. One that cannot be read is no proof
-    /// that there is none.
-    pub(crate) async fn best(
-        &self,
-        user: &User,
-        provider_id: &str,
-    ) -> authflow_core::Result<Option<Connection>> {
-        let listing = self.connections.list(user).await?;
-        let of_provider =
-            listing.connections.into_iter().filter(|connection| connection.key.provider_id() == provider_id);
-        let best = of_provider.max_by_key(|connection| (works(&connection.health), connection.connected_at));
-        if best.is_none() && listing.unreadable > 0 {
-            let message = "a connection of this user cannot be read, and whether it is this one is not known: see that the keys \
-                           are there, or connect again";
-            return Err(
-                Error::new(ErrorKind::StoreCorrupt, message).at(provider_id, authflow_core::Operation::List)
-            );
-        }
-        Ok(best)
-    }
-}
-
-/// One whose refresh is under way somewhere works as well as another: nobody changes accounts for that.
-const fn works(health: &Health) -> bool {
-    !matches!(health, Health::NeedsReconnect { .. })
 }

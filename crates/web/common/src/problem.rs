@@ -32,6 +32,12 @@ impl Problem {
         self
     }
 
+    /// The path where one signs in, if the application says where.
+    pub(crate) fn sign_in(mut self, path: Option<String>) -> Self {
+        self.members.extend(path.map(|path| ("sign_in".to_owned(), path.into())));
+        self
+    }
+
     pub(crate) fn answer(self) -> Response<Bytes> {
         let mut answer = Response::new(Bytes::from(Value::Object(self.members).to_string()));
         *answer.status_mut() = self.status;

@@ -35,30 +35,24 @@ impl Inner {
         way: Way,
     ) -> Response<Bytes> {
         let id = &flown.id;
-        let path = self.site.path(visit.provider_id, "callback");
-        match way {
-            Way::Direct => {
-                let kept = write(response);
-                if kept.len() > MAX_STASH {
-                    return self.too_large(visit, flown).await;
-                }
-                let is_post = visit.incoming.is_post();
-                // A redirect after a post is a GET, with which Lax cookies come; only a page of our own brings Strict ones.
-                let mut answer = if is_post {
-                    answer::redirect(&format!("{path}?resume={id}"))
-                } else {
-                    self.bounce(&path, id)
-                };
-                let cookie = self.writer().set(&self.stash(id), &kept, SameSite::Lax, Some(STASHED));
-                answer::add_cookie(&mut answer, cookie);
+        let kept = (way == Way::Direct).then(|| write(response));
+        if kept.as_ref().is_some_and(|kept| kept.len() > MAX_STASH) {
+            return self.too_large(visit, flown).await;
+        }
+        match self.ask_again(visit, id, way) {
+            Some(mut answer) => {
+                let stash =
+                    |kept: String| self.writer().set(&self.stash(id), &kept, SameSite::Lax, Some(STASHED));
+                answer::add_cookie(&mut answer, kept.and_then(stash));
                 answer
             }
-            Way::Resumed { was_bounced: false } => self.bounce(&path, id),
-            Way::Resumed { was_bounced: true } => {
+            None => {
                 let error = not_found("nobody is signed in any more who could have begun this flow");
                 self.application.on_error(&visit.incoming.parts, &error);
                 let (provider, accounts) = (self.link(visit.provider_id), self.site.accounts());
-                let page = Page::SignInThenConnect { provider, accounts };
+                // Who signs in now may be another user, who has not asked for anything.
+                let sign_in = self.sign_in(accounts);
+                let page = Page::SignInThenConnect { provider, accounts, sign_in: sign_in.as_deref() };
                 let mut answer = self.page(StatusCode::UNAUTHORIZED, &page);
                 answer::add_cookie(&mut answer, self.remove_stash(id));
                 answer
@@ -66,10 +60,19 @@ impl Inner {
         }
     }
 
-    /// A page of our own that goes on by itself: what it asks for is same-site.
-    fn bounce(&self, path: &str, id: &str) -> Response<Bytes> {
-        let to = format!("{path}?resume={id}&again=1");
-        self.page(StatusCode::OK, &Page::Continue { to: &to })
+    /// Has the browser ask once more, in a way in which it sends more cookies; `None` where it has sent all.
+    ///
+    /// A redirect after a post is a GET, with which Lax cookies come; only a page of our own, which goes on by itself, brings Strict
+    /// ones.
+    pub(crate) fn ask_again(&self, visit: &Visit<'_>, id: &str, way: Way) -> Option<Response<Bytes>> {
+        let to = format!("{}?resume={id}", self.site.path(visit.provider_id, "callback"));
+        match way {
+            Way::Direct if visit.incoming.is_post() => Some(answer::redirect(&to)),
+            Way::Direct | Way::Resumed { was_bounced: false } => {
+                Some(self.page(StatusCode::OK, &Page::Continue { to: &format!("{to}&again=1") }))
+            }
+            Way::Resumed { was_bounced: true } => None,
+        }
     }
 
     async fn too_large(&self, visit: &Visit<'_>, flown: &Flown) -> Response<Bytes> {
@@ -86,7 +89,8 @@ impl Inner {
         if !is_flow_id(id) {
             return self.not_accepted(visit, &malformed("this is no callback that was begun to be answered"));
         }
-        let flown = match self.flown(visit, id).await {
+        let way = Way::Resumed { was_bounced: visit.incoming.parameter("again").is_some() };
+        let flown = match self.flown(visit, id, way).await {
             Ok(flown) => flown,
             Err(answer) => return *answer,
         };
@@ -105,8 +109,7 @@ impl Inner {
             answer::add_cookie(&mut answer, self.remove_stash(id));
             return answer;
         };
-        let was_bounced = visit.incoming.parameter("again").is_some();
-        self.arrive(visit, &flown, &response, Way::Resumed { was_bounced }).await
+        self.arrive(visit, &flown, &response, way).await
     }
 
     fn stash(&self, id: &str) -> String {

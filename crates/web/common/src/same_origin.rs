@@ -39,6 +39,11 @@ pub(crate) fn may_be_followed(headers: &HeaderMap) -> bool {
     says(&SEC_FETCH_MODE, "navigate") && says(&SEC_FETCH_DEST, "document")
 }
 
+/// Whether the browser says that another site has to do with a request, be it with one of the redirects that led to it.
+pub(crate) fn comes_from_another_site(headers: &HeaderMap) -> bool {
+    only(headers, &SEC_FETCH_SITE).is_some_and(|site| !matches!(site, Some("same-origin" | "none")))
+}
+
 /// The text of a header that may be there once. `Some(None)`: it is there, and is no such thing.
 fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Option<&'h str>> {
     let mut values = headers.get_all(name).iter();

@@ -18,11 +18,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use authflow_core::http::request::Parts;
-use authflow_core::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use authflow_core::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use authflow_core::{
-    AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, Connections, Error, ErrorKind,
-    Flow, KnownProvider, MemoryStateStore, MemoryTokenStore, Provider, ServerError, SignIn, TokenStore, User,
-    async_trait,
+    AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, Connection, Connections, Error,
+    ErrorKind, Flow, HttpResponse, KnownProvider, MemoryStateStore, MemoryTokenStore, Provider, ServerError,
+    SignIn, TokenStore, User, async_trait,
 };
 use authflow_testkit::{AuthorizationServer, Client, LoopbackClient, Outage, ScriptedUser};
 use authflow_web::{Accounts, Application, BoxError, ClientAddress, Outcome};
@@ -37,7 +37,7 @@ impl KnownProvider for Example {
 }
 
 /// What a framework makes of one application: `/mine` asks for `Connected<Example>` and answers with the provider's words,
-/// `/maybe` says whether there is one, `/me` who is signed in, `/auth/ours` and everything else is the application's, and
+/// `/accounts` for `AllConnected<Example>`, `/maybe` says whether there is one, `/me` who is signed in, `/auth/ours` and everything else is the application's, and
 /// answers `application`.
 pub trait Web {
     fn send(&self, request: Request<Bytes>) -> impl Future<Output = Response<Bytes>>;
@@ -167,6 +167,25 @@ impl World {
     }
 }
 
+/// The body of what the API answered, if it is a 200.
+pub fn body(answer: &HttpResponse) -> authflow_core::Result<Vec<u8>> {
+    match answer.status {
+        StatusCode::OK => Ok(answer.body.clone()),
+        status => Err(Error::new(ErrorKind::InvalidGrant, "the API refused").with_status(status)),
+    }
+}
+
+/// What a handler can say of connections.
+pub fn accounts<'c>(connections: impl Iterator<Item = &'c Connection>) -> String {
+    connections.map(|one| format!("{:?} {:?}\n", one.scopes, one.health)).collect()
+}
+
+/// A failure is an error like its own.
+pub fn is_an_error_like(wrapped: &dyn std::error::Error) {
+    assert_eq!(wrapped.to_string(), failure("refused").to_string());
+    assert!(wrapped.source().is_some_and(|source| source.to_string() == "the cause"));
+}
+
 /// An error with words of the provider's.
 pub fn failure(kind: &str) -> Error {
     let kind = match kind {
@@ -182,7 +201,7 @@ pub fn failure(kind: &str) -> Error {
     };
     let words = ServerError::new("stranger", Some("a stranger's words"), Some("https://stranger.example"));
     let wait = (kind == ErrorKind::RateLimited).then_some(Duration::from_secs(7));
-    Error::new(kind, "what happened").with_server_error(words).with_retry_after(wait)
+    Error::new(kind, "what happened").with_server_error(words).with_retry_after(wait).with_source("the cause")
 }
 
 pub fn get(path: &str) -> Request<Bytes> {

@@ -19,6 +19,17 @@ fn problem(response: &Response<Bytes>) -> serde_json::Value {
     serde_json::from_slice(response.body()).unwrap()
 }
 
+/// Whatever the answer is, it stays out of caches, and its address out of `Referer`.
+pub fn a18_b20_an_error_has_the_headers(headers: &header::HeaderMap) {
+    for (name, value) in [
+        ("cache-control", "no-store"),
+        ("referrer-policy", "no-referrer"),
+        ("x-content-type-options", "nosniff"),
+    ] {
+        assert_eq!(headers.get_all(name).iter().collect::<Vec<_>>(), [value], "{name}");
+    }
+}
+
 /// Connects in a browser. The answer to the callback, and what the browser's cookies were at it.
 async fn connect_in_browser(web: &impl Web, begin: Request<Bytes>, user: Option<&str>) -> Response<Bytes> {
     let begun = web.send(begin).await;
@@ -163,9 +174,42 @@ pub async fn a_missing_connection_is_a_way_to_connect(web: &impl Web) {
     assert_eq!(text(&web.send(get("/maybe")).await), "no");
 }
 
+/// Where the user took it back at the provider, the handler runs, and finds out.
+pub async fn a_connection_that_turns_out_to_be_over_is_a_way_to_connect(web: &impl Web, world: &World) {
+    let connect = "/auth/example/connect?return_to=/mine%3Ftab%3D1";
+    let open = |mode: &str| with(with(get("/mine?tab=1"), "x-user", "ann"), "sec-fetch-mode", mode);
+    let disconnected = async || {
+        world.connect("ann").await;
+        assert_eq!(web.send(open("navigate")).await.status(), StatusCode::OK);
+        world.server.revoke_grants_of("user-1");
+    };
+    disconnected().await;
+    let sent = web.send(open("navigate")).await;
+    assert_eq!((sent.status(), location(&sent)), (StatusCode::SEE_OTHER, connect), "{}", text(&sent));
+    // From now on it is known before the handler runs.
+    assert_eq!(location(&web.send(open("navigate")).await), connect);
+
+    disconnected().await;
+    let told = web.send(open("cors")).await;
+    assert_eq!(told.status(), StatusCode::UNAUTHORIZED);
+    let problem = problem(&told);
+    assert_eq!((&problem["status"], &problem["connect"]), (&401.into(), &"/auth/example/connect".into()));
+}
+
+pub async fn all_accounts_are_there_to_choose_from(web: &impl Web, world: &World) {
+    let ask = async || web.send(with(get("/accounts"), "x-user", "ann")).await;
+    assert_eq!(text(&ask().await), "");
+    world.connect("ann").await;
+    assert_eq!(text(&ask().await), "[\"profile\", \"offline_access\"] Good\n");
+    // Nobody has none, and is sent to sign in.
+    assert_eq!(web.send(get("/accounts")).await.status(), StatusCode::UNAUTHORIZED);
+    let person = web.send(with(get("/accounts"), "sec-fetch-mode", "navigate")).await;
+    assert_eq!(location(&person), "/auth/example/connect?return_to=/accounts");
+}
+
 /// T-A4 of the facts: what cannot be told is refused. It is neither "not connected" nor "nobody".
 pub async fn a_store_that_is_down_is_503(web: &impl Web) {
-    for path in ["/mine", "/maybe"] {
+    for path in ["/mine", "/maybe", "/accounts"] {
         let refused = web.send(with(get(path), "x-user", "ann")).await;
         assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
         assert_eq!(problem(&refused)["status"], 503);
@@ -174,7 +218,7 @@ pub async fn a_store_that_is_down_is_503(web: &impl Web) {
 
 /// The same for the application's own session.
 pub async fn a_session_that_is_down_is_503(web: &impl Web) {
-    for path in ["/mine", "/maybe", "/me"] {
+    for path in ["/mine", "/maybe", "/me", "/accounts"] {
         let refused = web.send(with(with(get(path), "x-user", "ann"), "x-session-down", "1")).await;
         assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
     }

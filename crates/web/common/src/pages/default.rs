@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use super::accounts::Overview;
-use super::document::Document;
-use super::messages::{About, elsewhere};
+use super::document::{Document, NO_VALUES, Value};
+use super::messages::{About, elsewhere, message, sign_in_or};
 use super::texts::{Text, Texts};
 use super::{FailedReason, Page, Pages, accounts, messages};
 
@@ -105,13 +105,16 @@ fn document<'a>(texts: &Texts, page: &Page<'a>) -> Document<'a> {
             overview.document()
         }
         Page::SignIn { providers, return_to } => accounts::sign_in(texts, providers, *return_to),
-        Page::SignedOut { accounts } => elsewhere(texts, &texts.signed_out, accounts),
+        Page::SignedOut { accounts, sign_in } => {
+            message(texts, &texts.signed_out, NO_VALUES, &sign_in_or(texts, *sign_in, accounts))
+        }
         Page::DisconnectRefused { accounts } => elsewhere(texts, &texts.disconnect_refused, accounts),
         Page::NotFound { accounts } => elsewhere(texts, &texts.not_found, accounts),
         Page::MethodNotAllowed { accounts } => elsewhere(texts, &texts.method_not_allowed, accounts),
         Page::TooLarge { accounts } => elsewhere(texts, &texts.too_large, accounts),
-        Page::SignInThenConnect { provider, accounts } => {
-            About::new(provider, accounts).led_away(texts, &texts.sign_in_then_connect)
+        Page::SignInThenConnect { provider, accounts, sign_in } => {
+            let values = &[("provider", Value::Name(provider.name))];
+            message(texts, &texts.sign_in_then_connect, values, &sign_in_or(texts, *sign_in, accounts))
         }
         Page::NotAccepted { provider, accounts } => {
             About::new(provider, accounts).led_away(texts, &texts.not_accepted)

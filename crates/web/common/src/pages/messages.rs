@@ -33,6 +33,14 @@ pub(super) fn elsewhere(texts: &Texts, text: &Message, accounts: &str) -> Docume
     message(texts, text, NO_VALUES, &link(accounts, Look::Plain, &texts.accounts_title))
 }
 
+/// The way to sign in, where there is one: nobody sees the accounts page before that. Else the way to the accounts page.
+pub(super) fn sign_in_or(texts: &Texts, sign_in: Option<&str>, accounts: &str) -> Markup {
+    match sign_in {
+        Some(sign_in) => link(sign_in, Look::Primary, &texts.sign_in_here),
+        None => link(accounts, Look::Plain, &texts.accounts_title),
+    }
+}
+
 pub(super) fn unavailable(
     texts: &Texts,
     retry_after: Option<Duration>,

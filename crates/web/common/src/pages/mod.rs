@@ -7,7 +7,7 @@ mod document;
 mod messages;
 mod moment;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -76,6 +76,8 @@ pub enum Page<'a> {
     SignedOut {
         /// The path of the accounts page.
         accounts: &'a str,
+        /// Where one signs in and comes back, if the application says where.
+        sign_in: Option<&'a str>,
     },
     /// The provider sent the user back, and nobody is signed in any more.
     #[non_exhaustive]
@@ -84,6 +86,8 @@ pub enum Page<'a> {
         provider: ProviderLink<'a>,
         /// The path of the accounts page.
         accounts: &'a str,
+        /// Where one signs in and comes to the accounts page, if the application says where.
+        sign_in: Option<&'a str>,
     },
     /// Something else than a page of the application asked to connect: the user has to say so.
     #[non_exhaustive]
@@ -368,7 +372,7 @@ impl FailedReason {
     pub fn of(error: &Error) -> Self {
         match (error.kind(), error.recovery()) {
             (ErrorKind::NotDurable, _) => Self::NotSaved,
-            (ErrorKind::StoreContractViolated | ErrorKind::StoreCorrupt, _) => Self::Configuration,
+            (ErrorKind::StoreContractViolated, _) => Self::Configuration,
             // The state is used up, so that `recovery` says to begin again.
             (ErrorKind::AuthorizationFailed, _) if is_busy(error) => Self::Unavailable,
             (ErrorKind::Network | ErrorKind::Unavailable | ErrorKind::RateLimited, _)

@@ -1,4 +1,4 @@
-//! One of each page, and a reader of what was rendered.
+//! One of each page, and a reader of what was rendered. A browser of the workspace's tests is shown each of them.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,10 +7,11 @@ use authflow_core::{Expiry, Health, ReconnectReason, Scopes};
 use super::{AccountRow, FailedReason, Notice, NoticeKind, Page, ProviderLink};
 
 pub(super) const TOKEN: &str = "form-token-9f2c";
+pub(super) const SIGN_IN: &str = "/login?next=/auth/x/connect%3Freturn_to%3D/";
 
 /// The names that strangers choose.
 #[derive(Clone)]
-pub(super) struct Names {
+pub(crate) struct Names {
     pub(super) provider: String,
     pub(super) other: String,
     pub(super) account: String,
@@ -18,7 +19,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub(super) fn kind() -> Self {
+    pub(crate) fn kind() -> Self {
         Self {
             provider: "Stack Exchange".to_owned(),
             other: "Contentstack".to_owned(),
@@ -106,7 +107,7 @@ impl Names {
     }
 
     /// Each page with each of its faces, and a name for it.
-    pub(super) fn each(&self, mut see: impl FnMut(&str, &Page<'_>)) {
+    pub(crate) fn each(&self, mut see: impl FnMut(&str, &Page<'_>)) {
         let (provider, accounts) = (self.link(), "/auth");
         let providers = [self.link(), self.other_link()];
         let (form_token, return_to) = (Some(TOKEN), Some("/settings?tab=2&x=\"1\""));
@@ -132,8 +133,13 @@ impl Names {
         }
         see("sign-in", &Page::SignIn { providers: &providers, return_to });
         see("sign-in-none", &Page::SignIn { providers: &[], return_to });
-        see("signed-out", &Page::SignedOut { accounts });
-        see("sign-in-then-connect", &Page::SignInThenConnect { provider, accounts });
+        for (name, then, sign_in) in [
+            ("signed-out", "sign-in-then-connect", None),
+            ("signed-out-led", "sign-in-then-connect-led", Some(SIGN_IN)),
+        ] {
+            see(name, &Page::SignedOut { accounts, sign_in });
+            see(then, &Page::SignInThenConnect { provider, accounts, sign_in });
+        }
         for (name, foreign) in [("confirm", false), ("confirm-foreign", true)] {
             see(name, &Page::Confirm { provider, foreign, form_token, return_to, accounts });
         }

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
-use super::samples::{Names, TOKEN, Tag, hours, now, read};
+use super::samples::{Names, SIGN_IN, TOKEN, Tag, hours, now, read};
 use super::*;
 
 fn rendered(names: &Names) -> Vec<(String, String)> {
@@ -94,7 +94,7 @@ fn sound(name: &str, page: &str) -> Vec<Tag> {
 }
 
 fn known_path(path: &str) -> bool {
-    let known = ["/", "/auth", "/auth/stackexchange/callback?resume=a1&again=1"];
+    let known = ["/", "/auth", "/auth/stackexchange/callback?resume=a1&again=1", SIGN_IN];
     let actions = ["connect", "disconnect"];
     let of = |id: &str| actions.iter().any(|action| path == format!("/auth/{id}/{action}"));
     known.contains(&path) || of("stackexchange") || of("contentstack")
@@ -342,7 +342,7 @@ fn each_failure_says_who_can_help() {
     assert_eq!(of(ErrorKind::Configuration), FailedReason::Configuration);
     assert_eq!(of(ErrorKind::InvalidResponse), FailedReason::Refused);
     assert_eq!(of(ErrorKind::StateNotFound), FailedReason::Other);
-    assert_eq!(of(ErrorKind::StoreCorrupt), FailedReason::Configuration);
+    assert_eq!(of(ErrorKind::StoreCorrupt), FailedReason::Other, "the next flow is another");
     assert_eq!(of(ErrorKind::StoreContractViolated), FailedReason::Configuration);
     let answered = |code| {
         let error = Error::new(ErrorKind::AuthorizationFailed, "something");
@@ -387,6 +387,19 @@ fn b17_no_link_and_no_form_leads_elsewhere() {
         let tags = sound("elsewhere", &pages.render(&page));
         let leads = tags.iter().filter_map(|tag| tag.attribute("href").or(tag.attribute("action")));
         assert_eq!(leads.collect::<Vec<_>>(), ["/", "/", "/"]);
+    }
+}
+
+#[test]
+fn who_is_not_signed_in_finds_where_to() {
+    for name in ["signed-out", "sign-in-then-connect"] {
+        let (led, page) = (page(&format!("{name}-led")), page(name));
+        assert!(
+            led.contains(&format!("<a href=\"{SIGN_IN}\" class=\"button primary\">Sign in</a>")),
+            "{led}"
+        );
+        assert!(!led.contains("href=\"/auth\""), "nobody sees that page before: {led}");
+        assert!(page.contains("<a href=\"/auth\" class=\"button\">Connected accounts</a>"), "{page}");
     }
 }
 

@@ -237,6 +237,8 @@ texts! {
     sign_in_lead: Text = text("Choose a service. You will be taken there, and then back here.");
     /// The button that signs in with `{provider}`.
     sign_in: Text = text("Sign in with {provider}");
+    /// The link to where one signs in to the application.
+    sign_in_here: Text = text("Sign in");
 
     /// The button that tries the same again.
     try_again: Text = text("Try again");

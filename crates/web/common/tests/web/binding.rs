@@ -2,9 +2,9 @@
 
 use cookie::SameSite;
 
-use crate::browser::{Browser, From};
+use crate::browser::{Answer, Browser, From};
 use crate::stores::States;
-use crate::world::{Setup, World, get, parameter};
+use crate::world::{Setup, World, get, parameter, post};
 
 #[tokio::test]
 async fn a1_a_callback_is_refused_in_another_browser() {
@@ -240,17 +240,30 @@ async fn a17_two_cookies_of_one_name_are_refused() {
 }
 
 #[tokio::test]
-async fn a17_a_cookie_that_cannot_be_read_is_taken_away() {
-    let world = World::new();
-    let browser = Browser::of("alice");
-    let callback = world.until_callback(&browser, "alpha", "").await;
-    let [(name, value)] = browser.flows().try_into().unwrap();
-    browser.plant(&name, &value.replacen("1lp.", "9lp.", 1));
-    let mut request = get(&callback);
-    let cookies = browser.header(false, From::Foreign, world.now());
-    request.headers_mut().insert("cookie", cookies.parse().unwrap());
-    let answer = world.send(&Browser::default(), From::Foreign, request).await;
-    world.assert_refused(&answer, 400, 0);
-    let set = answer.header("set-cookie");
-    assert!(set.starts_with(&format!("{name}=;")) && set.contains("Max-Age=0"), "{set}");
+async fn a16_a17_a_cookie_that_cannot_be_read_is_taken_away_as_it_was_set() {
+    for (form_post, same_site) in [(false, "SameSite=Lax"), (true, "SameSite=None")] {
+        let setup = Setup::new();
+        let world = if form_post { setup.form_post() } else { setup }.build();
+        let browser = Browser::of("alice");
+        let callback = world.until_callback(&browser, "alpha", "").await;
+        let [(name, value)] = browser.flows().try_into().unwrap();
+        let spoiled = format!("session=alice; {name}=9{}", &value[1..]);
+        let removed = |answer: &Answer| {
+            let set = answer.header("set-cookie").to_owned();
+            assert!(set.starts_with(&format!("{name}=;")) && set.contains("Max-Age=0"), "{set}");
+            assert!(set.contains(same_site), "{set}");
+        };
+        let (path, query) = callback.split_once('?').unwrap();
+        let mut request = if form_post { post(path, query) } else { get(&callback) };
+        request.headers_mut().insert("cookie", spoiled.parse().unwrap());
+        let answer = world.send(&Browser::default(), From::Foreign, request).await;
+        world.assert_refused(&answer, 400, 0);
+        removed(&answer);
+        // The next flow takes it away, too.
+        let mut request = get("/auth/alpha/connect");
+        request.headers_mut().insert("cookie", spoiled.parse().unwrap());
+        let answer = world.send(&Browser::default(), From::Own, request).await;
+        answer.location();
+        removed(&answer);
+    }
 }

@@ -7,10 +7,11 @@ use authflow_core::{
     MemoryTokenStore, Provider, Result, User,
 };
 use authflow_testkit::LoopbackClient;
-use authflow_web::{Accounts, AccountsBuilder, Application, BoxError};
+use authflow_web::{Accounts, AccountsBuilder, Application, BoxError, DefaultPages, Texts};
 use http::request::Parts;
 
 use crate::application::TestApplication;
+use crate::browser::Answer;
 
 fn connections(id: &str, redirect_uri: &str) -> Connections {
     let provider = Provider::builder(id)
@@ -58,11 +59,39 @@ async fn mistakes_are_found_when_it_is_built() {
     assert!(build("alpha", right, |it| it.provider_name("alfa", "Alpha")).is_err());
     assert!(build("alpha", right, |it| it.after("//evil.example")).is_err());
     assert!(build("alpha", right, |it| it.after("home")).is_err());
+    for wrong in ["login", "//evil.example/?next=", "https://evil.example/?next=", "/log in", ""] {
+        assert!(build("alpha", right, |it| it.sign_in_at(wrong)).is_err(), "{wrong}");
+    }
+    assert!(build("alpha", right, |it| it.sign_in_at("/login")).is_ok());
+    assert!(build("alpha", right, |it| it.application("Shop", "//evil.example")).is_err());
+    let own = |it: AccountsBuilder| it.application("Shop", "/").pages(DefaultPages::default());
+    assert!(build("alpha", right, own).is_err(), "what would be dropped in silence");
     assert!(build("..", "https://app.example/auth/../callback", |it| it).is_err());
     assert!(build(".", "https://app.example/auth/./callback", |it| it).is_err());
     let application = Arc::new(TestApplication::default());
     let builder = Accounts::builder(connections("alpha", right), "http://app.example/auth", application);
     assert!(builder.build().is_err());
+}
+
+#[tokio::test]
+async fn the_way_home_stays_whatever_the_words_are() {
+    let german = || {
+        let mut texts = Texts::english();
+        texts.lang = "de".into();
+        texts
+    };
+    let orders: [&dyn Fn(AccountsBuilder) -> AccountsBuilder; 3] = [
+        &|it| it.application("Shop", "/shop"),
+        &|it| it.application("Shop", "/shop").texts(german()),
+        &|it| it.texts(german()).application("Shop", "/shop"),
+    ];
+    for (number, order) in orders.into_iter().enumerate() {
+        let accounts = build("alpha", "https://app.example/auth/alpha/callback", order).unwrap();
+        let request = http::Request::get("/auth").body(bytes::Bytes::new()).unwrap();
+        let page = Answer::new(accounts.handle(request).await).body;
+        assert!(page.contains("<header><a href=\"/shop\"><bdi>Shop</bdi></a></header>"), "{page}");
+        assert_eq!(page.contains("lang=\"de\""), number > 0, "{page}");
+    }
 }
 
 /// An application that says no more than it has to.

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use authflow_core::{Error, ErrorKind, Operation};
-use authflow_testkit::Fault;
-use authflow_web::Missing;
+use authflow_core::{Error, ErrorKind, Health, Operation, ServerError};
+use authflow_testkit::{Endpoint, ErrorCode, Fault};
+use authflow_web::{Client, Missing, Refusal};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request};
 
@@ -34,6 +34,18 @@ fn answer(world: &World, missing: &Missing, parts: &Parts) -> Answer {
     answer
 }
 
+fn kind(refusal: &Refusal) -> ErrorKind {
+    let Missing::Failed(error) = refusal.missing() else { panic!("{refusal:?}") };
+    error.kind()
+}
+
+/// The answer that a refusal has for its own request.
+fn refused(refusal: &Refusal) -> Answer {
+    let answer = Answer::new(refusal.response().clone());
+    assert_eq!(answer.header("cache-control"), "no-store");
+    answer
+}
+
 fn problem(answer: &Answer, status: u16) -> serde_json::Value {
     assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"));
     let problem: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
@@ -52,13 +64,16 @@ async fn a_client_sends_with_the_users_token() {
     assert_eq!(response.status, 200);
     let url = "https://as.example/resource".parse().unwrap();
     let sent = client.send(authflow_core::HttpRequest::get(url)).await.unwrap();
-    assert_eq!(sent.body, response.body);
+    assert_eq!(sent.into_inner().body, response.body);
     let issued = world.server.ledger().token_requests()[0].issued()[0].value().to_owned();
     assert_eq!(client.token().await.unwrap().expose(), issued);
     assert!(!format!("{client:?}").contains(&issued));
-    assert_eq!(client.get("/resource").await.unwrap_err().kind(), ErrorKind::Usage);
+    assert_eq!(kind(&client.get("/resource").await.unwrap_err()), ErrorKind::Usage);
     let foreign = client.get("https://evil.example/").await.unwrap_err();
-    assert_eq!(foreign.kind(), ErrorKind::ForeignOrigin);
+    assert_eq!(kind(&foreign), ErrorKind::ForeignOrigin);
+    let connection = client.connection();
+    assert_eq!((&connection.key, connection.health), (client.key(), Health::Good));
+    assert_eq!(connection.scopes.iter().collect::<Vec<_>>(), ["read"]);
     assert_eq!(client.clone().connections().providers().count(), 2);
     // Another user has none, and another provider is another.
     let bob = world.accounts.client(&request("bob", "/", &[]), "alpha").await;
@@ -178,6 +193,7 @@ async fn t_a4_what_is_not_known_is_not_connected_to_nobody() {
     problem(&answer(&world, &missing, &parts), 503);
     world.tokens.set_down(false);
     let unknown = world.accounts.client(&parts, "gone").await.unwrap_err();
+    assert!(matches!(unknown, Missing::Failed(_)), "that nobody connected it would send people to connect");
     let found = problem(&answer(&world, &unknown, &parts), 500);
     assert_eq!(found.get("connect"), None);
     answer(&world, &unknown, &request("alice", "/", &NAVIGATION)).is_page(500);
@@ -209,6 +225,7 @@ async fn an_error_is_one_answer_wherever_it_is_made() {
         (ErrorKind::StoreUnavailable, 503, "unavailable"),
         (ErrorKind::AccessDenied, 403, "denied"),
         (ErrorKind::InvalidResponse, 502, "provider"),
+        (ErrorKind::Refused, 502, "provider"),
         (ErrorKind::StoreCorrupt, 500, "failed"),
         (ErrorKind::Configuration, 500, "failed"),
     ] {
@@ -249,9 +266,10 @@ async fn a_connection_that_goes_while_a_handler_runs() {
     let parts = request("alice", "/", &[]);
     let client = world.accounts.client(&parts, "alpha").await.unwrap();
     world.post(&browser, From::Own, "/auth/alpha/disconnect", "").await.location();
-    let missing = Missing::from(client.get("https://as.example/resource").await.unwrap_err());
-    assert!(matches!(&missing, Missing::NotConnected { provider_id } if &**provider_id == "alpha"));
-    assert_eq!(problem(&answer(&world, &missing, &parts), 401)["connect"], "/auth/alpha/connect");
+    let refusal = client.get("https://as.example/resource").await.unwrap_err();
+    let missing = refusal.missing();
+    assert!(matches!(missing, Missing::NotConnected { provider_id } if &**provider_id == "alpha"));
+    assert_eq!(problem(&refused(&refusal), 401)["connect"], "/auth/alpha/connect");
 }
 
 /// A provider that answers with errors is no reason to forget the connection.
@@ -286,4 +304,175 @@ async fn x10_a_connection_that_cannot_be_read_is_not_one_that_is_missing() {
     // Connecting again replaces it.
     after.connect(&Browser::of("alice"), "alpha").await;
     assert!(after.accounts.client(&parts, "alpha").await.is_ok());
+}
+
+/// A client's failure knows the request that it is the answer to.
+#[tokio::test]
+async fn a_connection_that_turns_out_to_be_over_is_a_way_to_connect() {
+    let world = World::new();
+    world.connect(&Browser::of("alice"), "alpha").await;
+    world.server.revoke_grants_of("user-1");
+    let connect = "/auth/alpha/connect?return_to=/inbox%3Fpage%3D2";
+    for (headers, navigates) in [(&NAVIGATION[..], true), (&[("accept", "application/json")], false)] {
+        let parts = request("alice", "/inbox?page=2", headers);
+        let client = world.accounts.client(&parts, "alpha").await.unwrap();
+        // What the provider's own reader would say, and what does not name the provider.
+        let over = || Error::new(ErrorKind::InvalidGrant, "planted-words");
+        let lacks = || Error::refused(ServerError::new("insufficient_scope", Some("planted-words"), None));
+        for (error, status, named) in [(over(), 401, "needs-reconnect"), (lacks(), 403, "lacks-scopes")] {
+            let given = refused(&client.refuse(error));
+            assert!(!given.body.contains("planted-words"));
+            if navigates {
+                assert_eq!(given.location(), connect);
+                continue;
+            }
+            let found = problem(&given, status);
+            assert_eq!(found["type"], format!("urn:authflow:{named}"));
+            assert_eq!(found["connect"], "/auth/alpha/connect");
+        }
+        assert_eq!(
+            problem(&Answer::new(authflow_web::problem(&lacks())), 403)["type"],
+            "urn:authflow:lacks-scopes"
+        );
+        // Of other codes nothing is known.
+        let other = client.refuse(Error::refused(ServerError::new("access_denied", None, None)));
+        assert_eq!(kind(&other), ErrorKind::Refused);
+        let wrong = client.refuse(Error::new(ErrorKind::Usage, "x").with_server_error(ServerError::new(
+            "insufficient_scope",
+            None,
+            None,
+        )));
+        assert_eq!(kind(&wrong), ErrorKind::Usage);
+    }
+    assert!(world.application.errors().is_empty());
+}
+
+/// What failed is told to the application once, and only where it is the answer.
+#[tokio::test]
+async fn a_refusal_is_told_when_it_is_answered() {
+    let world = World::new();
+    world.connect(&Browser::of("alice"), "alpha").await;
+    let parts = request("alice", "/", &[]);
+    let client = world.accounts.client(&parts, "alpha").await.unwrap();
+    world.tokens.set_down(true);
+    world.advance(3600);
+    let refusal = client.token().await.unwrap_err();
+    assert!(world.application.errors().is_empty());
+    problem(&refused(&refusal), 503);
+    problem(&refused(&refusal), 503);
+    assert_eq!(world.application.errors().len(), 1);
+    let source = std::error::Error::source(&refusal).unwrap().to_string();
+    assert!(source.contains("alpha"), "{source}");
+}
+
+/// A provider that refuses what it gave a moment ago would have the browser go in circles.
+#[tokio::test]
+async fn who_comes_from_connecting_is_not_sent_there_again() {
+    let world = World::new();
+    world.connect(&Browser::of("alice"), "alpha").await;
+    let over = || Error::new(ErrorKind::InvalidGrant, "x");
+    let at = async |site: &'static str, mode: &'static str| {
+        let headers = [("sec-fetch-site", site), ("sec-fetch-mode", mode)];
+        world.accounts.client(&request("alice", "/x", &headers), "alpha").await.unwrap().refuse(over())
+    };
+    refused(&at("cross-site", "navigate").await).is_page(500);
+    assert_eq!(world.application.errors().len(), 1);
+    // Who opens the page is, and so is a program told where to.
+    for site in ["none", "same-origin"] {
+        refused(&at(site, "navigate").await).location();
+    }
+    assert_eq!(problem(&refused(&at("cross-site", "cors").await), 401)["connect"], "/auth/alpha/connect");
+    world.advance(60);
+    refused(&at("cross-site", "navigate").await).location();
+}
+
+/// RFC 6750 §3.1, without a function of the provider's.
+#[tokio::test]
+async fn what_an_api_says_of_the_token_is_read() {
+    let world = World::new();
+    let refuses = async |client: &Client, code: ErrorCode| {
+        world.server.fault_next(Endpoint::Resource, Fault::Refuse(code.clone()));
+        world.server.fault_next(Endpoint::Resource, Fault::Refuse(code));
+        let answer = client.get("https://as.example/resource").await.unwrap();
+        world.server.clear_faults();
+        answer.read(|_| Ok(())).err()
+    };
+    world.connect(&Browser::of("alice"), "alpha").await;
+    let client = world.accounts.client(&request("alice", "/", &[]), "alpha").await.unwrap();
+    let good = client.get("https://as.example/resource").await.unwrap();
+    assert_eq!(good.read(|answer| Ok(answer.status)).unwrap(), 200);
+    let read = good.read::<()>(|_| Err(Error::new(ErrorKind::RotationLost, "x"))).unwrap_err();
+    assert!(matches!(read.missing(), Missing::NeedsReconnect { provider_id } if &**provider_id == "alpha"));
+    let lacks = refuses(&client, ErrorCode::Other("insufficient_scope".to_owned())).await.unwrap();
+    assert!(matches!(lacks.missing(), Missing::LacksScopes { provider_id } if &**provider_id == "alpha"));
+    // An API that refuses what was refreshed just now says something else than that the connection is over.
+    assert!(client.connection().is_refreshable);
+    assert!(refuses(&client, ErrorCode::InvalidToken).await.is_none());
+
+    world.server.fault_next(Endpoint::Token, Fault::MissingRefreshToken);
+    world.connect(&Browser::of("bob"), "alpha").await;
+    let client = world.accounts.client(&request("bob", "/", &[]), "alpha").await.unwrap();
+    assert!(!client.connection().is_refreshable);
+    let over = refuses(&client, ErrorCode::InvalidToken).await.unwrap();
+    assert!(matches!(over.missing(), Missing::NeedsReconnect { .. }));
+    assert!(refuses(&client, ErrorCode::InvalidRequest).await.is_none());
+    // The provider knows better what its API means.
+    world.server.fault_next(Endpoint::Token, Fault::MissingRefreshToken);
+    world.connect(&Browser::of("bob"), "beta").await;
+    let client = world.accounts.client(&request("bob", "/", &[]), "beta").await.unwrap();
+    assert!(!client.connection().is_refreshable);
+    assert!(refuses(&client, ErrorCode::InvalidToken).await.is_none());
+}
+
+#[tokio::test]
+async fn all_accounts_are_there_to_choose_from() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    let parts = request("alice", "/", &[]);
+    let accounts = async || {
+        let clients = world.accounts.clients(&parts, "alpha").await?;
+        Ok::<_, Missing>(
+            clients.iter().map(|one| one.key().account().unwrap().to_owned()).collect::<Vec<_>>(),
+        )
+    };
+    assert!(accounts().await.unwrap().is_empty());
+    for account in ["one", "two", "three"] {
+        world.server.sign_in(account);
+        world.advance(1);
+        world.connect(&browser, "alpha").await;
+    }
+    world.connect(&browser, "beta").await;
+    assert_eq!(accounts().await.unwrap(), ["three", "two", "one"]);
+    let clients = world.accounts.clients(&parts, "alpha").await.unwrap();
+    let sent = clients[1].get("https://as.example/resource").await.unwrap();
+    assert!(String::from_utf8_lossy(&sent.body).contains("two"));
+    world.server.revoke_grants_of("three");
+    world.accounts.connections().refresh_now(clients[0].key()).await.unwrap_err();
+    assert_eq!(accounts().await.unwrap(), ["two", "one", "three"]);
+    let last = world.accounts.clients(&parts, "alpha").await.unwrap().pop().unwrap();
+    assert!(matches!(last.connection().health, Health::NeedsReconnect { .. }));
+    let nobody = world.accounts.clients(&request("", "/", &[]), "alpha").await.unwrap_err();
+    assert!(matches!(nobody, Missing::SignedOut { .. }));
+    world.tokens.set_down(true);
+    assert!(matches!(accounts().await, Err(Missing::Failed(_))));
+}
+
+/// A request has a session in it: who prints a client or a refusal does not print that.
+#[tokio::test]
+async fn nothing_of_the_request_is_printed() {
+    let world = World::new();
+    world.connect(&Browser::of("alice"), "alpha").await;
+    let mut parts = request("alice", "/?planted-query", &[]);
+    parts.headers.insert("authorization", HeaderValue::from_static("Bearer planted-bearer"));
+    let client = world.accounts.client(&parts, "alpha").await.unwrap();
+    let sent = client.get("https://as.example/resource").await.unwrap();
+    let url = "https://as.example/resource".parse().unwrap();
+    let request = client.send(authflow_core::HttpRequest::get(url));
+    let refusal = client.refuse(Error::new(ErrorKind::Usage, "x"));
+    refusal.response();
+    for printed in
+        [format!("{client:?}"), format!("{sent:?}"), format!("{request:?}"), format!("{refusal:?} {refusal}")]
+    {
+        assert!(!printed.contains("planted") && !printed.contains("session="), "{printed}");
+    }
 }

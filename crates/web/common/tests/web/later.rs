@@ -68,6 +68,38 @@ async fn form_post_with_a_strict_session() {
     assert!(browser.waiting().is_empty());
 }
 
+/// Also after its end a callback finds the session that did not come along.
+#[tokio::test]
+async fn a9_the_reload_finds_the_session_that_comes_later() {
+    for (world, browser) in
+        [(World::new(), Browser::strict("alice")), (form_post(), Browser::strict("alice"))]
+    {
+        let callback = world.until_callback(&browser, "alpha", "/done").await;
+        for round in 0..2 {
+            let mut answer = world.deliver(&browser, &callback).await;
+            if answer.status == 303 {
+                let resume = answer.location().to_owned();
+                answer = world.get(&browser, From::Foreign, &resume).await;
+            }
+            assert_eq!(
+                world.get(&browser, From::Own, &refresh(&answer)).await.location(),
+                "/done",
+                "{round}"
+            );
+            assert!(browser.waiting().is_empty());
+        }
+        browser.forget("session");
+        let mut answer = world.deliver(&browser, &callback).await;
+        if answer.status == 303 {
+            let resume = answer.location().to_owned();
+            answer = world.get(&browser, From::Foreign, &resume).await;
+        }
+        let nobody = world.get(&browser, From::Own, &refresh(&answer)).await;
+        assert_eq!(nobody.location(), "/auth", "no loop");
+        assert_eq!(world.token_requests(), 1);
+    }
+}
+
 #[tokio::test]
 async fn a_session_that_has_ended_is_no_loop() {
     for world in [World::new(), form_post()] {

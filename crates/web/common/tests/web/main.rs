@@ -17,6 +17,7 @@ mod origin;
 mod responses;
 mod return_to;
 mod sign_in;
+mod signed_out;
 mod stores;
 mod tabs;
 mod world;

@@ -98,11 +98,36 @@ async fn a9_the_reload_without_a_return_to_goes_to_the_default() {
     let [(name, value)] = browser.flows().try_into().unwrap();
     assert_eq!(world.deliver(&browser, &callback).await.location(), "/home");
     // Too long to be kept, or planted: the default.
-    let (head, _) = value.rsplit_once('.').unwrap();
+    let [tag, _, head] = value.rsplitn(3, '.').collect::<Vec<_>>().try_into().unwrap();
     for planted in ["", "//evil.example", "https:%2F%2Fevil.example", "%2F%5Cevil.example"] {
-        browser.plant(&name, &format!("{head}.{planted}"));
+        browser.plant(&name, &format!("{head}.{planted}.{tag}"));
         assert_eq!(world.deliver(&browser, &callback).await.location(), "/home", "b17: {planted}");
     }
+}
+
+/// Where a flow led is its own user's; whoever else is there now comes to the accounts page.
+#[tokio::test]
+async fn a9_the_reload_leads_its_own_user_only() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    let callback = world.until_callback(&browser, "alpha", "/alices").await;
+    assert_eq!(world.deliver(&browser, &callback).await.location(), "/alices");
+    for other in ["bob", "t/alice", "alic"] {
+        browser.plant("session", other);
+        assert_eq!(world.deliver(&browser, &callback).await.location(), "/auth", "{other}");
+    }
+    browser.plant("session", "alice");
+    let [(name, value)] = browser.flows().try_into().unwrap();
+    let (head, tag) = value.rsplit_once('.').unwrap();
+    for planted in ["", &tag[1..], &format!("{tag}x")] {
+        browser.plant(&name, &format!("{head}.{planted}"));
+        assert_eq!(world.deliver(&browser, &callback).await.location(), "/auth", "{planted}");
+    }
+    browser.plant(&name, &value);
+    assert_eq!(world.deliver(&browser, &callback).await.location(), "/alices");
+    world.application.sessions_fail.store(true, std::sync::atomic::Ordering::SeqCst);
+    world.deliver(&browser, &callback).await.is_page(503);
+    assert_eq!(world.token_requests(), 1);
 }
 
 #[tokio::test]

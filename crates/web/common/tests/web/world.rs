@@ -84,6 +84,11 @@ impl FlowManager for Manager {
         self.0.state_store()
     }
 
+    /// An API of `beta` means something else with a 401.
+    fn refuses_token(&self, _: &HttpResponse) -> bool {
+        self.provider().id() != "beta"
+    }
+
     async fn after_exchange(
         &self,
         _: &Call<'_>,

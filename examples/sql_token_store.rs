@@ -1,8 +1,12 @@
-//! Connections in a file: a user stays connected although the program ends and starts again.
+//! Connections in a SQL database: a user stays connected although the program ends and starts again.
 //!
-//! `cargo run --example sqlite_token_store` runs against an authorization server on this machine; a scripted user approves. The
-//! database and the key of the sealing are made in a temporary folder. With an address of PostgreSQL, MySQL or MariaDB in
-//! `SqlDatabase::connect` it is the same, for many machines.
+//! `cargo run --example sql_token_store` runs against an authorization server on this machine; a scripted user approves. The
+//! database is a file of SQLite in a temporary folder, as is the key of the sealing. With `DATABASE_URL` it is another one:
+//!
+//!   DATABASE_URL=postgres://user:password@host/database
+//!   DATABASE_URL=mysql://user:password@host/database
+//!
+//! There it makes the tables of authflow where they are missing, and leaves one tombstone.
 
 #![allow(clippy::print_stdout, reason = "an example that tells what it does")]
 
@@ -20,7 +24,10 @@ async fn start(
     folder: &Path,
     server: &AuthorizationServer,
 ) -> Result<Connections, Box<dyn std::error::Error>> {
-    let database = SqlDatabase::open(folder.join("connections.db")).await?;
+    let database = match std::env::var("DATABASE_URL") {
+        Ok(url) => SqlDatabase::connect(&url).await?,
+        Err(_) => SqlDatabase::open(folder.join("connections.db")).await?,
+    };
     database.migrate().await?;
     let connections = Connections::builder()
         .flow(flow(server, SqlStateStore::new(&database))?)
