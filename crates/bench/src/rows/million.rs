@@ -27,6 +27,8 @@ const MUST: f64 = 1.25;
 /// How many connections the process that is looked at may remember.
 const CACHE: u32 = 10_000;
 const AT_ONCE: u32 = 32;
+/// Fewer than lie in one page of a table of connections.
+const ROWS_OF_A_PAGE: usize = 8;
 /// How much larger the process may be once it asked for five times as many as before.
 const MUST_MEMORY: f64 = 1.1;
 
@@ -56,6 +58,16 @@ impl Filled {
         let sample = connect(&connections, &name(0)).await;
         fill::fill(address, &sample, (1..count).map(|number| key(&name(number)))).await;
         Self { connections, count }
+    }
+
+    /// Asks for so many that the server's process has looked at all of its memory: what a page costs it that it sees for the first
+    /// time, it costs once in a life.
+    fn warm(&self, runtime: &Runtime) {
+        runtime.block_on(async {
+            for number in (0..self.count).step_by(ROWS_OF_A_PAGE) {
+                keep(self.connections.token(&key(&name(number))).await.unwrap());
+            }
+        });
     }
 
     fn any(&self) -> String {
@@ -146,6 +158,7 @@ fn measure_on(kind: Kind, settings: &Settings) -> Vec<Line> {
     let token_endpoint = server.token_endpoint();
     let [small, large] = [("few", FEW), ("many", many)]
         .map(|(name, count)| runtime.block_on(Filled::new(&place.address(name), &token_endpoint, count)));
+    [&small, &large].into_iter().for_each(|filled| filled.warm(&runtime));
     let times = settings.times(TIMES);
     let operations: [(&str, Operation); 3] = [
         ("load", Filled::load),
