@@ -50,6 +50,13 @@ impl Options {
         let block = ("profile.default_content_setting_values.cookies".to_owned(), json!(2));
         Self { preferences: Map::from_iter([block]), flags: Vec::new() }
     }
+
+    /// A person who lets this one not: a scheme, host and port.
+    pub(crate) fn without_cookies_of(origin: &str) -> Self {
+        let exceptions = json!({ format!("{origin},*"): { "setting": 2 } });
+        let block = ("profile.content_settings.exceptions.cookies".to_owned(), exceptions);
+        Self { preferences: Map::from_iter([block]), flags: Vec::new() }
+    }
 }
 
 /// The browsers of one test.

@@ -1,8 +1,12 @@
 //! The demo's page, as a newcomer sees it: the program itself, with its three providers.
+//!
+//! The demo brings its own servers and its own setup: there is no demo in front of `oidc-provider`, none whose provider answers
+//! with `form_post`, and none with another lifetime of flows than ten minutes. What the examples show of these is all there is.
 
 use std::process::Stdio;
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::process::{Child, Command};
 
 use crate::chromium::{Browsers, Options, with_browsers};
@@ -13,14 +17,14 @@ use crate::page::Page;
 const PROVIDERS: [&str; 3] = ["rfc", "stackexchange", "contentstack"];
 
 /// A running demo. It ends with this value.
-struct Demo {
+pub(crate) struct Demo {
     _process: Child,
     /// The page's address.
     url: String,
 }
 
 impl Demo {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let mut process = Command::new(built("authflow", "-p authflow-cli"))
             .args(["demo", "--no-browser"])
             .stdin(Stdio::null())
@@ -39,10 +43,21 @@ impl Demo {
         page.shows("button[value=approve]").await;
     }
 
-    async fn connect(&self, page: &Page, provider: &str) {
+    pub(crate) async fn connect(&self, page: &Page, provider: &str) {
         self.begin(page, provider).await;
         page.approve().await;
         self.is_connected(page, provider).await;
+    }
+
+    /// Somebody approves, and their browser does not bring its cookies: the callback, which is still good, and these.
+    async fn unfinished_callback(&self, page: &Page) -> (String, Vec<Value>) {
+        self.begin(page, "rfc").await;
+        let cookies = page.take_cookies_of_flows().await;
+        page.approve().await;
+        page.arrives_under(&format!("{}accounts/rfc/callback", self.url)).await;
+        let callback = page.url().await;
+        assert!(callback.query().is_some_and(|query| query.contains("code=")));
+        (callback.into(), cookies)
     }
 
     async fn is_connected(&self, page: &Page, provider: &str) {
@@ -89,6 +104,11 @@ async fn each_provider(browsers: Arc<Browsers>) {
         page.arrives_at(&demo.url).await;
         page.shows(&format!("{}.off #connect-{provider}", card(provider))).await;
     }
+}
+
+/// How many requests to the token endpoint can be read about.
+async fn exchanged(page: &Page) -> usize {
+    page.text().await.matches("POST /token").count()
 }
 
 async fn messages(page: &Page) -> u64 {
@@ -155,6 +175,54 @@ async fn a8_two_tabs_in_reverse_order_and_a9_the_back_button() {
         page.shows("main, body").await;
         page.driver().forward().await.unwrap();
         demo.is_connected(&page, "rfc").await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a9_the_reload_of_the_callback() {
+    with_browsers(async |browsers: Arc<Browsers>| {
+        let demo = Demo::start().await;
+        let page = browsers.open().await;
+        let (callback, cookies) = demo.unfinished_callback(&page).await;
+        page.reload().await;
+        assert_eq!(page.url().await.as_str(), callback);
+        page.goto(&demo.url).await;
+        page.shows(&format!("{}.off", card("rfc"))).await;
+
+        page.goto(&callback).await;
+        page.put_cookies(&cookies).await;
+        page.reload().await;
+        demo.is_connected(&page, "rfc").await;
+        // Once more it leads there again, and there is no second exchange to read about.
+        page.goto(&callback).await;
+        demo.is_connected(&page, "rfc").await;
+        page.reload().await;
+        demo.is_connected(&page, "rfc").await;
+        assert_eq!(exchanged(&page).await, 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a1_another_users_browser_with_a_stolen_callback_url() {
+    with_browsers(async |browsers: Arc<Browsers>| {
+        let demo = Demo::start().await;
+        let attacker = browsers.open().await;
+        let (stolen, cookies) = demo.unfinished_callback(&attacker).await;
+        let victim = browsers.open().await;
+        victim.goto(&stolen).await;
+        assert_eq!(victim.url().await.as_str(), stolen, "it stays with a refusal");
+        victim.heading().await;
+        victim.goto(&demo.url).await;
+        for provider in PROVIDERS {
+            victim.shows(&format!("{}.off", card(provider))).await;
+        }
+        assert_eq!(exchanged(&victim).await, 0, "no code goes out");
+        // Whoever began can finish: nothing was burnt.
+        attacker.put_cookies(&cookies).await;
+        attacker.reload().await;
+        demo.is_connected(&attacker, "rfc").await;
     })
     .await;
 }

@@ -8,10 +8,7 @@ use authflow_testkit::{AuthorizationServer, Client};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::page::Page;
-
-/// The link on the application's own page that leads to the provider `example`.
-pub(crate) const SIGN_IN: &str = "Sign in with Example";
+use crate::node::OidcProvider;
 
 /// Which example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +75,7 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
+    /// At the testkit's server.
     pub(crate) fn at(id: &'static str, server: &AuthorizationServer) -> Self {
         Self {
             id,
@@ -88,6 +86,22 @@ impl Registration {
             token_endpoint: server.token_endpoint(),
             revocation_endpoint: server.revocation_endpoint(),
             account_url: server.resource_url(),
+            form_post: false,
+        }
+    }
+
+    /// At npm's.
+    pub(crate) fn at_oidc_provider(id: &'static str, provider: &OidcProvider) -> Self {
+        let text = |pointer: &str| provider.text(pointer).to_owned();
+        Self {
+            id,
+            client_id: text("/clients/public/client_id"),
+            scopes: "'openid', 'offline_access'",
+            issuer: text("/issuer"),
+            authorization_endpoint: text("/authorization_endpoint"),
+            token_endpoint: text("/token_endpoint"),
+            revocation_endpoint: text("/revocation_endpoint"),
+            account_url: text("/userinfo_endpoint"),
             form_post: false,
         }
     }
@@ -139,11 +153,16 @@ pub(crate) struct Example {
 }
 
 impl Example {
-    pub(crate) async fn start(which: Which, registrations: &[Registration]) -> Self {
+    /// With this many seconds for each flow, or as many as it takes by default.
+    pub(crate) async fn start(which: Which, registrations: &[Registration], state_ttl: Option<u64>) -> Self {
         let providers: String = registrations.iter().map(Registration::to_toml).collect();
-        let mut process = Command::new(which.program())
+        let mut command = Command::new(which.program());
+        command.env_remove("AUTHFLOW_EXAMPLE_PORT").env_remove("AUTHFLOW_EXAMPLE_STATE_TTL");
+        if let Some(seconds) = state_ttl {
+            command.env("AUTHFLOW_EXAMPLE_STATE_TTL", seconds.to_string());
+        }
+        let mut process = command
             .env("AUTHFLOW_EXAMPLE_PROVIDERS", providers)
-            .env_remove("AUTHFLOW_EXAMPLE_PORT")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -156,26 +175,6 @@ impl Example {
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.address)
-    }
-
-    /// Somebody goes from the application's own page to the provider's.
-    pub(crate) async fn begin(&self, page: &Page) {
-        page.goto(&self.url("/")).await;
-        page.follow(SIGN_IN).await;
-    }
-
-    /// Somebody signs in, and is back on the application's own page.
-    pub(crate) async fn sign_in(&self, page: &Page) {
-        self.begin(page).await;
-        page.approve().await;
-        self.is_signed_in(page).await;
-    }
-
-    /// Waits for the application's own page, which says that the provider is connected.
-    pub(crate) async fn is_signed_in(&self, page: &Page) {
-        page.arrives_at(&self.url("/")).await;
-        let text = page.text().await;
-        assert!(text.contains("Example is connected"), "{text}");
     }
 }
 
@@ -190,38 +189,4 @@ pub(crate) async fn told(by: impl AsyncRead + Unpin + Send + 'static, words: &st
         }
     }
     None
-}
-
-/// An example with the providers `example` and `another`, both of the testkit.
-#[derive(Debug)]
-pub(crate) struct Stage {
-    pub(crate) app: Example,
-    pub(crate) example: AuthorizationServer,
-    pub(crate) another: AuthorizationServer,
-}
-
-impl Stage {
-    pub(crate) async fn new(which: Which) -> Self {
-        let (example, another) = (server("example").await, server("another").await);
-        let registrations = [Registration::at("example", &example), Registration::at("another", &another)];
-        let app = Example::start(which, &registrations).await;
-        Self { app, example, another }
-    }
-
-    pub(crate) fn token_requests(&self) -> usize {
-        self.example.ledger().token_requests().len() + self.another.ledger().token_requests().len()
-    }
-
-    /// The callback of the provider's last answer, as the browser was sent to it.
-    pub(crate) fn last_callback(&self) -> String {
-        let entries = self.example.ledger().entries();
-        let code = entries.iter().rev().find_map(|entry| entry.code()).expect("a code went out");
-        let state = entries.iter().rev().find_map(|entry| entry.query_value("state")).unwrap();
-        let mut url = url::Url::parse(&self.app.url("/auth/example/callback")).unwrap();
-        url.query_pairs_mut()
-            .append_pair("code", code)
-            .append_pair("state", state)
-            .append_pair("iss", self.example.issuer());
-        url.into()
-    }
 }

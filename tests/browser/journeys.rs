@@ -1,17 +1,23 @@
-//! What people do: connect, say no, open tabs, go back, reload.
+//! What people do: connect, say no, open tabs, go back, reload, take too long.
 
 use std::sync::Arc;
 
 use crate::chromium::Browsers;
-use crate::example::{Stage, Which};
+use crate::example::Which;
 use crate::page::Page;
+use crate::stage::{Setting, Stage};
 
-driven! {
+staged! {
     connect_link_and_disconnect,
     deny_and_try_again,
     a8_two_tabs_in_reverse_order,
     a9_the_back_button,
     a9_the_reload_of_the_callback,
+    a4_a_flow_that_took_too_long,
+    form_post,
+}
+
+driven! {
     a14_a_link_from_another_page_asks_first,
 }
 
@@ -23,58 +29,61 @@ async fn another_is_connected(stage: &Stage, page: &Page) {
     page.shows("[action='/auth/another/disconnect']").await;
 }
 
-async fn connect_link_and_disconnect(which: Which, browsers: Arc<Browsers>) {
-    let stage = Stage::new(which).await;
+async fn connect_link_and_disconnect(setting: Setting, browsers: Arc<Browsers>) {
+    let stage = setting.start().await;
     let page = browsers.open().await;
-    stage.app.begin(&page).await;
-    assert!(page.heading().await.contains("The example application"), "the provider asks");
-    page.approve().await;
-    stage.app.is_signed_in(&page).await;
-    assert_eq!(stage.token_requests(), 1);
+    stage.begin(&page).await;
+    stage.approve(&page).await;
+    stage.is_signed_in(&page).await;
+    assert_eq!(stage.token_requests().await, 1);
 
     // The API, with the token.
     page.follow("My profile at Example").await;
-    assert!(page.text().await.contains("ada"));
+    assert!(page.text().await.contains(stage.account()), "{}", page.text().await);
 
     // One more account, of the same person.
     page.goto(&stage.app.url("/auth")).await;
     let accounts = page.heading().await;
     page.press("[action='/auth/another/connect'] button").await;
-    page.approve().await;
+    stage.approve(&page).await;
     another_is_connected(&stage, &page).await;
     assert_eq!(page.heading().await, accounts);
-    assert_eq!(stage.token_requests(), 2);
+    assert_eq!(stage.token_requests().await, 2);
 
     page.press("[action='/auth/another/disconnect'] button").await;
     // The page after it has a line about it.
     page.shows("[role=status]").await;
     page.goto(&stage.app.url("/auth")).await;
     assert!(!page.has("[action='/auth/another/disconnect']").await, "{}", page.describe().await);
-    assert_eq!(stage.another.ledger().count(authflow_testkit::Endpoint::Revocation), 1);
-    assert!(page.has("[action='/auth/example/disconnect']").await);
+    assert_eq!(stage.revocations().await, 1);
+    page.press("[action='/auth/example/disconnect'] button").await;
+    page.shows("[role=status]").await;
+    page.goto(&stage.app.url("/")).await;
+    assert!(page.text().await.contains("Example is not connected"), "{}", page.text().await);
+    assert_eq!(stage.revocations().await, 2);
 }
 
-async fn deny_and_try_again(which: Which, browsers: Arc<Browsers>) {
-    let stage = Stage::new(which).await;
+async fn deny_and_try_again(setting: Setting, browsers: Arc<Browsers>) {
+    let stage = setting.start().await;
     let page = browsers.open().await;
-    stage.app.begin(&page).await;
-    page.deny().await;
+    stage.begin(&page).await;
+    stage.deny(&page).await;
     page.arrives_at(&stage.app.url("/auth/example/denied")).await;
     assert!(!page.url().await.as_str().contains("state="));
-    assert_eq!(stage.token_requests(), 0);
+    assert_eq!(stage.token_requests().await, 0);
     // The page is one to reload, and has a way on.
-    page.driver().refresh().await.unwrap();
+    page.reload().await;
     page.arrives_at(&stage.app.url("/auth/example/denied")).await;
     page.press("main [href^='/auth/example/connect'], main [action^='/auth/example/connect'] button").await;
-    page.approve().await;
-    stage.app.is_signed_in(&page).await;
+    stage.approve(&page).await;
+    stage.is_signed_in(&page).await;
 }
 
-async fn a8_two_tabs_in_reverse_order(which: Which, browsers: Arc<Browsers>) {
-    let stage = Stage::new(which).await;
+async fn a8_two_tabs_in_reverse_order(setting: Setting, browsers: Arc<Browsers>) {
+    let stage = setting.start().await;
     let page = browsers.open().await;
     // Somebody who is signed in, so that both tabs are the same person's.
-    stage.app.sign_in(&page).await;
+    stage.sign_in(&page).await;
 
     let first = page.driver().window().await.unwrap();
     page.goto(&stage.app.url("/auth")).await;
@@ -86,72 +95,114 @@ async fn a8_two_tabs_in_reverse_order(which: Which, browsers: Arc<Browsers>) {
     page.shows("button[value=approve]").await;
     for tab in [second, first] {
         page.driver().switch_to_window(tab).await.unwrap();
-        page.approve().await;
+        stage.approve(&page).await;
         another_is_connected(&stage, &page).await;
     }
-    assert_eq!(stage.another.ledger().token_requests().len(), 2);
+    assert_eq!(stage.token_requests().await, 3);
 }
 
-async fn a9_the_back_button(which: Which, browsers: Arc<Browsers>) {
-    let stage = Stage::new(which).await;
+async fn a9_the_back_button(setting: Setting, browsers: Arc<Browsers>) {
+    let stage = setting.start().await;
     let page = browsers.open().await;
-    stage.app.sign_in(&page).await;
+    stage.sign_in(&page).await;
     // Back to the provider's page, and forward: nothing happens twice.
     page.driver().back().await.unwrap();
-    page.arrives_under(stage.example.base_url()).await;
+    page.is_under(stage.provider_url("example")).await;
     page.driver().forward().await.unwrap();
-    stage.app.is_signed_in(&page).await;
-    assert_eq!(stage.token_requests(), 1);
-    // Back until before it began, and once more.
+    stage.is_signed_in(&page).await;
+    assert_eq!(stage.token_requests().await, 1);
+    // Back over all of the provider's pages, to before it began, and once more.
     page.driver().back().await.unwrap();
-    page.arrives_under(stage.example.base_url()).await;
-    page.driver().back().await.unwrap();
+    while page.url().await.as_str().starts_with(stage.provider_url("example")) {
+        page.driver().back().await.unwrap();
+    }
     page.arrives_at(&stage.app.url("/")).await;
-    page.driver().refresh().await.unwrap();
+    page.reload().await;
     assert!(page.text().await.contains("Example is connected"));
     page.goto(&stage.app.url("/auth")).await;
     page.press("[action='/auth/another/connect'] button").await;
-    page.arrives_under(stage.another.base_url()).await;
+    page.arrives_under(stage.provider_url("another")).await;
     page.driver().back().await.unwrap();
     page.arrives_at(&stage.app.url("/auth")).await;
     page.press("[action='/auth/another/connect'] button").await;
-    page.approve().await;
+    stage.approve(&page).await;
     another_is_connected(&stage, &page).await;
-    assert_eq!(stage.token_requests(), 2);
+    assert_eq!(stage.token_requests().await, 2);
 }
 
-async fn a9_the_reload_of_the_callback(which: Which, browsers: Arc<Browsers>) {
-    let stage = Stage::new(which).await;
+/// A callback stays in the address bar where it could not be finished: here without its cookies, which come back.
+async fn a9_the_reload_of_the_callback(setting: Setting, browsers: Arc<Browsers>) {
+    let stage = setting.start().await;
     let page = browsers.open().await;
-    stage.app.sign_in(&page).await;
-    let callback = stage.last_callback();
+    stage.begin(&page).await;
+    let cookies = page.take_cookies_of_flows().await;
+    stage.approve(&page).await;
+    let refusal = page.arrives_at(&stage.app.url("/auth/example/callback")).await;
+    page.reload().await;
+    assert_eq!(page.heading().await, refusal);
+    assert_eq!(stage.token_requests().await, 0, "no code goes out");
+
+    let callback = page.url().await;
+    page.put_cookies(&cookies).await;
+    page.reload().await;
+    stage.is_signed_in(&page).await;
     for _ in 0..2 {
-        page.goto(&callback).await;
-        stage.app.is_signed_in(&page).await;
+        page.goto(callback.as_str()).await;
+        stage.is_signed_in(&page).await;
+        page.reload().await;
+        stage.is_signed_in(&page).await;
     }
-    assert_eq!(stage.token_requests(), 1, "the code is sent once");
+    assert_eq!(stage.token_requests().await, 1, "the code is sent once");
+}
+
+/// The same in a process whose clock a test moves: `a4_an_expired_flow_says_so_and_can_begin_again`.
+async fn a4_a_flow_that_took_too_long(setting: Setting, browsers: Arc<Browsers>) {
+    let stage = Setting { state_ttl: Some(1), ..setting }.start().await;
+    let page = browsers.open().await;
+    stage.begin(&page).await;
+    page.shows("button[value=approve]").await;
+    page.sees_pass(1).await;
+    stage.approve(&page).await;
+    let expired = page.arrives_at(&stage.app.url("/auth/example/callback")).await;
+    page.reload().await;
+    assert_eq!(page.heading().await, expired);
+    assert_eq!(stage.token_requests().await, 0, "no code goes out");
+    // It says so, rather than that the callback is not of this browser; and leads to the provider again.
+    page.press("main [href^='/auth/example/connect'], main [action^='/auth/example/connect'] button").await;
+    page.is_under(stage.provider_url("example")).await;
+    page.goto(&stage.app.url("/")).await;
+    assert!(page.text().await.contains("Nobody is signed in"));
+}
+
+async fn form_post(setting: Setting, browsers: Arc<Browsers>) {
+    let stage = Setting { form_post: true, ..setting }.start().await;
+    let page = browsers.open().await;
+    stage.sign_in(&page).await;
+    assert_eq!(stage.token_requests().await, 1);
+    page.follow("My profile at Example").await;
+    assert!(page.text().await.contains(stage.account()), "{}", page.text().await);
 }
 
 /// The address in the address bar, and a link on a page of another site.
 async fn a14_a_link_from_another_page_asks_first(which: Which, browsers: Arc<Browsers>) {
     let stage = Stage::new(which).await;
     let page = browsers.open().await;
-    stage.app.sign_in(&page).await;
+    stage.sign_in(&page).await;
     let connect = stage.app.url("/auth/another/connect");
     page.goto(&connect).await;
     page.arrives_at(&connect).await;
     // `localhost` is another site than 127.0.0.1, on the same machine.
-    let port = url::Url::parse(stage.example.base_url()).unwrap().port().unwrap();
+    let port = url::Url::parse(stage.provider_url("example")).unwrap().port().unwrap();
     page.goto(&format!("http://localhost:{port}/")).await;
     let link = format!("location.href = {}", serde_json::to_string(&connect).unwrap());
     page.driver().execute(&link, Vec::new()).await.unwrap();
     page.arrives_at(&connect).await;
-    assert_eq!(stage.another.ledger().len(), 0, "nothing was begun");
+    assert_eq!(stage.server("another").ledger().len(), 0, "nothing was begun");
     page.press("main form button").await;
-    page.approve().await;
+    stage.approve(&page).await;
     // Nothing said where to go on: it ends on the application's own page.
-    stage.app.is_signed_in(&page).await;
+    stage.is_signed_in(&page).await;
     page.goto(&stage.app.url("/auth")).await;
     page.shows("[action='/auth/another/disconnect']").await;
-    assert_eq!(stage.another.ledger().token_requests().len(), 1);
+    assert_eq!(stage.token_requests().await, 2);
 }

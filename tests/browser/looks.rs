@@ -13,10 +13,11 @@ use serde_json::json;
 use crate::application::SESSION;
 use crate::axe::assert_accessible;
 use crate::chromium::Browsers;
-use crate::example::{SIGN_IN, Stage, Which};
+use crate::example::Which;
 use crate::framework::{Actix, Axum, Framework};
 use crate::jar::SameSite;
 use crate::page::Page;
+use crate::stage::{SIGN_IN, Stage};
 use crate::stores::Kind;
 use crate::world::{OTHER, Setup, TTL, World};
 
@@ -37,9 +38,14 @@ async fn look(which: Which, page: &Page, name: &str) {
 
 /// The page in front, by every screen and light.
 pub(crate) async fn look_at(program: &str, page: &Page, name: &str) {
+    look_on(&[(390, false), (390, true), (1280, false), (1280, true)], program, page, name).await;
+}
+
+/// The page in front, on screens of these widths, in the light or in the dark.
+pub(crate) async fn look_on(screens: &[(u32, bool)], program: &str, page: &Page, name: &str) {
     std::fs::create_dir_all(folder(program)).unwrap();
     page.heading().await;
-    for (width, dark) in [(390, false), (390, true), (1280, false), (1280, true)] {
+    for &(width, dark) in screens {
         page.show_on(width, dark).await;
         let light = if dark { "dark" } else { "light" };
         let name = format!("{name}-{width}-{light}");

@@ -21,6 +21,9 @@ mod jar;
 #[path = "../web/provider.rs"]
 mod provider;
 #[allow(dead_code, reason = "a part is used here")]
+#[path = "../web/servers.rs"]
+mod servers;
+#[allow(dead_code, reason = "a part is used here")]
 #[path = "../web/stores.rs"]
 mod stores;
 #[allow(dead_code, reason = "a part is used here")]
@@ -31,11 +34,18 @@ mod world;
 #[path = "../interop/node.rs"]
 mod node;
 
+// The pages of authflow-web, built once more: the samples of each are with its own tests, and in no crate.
+extern crate authflow as authflow_core;
+#[allow(dead_code, unreachable_pub, unused_imports, reason = "they are a crate's")]
+#[path = "../../crates/web/common/src/pages/mod.rs"]
+mod pages;
+
 mod axe;
 mod bridge;
 mod chromium;
 mod example;
 mod page;
+mod stage;
 mod tls;
 
 /// Declares the tests of a module, each with both example applications.
@@ -57,10 +67,34 @@ macro_rules! driven {
     };
 }
 
+/// The same with both authorization servers behind each.
+macro_rules! staged {
+    ($($test:ident),+ $(,)?) => {
+        staged!(@ axum_and_the_testkit, Axum, Testkit, [$($test),+]);
+        staged!(@ axum_and_oidc_provider, Axum, OidcProvider, [$($test),+]);
+        staged!(@ actix_and_the_testkit, Actix, Testkit, [$($test),+]);
+        staged!(@ actix_and_oidc_provider, Actix, OidcProvider, [$($test),+]);
+    };
+    (@ $module:ident, $which:ident, $by:ident, [$($test:ident),+]) => {
+        mod $module {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    let setting = crate::stage::Setting::new(crate::example::Which::$which, crate::stage::By::$by);
+                    crate::chromium::with_browsers(|browsers| super::$test(setting, browsers)).await;
+                }
+            )+
+        }
+    };
+}
+
 mod attacks;
 mod demo;
 mod expiry;
+mod images;
 mod journeys;
+mod keyboard;
 mod looks;
 mod modes;
-mod oidc;
+mod samples;
+mod sessions;

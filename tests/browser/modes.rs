@@ -1,5 +1,4 @@
-//! Answers that come as a form, and sessions that another site's request comes without: on one machine, and over https from
-//! another site.
+//! Answers that come as a form, and sessions that another site's request comes without: over https from another site.
 
 use std::sync::Arc;
 
@@ -8,7 +7,7 @@ use authflow::quirks::ResponseMode;
 use crate::application::SESSION;
 use crate::bridge::Bridge;
 use crate::chromium::Browsers;
-use crate::example::{Example, Registration, Which, server};
+use crate::example::Which;
 use crate::framework::{Actix, Axum, Framework};
 use crate::jar::SameSite;
 use crate::stores::Kind;
@@ -16,24 +15,10 @@ use crate::tls::TlsProxy;
 use crate::world::{EXAMPLE, Setup, World};
 
 driven! {
-    form_post_on_one_machine,
     https_from_another_site,
     https_form_post_from_another_site,
     https_form_post_with_a_strict_session,
     https_with_a_strict_session,
-}
-
-async fn form_post_on_one_machine(which: Which, browsers: Arc<Browsers>) {
-    let example = Arc::new(server("example").await);
-    let bridge = Bridge::start().await;
-    bridge.stand_before(&example);
-    let mut registration = Registration::at("example", &example);
-    registration.form_post = true;
-    registration.authorization_endpoint = bridge.authorization_endpoint();
-    let app = Example::start(which, &[registration]).await;
-    let page = browsers.open().await;
-    app.sign_in(&page).await;
-    assert_eq!(example.ledger().token_requests().len(), 1);
 }
 
 async fn https_from_another_site(which: Which, browsers: Arc<Browsers>) {

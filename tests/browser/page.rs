@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use fantoccini::actions::{InputSource as _, KeyAction, KeyActions};
 use fantoccini::elements::Element;
+use fantoccini::key::Key;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
@@ -34,27 +36,39 @@ impl Page {
     pub(crate) async fn press(&self, css: &str) {
         let element = self.0.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
         let Ok(element) = element else { panic!("no {css} in {}", self.describe().await) };
-        self.leave_by(element, css).await;
+        self.leaves_by(self.clicks(&element, css), css).await;
     }
 
     /// The same where it leads to no other page.
     pub(crate) async fn click(&self, css: &str) {
         let element = self.0.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
         let Ok(element) = element else { panic!("no {css} in {}", self.describe().await) };
-        element.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
+        self.clicks(&element, css).await;
+    }
+
+    async fn clicks(&self, element: &Element, what: &str) {
+        element.click().await.unwrap_or_else(|error| panic!("{what}: {error}"));
+    }
+
+    /// Types a key, wherever the page is.
+    pub(crate) async fn types(&self, key: Key) {
+        let key = char::from(key);
+        let keyboard = KeyActions::new("keyboard".to_owned());
+        let typed = keyboard.then(KeyAction::Down { value: key }).then(KeyAction::Up { value: key });
+        self.0.perform_actions(typed).await.unwrap();
     }
 
     /// Presses a link by its words.
     pub(crate) async fn follow(&self, words: &str) {
         let found = self.0.wait().at_most(PATIENCE).for_element(Locator::LinkText(words)).await;
         let Ok(link) = found else { panic!("no link {words:?} in {}", self.describe().await) };
-        self.leave_by(link, words).await;
+        self.leaves_by(self.clicks(&link, words), words).await;
     }
 
     /// A click may be over before the page that it leads to is there: waits for that one.
-    async fn leave_by(&self, element: Element, what: &str) {
+    pub(crate) async fn leaves_by(&self, act: impl Future<Output = ()>, what: &str) {
         self.0.execute("window.isThePageBefore = true", Vec::new()).await.unwrap();
-        element.click().await.unwrap_or_else(|error| panic!("{what}: {error}"));
+        act.await;
         let script = "return window.isThePageBefore === undefined && document.readyState === 'complete'";
         let left = self.until(async |page| {
             let is_there = page.0.execute(script, Vec::new()).await.ok()?;
@@ -74,6 +88,34 @@ impl Page {
         self.press("button[value=deny]").await;
     }
 
+    /// Whether a provider asks something (more), rather than that the browser is back; waits for one of both.
+    pub(crate) async fn is_asked_before(&self, application: &str) -> bool {
+        let script = "return document.readyState === 'complete' &&
+            (location.origin === arguments[0] ? 'back' : document.querySelector('button[value=approve]') && 'asked')";
+        let asked = self.until(async |page| {
+            let found = page.0.execute(script, vec![json!(application)]).await.ok()?;
+            found.as_str().map(|found| found == "asked")
+        });
+        match asked.await {
+            Some(asked) => asked,
+            None => panic!("not back at {application} but {}", self.describe().await),
+        }
+    }
+
+    /// Writes into a field.
+    pub(crate) async fn fill(&self, css: &str, text: &str) {
+        let script = "document.querySelector(arguments[0]).value = arguments[1]";
+        self.0.execute(script, vec![json!(css), json!(text)]).await.unwrap();
+    }
+
+    /// Waits until this many seconds have passed, by the browser's clock, which is this machine's.
+    pub(crate) async fn sees_pass(&self, seconds: u64) {
+        let now = async |page: &Self| page.0.execute("return Date.now()", Vec::new()).await.ok()?.as_u64();
+        let then = now(self).await.expect("a clock") + 1_000 * seconds;
+        let passed = self.until(async |page| (now(page).await? > then).then_some(()));
+        passed.await.expect("time passes");
+    }
+
     pub(crate) async fn url(&self) -> Url {
         self.0.current_url().await.unwrap()
     }
@@ -89,10 +131,20 @@ impl Page {
         self.heading().await
     }
 
-    /// Waits for a page whose address begins like this.
-    pub(crate) async fn arrives_under(&self, prefix: &str) -> String {
+    /// Waits until the address begins like this.
+    pub(crate) async fn is_under(&self, prefix: &str) {
         self.arrives(prefix, |here| here.starts_with(prefix)).await;
+    }
+
+    /// The same with a page: what is above it.
+    pub(crate) async fn arrives_under(&self, prefix: &str) -> String {
+        self.is_under(prefix).await;
         self.heading().await
+    }
+
+    /// Loads the page again, as the person's button does.
+    pub(crate) async fn reload(&self) {
+        self.0.refresh().await.unwrap_or_else(|error| panic!("reload: {error}"));
     }
 
     async fn arrives(&self, where_to: &str, is_there: impl Fn(&str) -> bool) {
@@ -169,6 +221,46 @@ impl Page {
     pub(crate) async fn cookie_names(&self) -> Vec<String> {
         let cookies = self.0.get_all_cookies().await.unwrap();
         cookies.iter().map(|cookie| cookie.name().to_owned()).collect()
+    }
+
+    /// Takes the cookies of authflow's own out of the browser: what a person does who clears them.
+    pub(crate) async fn take_cookies_of_flows(&self) -> Vec<Value> {
+        let all = self.cdp("Network.getCookies", json!({})).await;
+        let mut taken = Vec::new();
+        for cookie in all["cookies"].as_array().unwrap() {
+            if cookie["name"].as_str().unwrap().starts_with("authflow-") {
+                let which =
+                    json!({ "name": cookie["name"], "domain": cookie["domain"], "path": cookie["path"] });
+                self.cdp("Network.deleteCookies", which).await;
+                taken.push(cookie.clone());
+            }
+        }
+        assert!(!taken.is_empty(), "a flow has a cookie");
+        taken
+    }
+
+    /// Puts cookies into the browser, with all that they had.
+    pub(crate) async fn put_cookies(&self, cookies: &[Value]) {
+        for cookie in cookies {
+            let mut cookie = cookie.clone();
+            cookie.as_object_mut().unwrap().retain(|name, _| {
+                ["name", "value", "domain", "path", "secure", "httpOnly", "sameSite", "expires"]
+                    .contains(&&**name)
+            });
+            // The one way to say that it ends with the browser is not to say when.
+            if cookie["expires"].as_f64().is_some_and(|expires| expires < 0.0) {
+                cookie.as_object_mut().unwrap().remove("expires");
+            }
+            let done = self.cdp("Network.setCookie", cookie).await;
+            assert_eq!(done["success"], true, "{done}");
+        }
+    }
+
+    /// The page's cookies but those of authflow's own.
+    pub(crate) async fn session_cookies(&self) -> Vec<Value> {
+        let all = self.cdp("Network.getCookies", json!({})).await;
+        let all = all["cookies"].as_array().unwrap().iter();
+        all.filter(|cookie| !cookie["name"].as_str().unwrap().starts_with("authflow-")).cloned().collect()
     }
 
     /// Puts a cookie of the page's origin there.

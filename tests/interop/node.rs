@@ -39,11 +39,13 @@ impl OidcProvider {
         Self::start_by(command("oidc-provider.mjs")).await
     }
 
-    /// With one more redirect URI; one of a loopback address without its port.
+    /// With more redirect URIs; those of a loopback address without its port.
     #[allow(dead_code, reason = "a browser's test needs it")]
-    pub(crate) async fn with_redirect_uri(redirect_uri: &str) -> Self {
+    pub(crate) async fn with_redirect_uris(redirect_uris: &[String]) -> Self {
         let mut command = command("oidc-provider.mjs");
-        command.arg("--redirect-uri").arg(redirect_uri);
+        for redirect_uri in redirect_uris {
+            command.arg("--redirect-uri").arg(redirect_uri);
+        }
         Self::start_by(command).await
     }
 

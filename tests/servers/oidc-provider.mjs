@@ -87,6 +87,17 @@ function configuration() {
   };
 }
 
+// GET /counts tells how many requests the token endpoint and the revocation endpoint have had.
+function counting({ token_endpoint, revocation_endpoint }, next) {
+  const counts = { token: 0, revocation: 0 };
+  const counted = { [new URL(token_endpoint).pathname]: 'token', [new URL(revocation_endpoint).pathname]: 'revocation' };
+  return (request, response) => {
+    if (request.url === '/counts') return response.end(JSON.stringify(counts));
+    if (request.method === 'POST' && counted[request.url]) counts[counted[request.url]] += 1;
+    return next(request, response);
+  };
+}
+
 // The issuer names the port and the port is known only once it is bound: so listen first.
 let handler = (_request, response) => response.writeHead(503).end();
 const server = createServer((request, response) => handler(request, response));
@@ -97,10 +108,11 @@ server.listen(0, '127.0.0.1', async () => {
   for (const event of ['server_error', 'authorization.error', 'grant.error', 'revocation.error', 'userinfo.error']) {
     provider.on(event, (_ctx, error) => log(event, error.error, error.error_description ?? error));
   }
-  handler = interactions(provider, provider.callback(), log);
+  const answer = (handler = interactions(provider, provider.callback(), log));
 
   const metadata = await (await fetch(`${issuer}/.well-known/openid-configuration`)).json();
   const { authorization_endpoint, token_endpoint, revocation_endpoint, userinfo_endpoint } = metadata;
   const endpoints = { authorization_endpoint, token_endpoint, revocation_endpoint, userinfo_endpoint };
+  handler = counting(endpoints, answer);
   process.stdout.write(`${JSON.stringify({ issuer, ...endpoints, scopes: SCOPES, clients })}\n`);
 });
