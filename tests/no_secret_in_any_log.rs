@@ -1,4 +1,5 @@
-//! H1: every flow and every fault, with all crates logging at TRACE; no secret is in anything that comes out.
+//! H1: every flow and every fault, with all crates logging at TRACE; no secret is in anything that comes out. H2: nor is one in
+//! the address of a request.
 //!
 //! A test program of its own: a process has one subscriber.
 
@@ -14,7 +15,8 @@ use authflow::{
     HttpClient as _, HttpRequest, Limits, MemoryStateStore, Provider,
 };
 use authflow_testkit::{
-    AuthorizationServer, Client, Fault, LeakDetector, LogCapture, Personality, Rotation, ScriptedUser,
+    AuthorizationServer, Client, Endpoint, Fault, LeakDetector, LogCapture, Personality, Rotation,
+    ScriptedUser,
 };
 
 const REDIRECT_URI: &str = "http://127.0.0.1:51235/callback";
@@ -138,6 +140,68 @@ async fn journey(flow: &Flow, server: &AuthorizationServer, leaks: &LeakDetector
     }
 }
 
+fn journeys_to_go() -> impl Iterator<Item = (Personality, Option<Fault>)> {
+    let personalities = [Personality::Rfc, Personality::StackExchange, Personality::Contentstack];
+    personalities.into_iter().flat_map(|personality| {
+        std::iter::once(None).chain(Fault::all().into_iter().map(Some)).map(move |fault| (personality, fault))
+    })
+}
+
+async fn start(personality: Personality) -> (AuthorizationServer, Flow) {
+    let rotation = Rotation::Rotate { grace: None };
+    let server = AuthorizationServer::builder().personality(personality).rotation(rotation);
+    let server = server.start().await.unwrap();
+    let flow = Flow::builder(manager(&server)).http_client(ReqwestClient::new().unwrap()).limits(limits());
+    (server, flow.build().unwrap())
+}
+
+fn plant_tokens(leaks: &LeakDetector, server: &AuthorizationServer) {
+    for entry in server.ledger().entries() {
+        for issued in entry.issued() {
+            leaks.plant("a token", issued.value());
+        }
+        for name in ["code", "code_verifier", "refresh_token"] {
+            if let Some(value) = entry.form_value(name).filter(|value| value.len() >= 8) {
+                leaks.plant(name, value);
+            }
+        }
+    }
+}
+
+/// RFC 6750 §5.3. Stack Exchange's API knows no other place for a token than the URL, so that its own calls are left out: all
+/// that goes to the other endpoints, of it as of the others, has none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h2_no_token_is_in_a_request_line_or_a_referer() {
+    let (mut lines, mut wanted) = (0, 0);
+    for (personality, fault) in journeys_to_go() {
+        let (server, flow) = start(personality).await;
+        if let Some(fault) = fault {
+            server.set_fault(fault);
+        }
+        // The state may be in a URL, and what is shown is the business of the other test.
+        journey(&flow, &server, &LeakDetector::new(), &mut Shown::default()).await;
+        let leaks = LeakDetector::new();
+        leaks.plant("the client secret", server.post_client().secret().unwrap());
+        plant_tokens(&leaks, &server);
+        for entry in server.ledger().entries() {
+            leaks.scan_named("a Referer", entry.header("referer").unwrap_or_default());
+            let is_api = matches!(
+                entry.endpoint(),
+                Endpoint::Resource | Endpoint::Revocation | Endpoint::Introspection
+            );
+            if personality == Personality::StackExchange && is_api {
+                wanted += usize::from(entry.query_value("access_token").is_some());
+                continue;
+            }
+            leaks.scan_named("a request line", format!("{} {:?}", entry.path(), entry.query()));
+            lines += 1;
+        }
+        leaks.assert_clean();
+    }
+    assert!(lines > 500, "only {lines} request lines were looked at");
+    assert!(wanted > 20, "only {wanted} calls of an API that wants its token there");
+}
+
 #[test]
 fn h1_no_secret_is_in_any_log_error_or_debug_output() {
     let log = LogCapture::new();
@@ -146,43 +210,22 @@ fn h1_no_secret_is_in_any_log_error_or_debug_output() {
     runtime.block_on(async {
         let leaks = LeakDetector::new();
         let (mut journeys, mut results) = (0, 0);
-        for personality in [Personality::Rfc, Personality::StackExchange, Personality::Contentstack] {
-            for fault in std::iter::once(None).chain(Fault::all().into_iter().map(Some)) {
-                let rotation = Rotation::Rotate { grace: None };
-                let server = AuthorizationServer::builder()
-                    .personality(personality)
-                    .rotation(rotation)
-                    .start()
-                    .await
-                    .unwrap();
-                for client in server.clients() {
-                    if let Some(secret) = client.secret() {
-                        leaks.plant("a client secret", secret);
-                    }
+        for (personality, fault) in journeys_to_go() {
+            let (server, flow) = start(personality).await;
+            for client in server.clients() {
+                if let Some(secret) = client.secret() {
+                    leaks.plant("a client secret", secret);
                 }
-                let flow = Flow::builder(manager(&server))
-                    .http_client(ReqwestClient::new().unwrap())
-                    .limits(limits());
-                let flow = flow.build().unwrap();
-                if let Some(fault) = fault {
-                    server.set_fault(fault);
-                }
-                let mut shown = Shown::default();
-                journey(&flow, &server, &leaks, &mut shown).await;
-                for entry in server.ledger().entries() {
-                    for issued in entry.issued() {
-                        leaks.plant("a token", issued.value());
-                    }
-                    for name in ["code", "code_verifier", "refresh_token"] {
-                        if let Some(value) = entry.form_value(name).filter(|value| value.len() >= 8) {
-                            leaks.plant(name, value);
-                        }
-                    }
-                }
-                shown.scan(&leaks);
-                results += shown.0.iter().filter(|(place, _)| *place == "the result").count();
-                journeys += 1;
             }
+            if let Some(fault) = fault {
+                server.set_fault(fault);
+            }
+            let mut shown = Shown::default();
+            journey(&flow, &server, &leaks, &mut shown).await;
+            plant_tokens(&leaks, &server);
+            shown.scan(&leaks);
+            results += shown.0.iter().filter(|(place, _)| *place == "the result").count();
+            journeys += 1;
         }
         assert!(journeys > 200, "{journeys}");
         assert!(results > 40, "only {results} journeys showed their tokens' `Debug`");

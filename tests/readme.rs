@@ -66,3 +66,14 @@ fn headings(path: &str) -> Vec<String> {
     };
     text.lines().filter_map(heading).map(anchor).collect()
 }
+
+/// An application that signs people in and links accounts, in each framework: lines of code.
+#[test]
+fn the_example_of_each_framework_takes_about_sixty_lines() {
+    for path in ["examples/axum.rs", "examples/actix.rs"] {
+        let text = read(path);
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+        let lines = lines.count();
+        assert!((50..=72).contains(&lines), "{path}: {lines} lines");
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use authflow::redis::{RedisConfig, RedisStateStore, RedisTokenStore};
 use authflow::{StateStore, TokenStore};
-use authflow_file::FileTokenStore;
+use authflow_file::{FileStateStore, FileTokenStore};
 use authflow_sqlx::{SqlDatabase, SqlStateStore, SqlTokenStore};
 use authflow_test_servers::{self as servers, Server};
 
@@ -23,10 +23,9 @@ pub enum Kind {
 pub async fn open(address: &str) -> Stores {
     match address.split_once(':').expect("an address") {
         ("file", directory) => {
-            // Pending flows do not go into files: they are beside them.
             let tokens = FileTokenStore::open(format!("{directory}/connections")).await.unwrap();
-            let states = sql(&format!("sqlite:{directory}/flows.db")).await;
-            (Arc::new(tokens), states.1)
+            let states = FileStateStore::open(format!("{directory}/flows")).await.unwrap();
+            (Arc::new(tokens), Arc::new(states))
         }
         ("redis", _) => {
             let config = RedisConfig::server(address).unwrap();
@@ -45,12 +44,8 @@ async fn sql(address: &str) -> Stores {
 
 /// Makes the tables, where there are any to make.
 pub async fn prepare(address: &str) {
-    let address = match address.strip_prefix("file:") {
-        Some(directory) => format!("sqlite:{directory}/flows.db"),
-        None => address.to_owned(),
-    };
-    if !address.starts_with("redis:") {
-        let database = SqlDatabase::connect(&address).await.unwrap();
+    if !address.starts_with("redis:") && !address.starts_with("file:") {
+        let database = SqlDatabase::connect(address).await.unwrap();
         database.migrate().await.unwrap();
         database.close().await;
     }

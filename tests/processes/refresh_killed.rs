@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use authflow_testkit::{Endpoint, Fault, Outcome, RetryAfter};
+use authflow_testkit::{Endpoint, ErrorCode, Fault, Outcome};
 
 use crate::backend::Kind;
 use crate::rig::{Rig, all};
@@ -14,8 +14,8 @@ use crate::world::World;
 enum Reached {
     /// The refresh token was not sent.
     Nothing,
-    /// It was sent, and the provider answered that it is too busy.
-    Busy,
+    /// It was sent, and the provider refused the client.
+    Refused,
     /// The provider used it up, and nobody wrote down what it gave.
     Committed,
     /// The new tokens are in the store.
@@ -42,8 +42,8 @@ const POINTS: [(&str, Reached); 12] = [
     // P10.
     ("after save", Reached::Saved),
     // P11: the lease is given back where there is nothing to save.
-    ("before release", Reached::Busy),
-    ("after release", Reached::Busy),
+    ("before release", Reached::Refused),
+    ("after release", Reached::Refused),
 ];
 
 pub async fn at_each_point(kind: Kind) {
@@ -57,7 +57,8 @@ pub async fn at_each_point(kind: Kind) {
 /// Lets a process come to a point of a refresh, and kills it there.
 async fn kill_at(world: &World, point: &str) {
     if point.ends_with("release") {
-        world.server.fault_next(Endpoint::Token, Fault::Unavailable(RetryAfter::Absent));
+        // Not that it is too busy: that is saved, so that nobody asks it again for a while.
+        world.server.fault_next(Endpoint::Token, Fault::Refuse(ErrorCode::InvalidClient));
     }
     world.kill_at(world.process().await, point, "token", Endpoint::Token).await;
 }
@@ -74,7 +75,14 @@ async fn killed_at(rig: Arc<Rig>, rotates: Rotates, (point, reached): (&'static 
     let used = Outcome::RefreshUsed;
     let refreshes = match (reached, rotates) {
         (Reached::Nothing | Reached::Saved, _) => vec![used],
-        (Reached::Busy, _) => vec![Outcome::Faulted, used],
+        (Reached::Refused, _) => {
+            let refused = world.refreshes().swap_remove(0);
+            assert!(
+                matches!(&refused, Outcome::Refused { error, .. } if error == "invalid_client"),
+                "{case}"
+            );
+            vec![refused, used]
+        }
         (Reached::Committed, Rotates::Strictly) => vec![used, Outcome::RefreshReused],
         (Reached::Committed, Rotates::WithGrace) => vec![used, Outcome::RefreshGrace],
         (Reached::Committed, Rotates::Never) => vec![used.clone(), used],
