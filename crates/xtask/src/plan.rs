@@ -98,6 +98,13 @@ pub(crate) const STEPS: &[Step] = &[
         run: steps::package::run,
     },
     Step {
+        name: "model",
+        about: "the model of the refresh protocol, with every mix of faults (optimized; 1.5 GB)",
+        when: When::Unhurried,
+        needs: &[],
+        run: steps::cargo::model,
+    },
+    Step {
         name: "demo",
         about: "the README's first command, for each personality",
         when: When::Unhurried,

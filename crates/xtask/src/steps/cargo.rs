@@ -24,15 +24,34 @@ pub(crate) fn clippy(workspace: &Workspace) -> Result<(), Failure> {
 
 /// One failing test binary must not hide what the others say. Runs the documentation examples too.
 ///
-/// What a crate does without a feature is not there when all features are on, so those tests are a command of their
-/// own. It comes first: a log ends with the lines of all the others.
+/// What a crate does without a feature is not there when all features are on, so those tests are commands of their
+/// own. They come first: a log ends with the lines of all the others.
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
-    let without_feature = workspace
-        .cargo(&["test", "--locked", "--quiet", "-p", "authflow-reqwest"])
-        .args(["--no-default-features", "--test", "compressed_without_feature"])
-        .run();
+    let without_features = WITHOUT_FEATURES.map(|(package, test)| {
+        workspace
+            .cargo(&["test", "--locked", "--quiet", "-p", package])
+            .args(["--no-default-features", "--test", test])
+            .run()
+    });
     workspace.cargo(&["test", "--locked", "--workspace", "--all-features", "--no-fail-fast"]).run()?;
-    without_feature
+    without_features.into_iter().collect()
+}
+
+/// Tests that say something of their own where their crate has no feature.
+const WITHOUT_FEATURES: [(&str, &str); 2] =
+    [("authflow-core", "defaults"), ("authflow-reqwest", "compressed_without_feature")];
+
+/// The states that an ordinary test run leaves out, as they take minutes where nothing is optimized.
+pub(crate) fn model(workspace: &Workspace) -> Result<(), Failure> {
+    let build = ["test", "--locked", "--profile", "model", "-p", "authflow-core", "--no-default-features"];
+    let which = ["--features", "connections", "--lib", "refresh_model"];
+    // Each keeps what it has seen in memory: one after the other.
+    let printed =
+        workspace.cargo(&build).args(which).args(["--", "--nocapture", "--test-threads", "1"]).output()?;
+    print!("{printed}");
+    // Cargo is content with tests that are not there.
+    let explored = printed.matches(" states, ").count();
+    if explored == 4 { Ok(()) } else { Err(Failure::new(format!("{explored} of 4 providers were explored"))) }
 }
 
 /// Programs first: the program and the facade are both called authflow, and the page that stays must be the
@@ -90,4 +109,14 @@ pub(crate) fn demo(workspace: &Workspace) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h7_the_defaults_are_tried_without_features_too() {
+        assert!(WITHOUT_FEATURES.contains(&("authflow-core", "defaults")));
+    }
 }

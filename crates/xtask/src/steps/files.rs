@@ -93,6 +93,32 @@ mod tests {
         assert_eq!(judge("a.rs", &"\n".repeat(MOST_LINES + 1)), ["a.rs has 801 lines; split it below 800"]);
     }
 
+    /// The libraries that are no tools for tests. The lints are warnings, and the step `clippy` denies those.
+    #[test]
+    fn h6_the_lints_of_every_library_find_what_panics() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
+        for lint in ["unwrap_used = \"warn\"", "expect_used = \"warn\"", "unsafe_code = \"forbid\""] {
+            assert!(manifest.lines().any(|line| line == lint), "{lint}");
+        }
+        let mut files = Vec::new();
+        collect(&root.join("crates"), &mut files).unwrap();
+        let tools = ["bench", "fuzz", "test-servers", "testkit"];
+        let inside = |path: &Path| path.strip_prefix(&root).unwrap().to_owned();
+        let is_tool = |path: &Path| inside(path).iter().any(|name| tools.iter().any(|tool| name == *tool));
+        let libraries: Vec<_> =
+            files.iter().filter(|path| path.ends_with("src/lib.rs") && !is_tool(path)).collect();
+        assert!(libraries.len() >= 14, "{libraries:?}");
+        for library in libraries {
+            let text = std::fs::read_to_string(library).unwrap();
+            let lints = "    not(test),\n    warn(clippy::indexing_slicing, clippy::panic, clippy::string_slice, \
+                         clippy::unreachable)\n";
+            assert!(text.contains(lints), "{}", library.display());
+            let manifest = std::fs::read_to_string(library.with_file_name("../Cargo.toml")).unwrap();
+            assert!(manifest.contains("[lints]\nworkspace = true"), "{}", library.display());
+        }
+    }
+
     #[test]
     fn what_is_left_undone_is_found_with_its_line() {
         for mark in UNDONE {
