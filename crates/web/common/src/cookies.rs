@@ -20,8 +20,15 @@ pub(crate) enum Found<'c> {
     Several,
 }
 
-/// The cookies of a request, each name once. `None`: it is there more than once.
-pub(crate) struct Cookies<'r>(Vec<(&'r str, Option<&'r str>)>);
+/// The cookies of a request, each name once, in the order in which the browser sent them. `None`: it is there more than once.
+pub(crate) struct Cookies<'r>(Vec<Cookie<'r>>);
+
+struct Cookie<'r> {
+    name: &'r str,
+    value: Option<&'r str>,
+    /// How many stood before it.
+    place: usize,
+}
 
 impl<'r> Cookies<'r> {
     /// Those whose names begin with `prefix`. What is no cookie is left out.
@@ -39,29 +46,31 @@ impl<'r> Cookies<'r> {
                 let Ok(name) = str::from_utf8(name.trim_ascii_end()) else { continue };
                 // What is no text was not set here. It is there all the same.
                 let value = value.get(1..).unwrap_or_default().trim_ascii_start();
-                cookies.push((name, Some(str::from_utf8(value).unwrap_or_default())));
+                let value = Some(str::from_utf8(value).unwrap_or_default());
+                cookies.push(Cookie { name, value, place: cookies.len() });
             }
         }
         // There may be as many as fit into a request: each is not compared with all others.
-        cookies.sort_by_key(|(name, _)| *name);
+        cookies.sort_unstable_by_key(|cookie| (cookie.name, cookie.place));
         cookies.dedup_by(|next, first| {
-            let is_same = next.0 == first.0;
+            let is_same = next.name == first.name;
             if is_same {
-                first.1 = None;
+                first.value = None;
             }
             is_same
         });
+        cookies.sort_unstable_by_key(|cookie| cookie.place);
         Self(cookies)
     }
 
     pub(crate) fn get(&self, name: &str) -> Found<'r> {
-        let found = self.0.iter().find(|(known, _)| *known == name);
-        found.map_or(Found::None, |(_, value)| Found::of(*value))
+        let found = self.0.iter().find(|cookie| cookie.name == name);
+        found.map_or(Found::None, |cookie| Found::of(cookie.value))
     }
 
-    /// Every name once, with what is behind it.
+    /// Every name once, with what is behind it, in the order of the request.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'r str, Found<'r>)> {
-        self.0.iter().map(|(name, value)| (*name, Found::of(*value)))
+        self.0.iter().map(|cookie| (cookie.name, Found::of(cookie.value)))
     }
 }
 

@@ -194,7 +194,8 @@ pub(crate) fn make_room(cookies: &Cookies<'_>, prefix: &str, new: Coming<'_>, no
     let mut bytes = staying.iter().map(|(.., length)| length + 3).sum::<usize>();
     bytes += new.name.len() + new.value.len() + 3;
     let mut count = staying.len() + 1;
-    staying.sort_unstable();
+    // Of one second, the browser sends the oldest first (RFC 6265 §5.4): the sort keeps that order.
+    staying.sort_by_key(|&(is_under_way, begun_at, ..)| (is_under_way, begun_at));
     for (_, _, name, is_none, length) in staying {
         if count <= MAX_FLOWS && bytes <= MAX_BYTES {
             break;
@@ -372,6 +373,12 @@ mod tests {
         assert_eq!(names(&room(&cookies)), [name(3)], "so does what has expired");
         cookies.push((name(10), pending(1_005, "").write()));
         assert_eq!(names(&room(&cookies)), [name(3), name(9)]);
+    }
+
+    #[test]
+    fn a8_of_one_second_the_oldest_is_the_one_that_the_browser_sends_first() {
+        let cookies: Vec<_> = (0..11).rev().map(|n| (name(n), pending(1_000, "").write())).collect();
+        assert_eq!(names(&room(&browser(&cookies), (&name(99), 100))), [name(10), name(9)]);
     }
 
     #[test]
