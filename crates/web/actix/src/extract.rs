@@ -11,7 +11,7 @@ use actix_web::error::ErrorInternalServerError;
 use actix_web::http::StatusCode;
 use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, ResponseError, web};
 use authflow_core::{KnownProvider, User};
-use authflow_web::{Client, Missing};
+use authflow_web::{Accounts, Client, Missing};
 use http::request::Parts;
 
 use crate::Routes;
@@ -68,18 +68,12 @@ impl<P> fmt::Debug for Connected<P> {
     }
 }
 
-impl<P: KnownProvider> FromRequest for Connected<P> {
+impl<P: KnownProvider + 'static> FromRequest for Connected<P> {
     type Error = Error;
     type Future = LocalFuture<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let asked = Asked::new(request);
-        Box::pin(async move {
-            let asked = asked?;
-            let client = asked.routes.accounts().client(&asked.parts, P::PROVIDER_ID).await;
-            let client = client.map_err(|missing| asked.refuse(missing))?;
-            Ok(Self::new(client))
-        })
+        ask(request, async |accounts, parts| accounts.client(parts, P::PROVIDER_ID).await.map(Self::new))
     }
 }
 
@@ -93,21 +87,14 @@ impl<P> fmt::Debug for IfConnected<P> {
     }
 }
 
-impl<P: KnownProvider> FromRequest for IfConnected<P> {
+impl<P: KnownProvider + 'static> FromRequest for IfConnected<P> {
     type Error = Error;
     type Future = LocalFuture<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let asked = Asked::new(request);
-        Box::pin(async move {
-            let asked = asked?;
-            match asked.routes.accounts().client(&asked.parts, P::PROVIDER_ID).await {
-                Ok(client) => Ok(Self(Some(Connected::new(client)))),
-                Err(
-                    Missing::SignedOut { .. } | Missing::NotConnected { .. } | Missing::NeedsReconnect { .. },
-                ) => Ok(Self(None)),
-                Err(missing) => Err(asked.refuse(missing).into()),
-            }
+        ask(request, async |accounts, parts| {
+            let client = accounts.client_if_connected(parts, P::PROVIDER_ID).await?;
+            Ok(Self(client.map(Connected::new)))
         })
     }
 }
@@ -125,16 +112,13 @@ impl<P> fmt::Debug for AllConnected<P> {
     }
 }
 
-impl<P: KnownProvider> FromRequest for AllConnected<P> {
+impl<P: KnownProvider + 'static> FromRequest for AllConnected<P> {
     type Error = Error;
     type Future = LocalFuture<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let asked = Asked::new(request);
-        Box::pin(async move {
-            let asked = asked?;
-            let clients = asked.routes.accounts().clients(&asked.parts, P::PROVIDER_ID).await;
-            let clients = clients.map_err(|missing| asked.refuse(missing))?;
+        ask(request, async |accounts, parts| {
+            let clients = accounts.clients(parts, P::PROVIDER_ID).await?;
             Ok(Self(clients.into_iter().map(Connected::new).collect()))
         })
     }
@@ -151,32 +135,25 @@ impl FromRequest for CurrentUser {
     type Future = LocalFuture<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let asked = Asked::new(request);
-        Box::pin(async move {
-            let asked = asked?;
-            let user = asked.routes.accounts().current_user(&asked.parts).await;
-            Ok(Self(user.map_err(|missing| asked.refuse(missing))?))
-        })
+        ask(request, async |accounts, parts| accounts.current_user(parts).await.map(Self))
     }
 }
 
-/// What an extractor needs: taken from the request before it waits.
-struct Asked {
-    routes: web::Data<Routes>,
-    parts: Parts,
-}
-
-impl Asked {
-    fn new(request: &HttpRequest) -> Result<Self, Error> {
-        let routes = request.app_data::<web::Data<Routes>>().ok_or_else(|| {
-            ErrorInternalServerError("authflow has no routes in this application: configure it with `Routes`")
-        })?;
-        Ok(Self { routes: routes.clone(), parts: routes.parts(request)? })
-    }
-
-    fn refuse(&self, missing: Missing) -> Refusal {
-        Refusal(authflow_web::Refusal::new(missing, self.routes.accounts(), &self.parts))
-    }
+/// Answers an extractor: what it needs of the request is taken before anything waits.
+fn ask<T>(
+    request: &HttpRequest,
+    look: impl AsyncFnOnce(&Accounts, &Parts) -> Result<T, Missing> + 'static,
+) -> LocalFuture<T> {
+    let routes = request.app_data::<web::Data<Routes>>().cloned().ok_or_else(|| {
+        ErrorInternalServerError("authflow has no routes in this application: configure it with `Routes`")
+    });
+    let asked = routes.and_then(|routes| Ok((routes.parts(request)?, routes)));
+    Box::pin(async move {
+        let (parts, routes) = asked?;
+        let accounts = routes.accounts();
+        let refuse = |missing| Refusal(authflow_web::Refusal::new(missing, accounts, &parts));
+        Ok(look(accounts, &parts).await.map_err(refuse)?)
+    })
 }
 
 /// What a handler asked for is missing, or its connection is over: why, and the answer to its request.

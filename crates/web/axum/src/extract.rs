@@ -42,13 +42,6 @@ impl<P> Connected<P> {
     }
 }
 
-impl<P: KnownProvider> Connected<P> {
-    async fn of(accounts: &Accounts, parts: &Parts) -> Result<Self, Missing> {
-        let client = accounts.client(parts, P::PROVIDER_ID).await?;
-        Ok(Self::new(client))
-    }
-}
-
 impl<P> Deref for Connected<P> {
     type Target = Client;
 
@@ -79,7 +72,8 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
         let accounts = Accounts::from_ref(state);
-        Self::of(&accounts, parts).await.map_err(|missing| Refusal::new(missing, &accounts, parts))
+        let client = accounts.client(parts, P::PROVIDER_ID).await;
+        client.map(Self::new).map_err(|missing| Refusal::new(missing, &accounts, parts))
     }
 }
 
@@ -93,13 +87,9 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Refusal> {
         let accounts = Accounts::from_ref(state);
-        match Self::of(&accounts, parts).await {
-            Ok(connected) => Ok(Some(connected)),
-            Err(
-                Missing::SignedOut { .. } | Missing::NotConnected { .. } | Missing::NeedsReconnect { .. },
-            ) => Ok(None),
-            Err(missing) => Err(Refusal::new(missing, &accounts, parts)),
-        }
+        let client = accounts.client_if_connected(parts, P::PROVIDER_ID).await;
+        let client = client.map_err(|missing| Refusal::new(missing, &accounts, parts))?;
+        Ok(client.map(Self::new))
     }
 }
 

@@ -29,6 +29,26 @@ impl Accounts {
         }
     }
 
+    /// The same where a connection is welcome and not needed: `None` where nobody is signed in, the user is not connected, or has
+    /// to connect again.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing::Failed`]: it cannot be told.
+    pub async fn client_if_connected(
+        &self,
+        request: &Parts,
+        provider_id: &str,
+    ) -> Result<Option<Client>, Missing> {
+        match self.client(request, provider_id).await {
+            Ok(client) => Ok(Some(client)),
+            Err(
+                Missing::SignedOut { .. } | Missing::NotConnected { .. } | Missing::NeedsReconnect { .. },
+            ) => Ok(None),
+            Err(missing) => Err(missing),
+        }
+    }
+
     /// All connections of the user who is signed in with a provider, one for each account; empty where there is none.
     ///
     /// First the one that [`client`](Self::client) gives, then those that work by when they were connected, the last before the
