@@ -9,14 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use authflow_core::{ConnectionKey, Connections, ErrorKind, Result};
-use connections_support::{Fault, ManualClock, Rotates, SECOND, World};
-use tokio::task::JoinHandle;
-
-fn ask(connections: &Connections, key: &ConnectionKey) -> JoinHandle<Result<String>> {
-    let (connections, key) = (connections.clone(), key.clone());
-    tokio::spawn(async move { connections.token(&key).await.map(|token| token.expose().to_owned()) })
-}
+use authflow_core::{ConnectionKey, Connections, ErrorKind};
+use connections_support::{Fault, ManualClock, Rotates, SECOND, World, ask};
 
 async fn two_users(world: &World, connections: &Connections) -> [ConnectionKey; 2] {
     [world.connect_as(connections, "one").await, world.connect_as(connections, "two").await]

@@ -7,19 +7,11 @@ mod connections_support;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use authflow_core::{
-    ConnectionKey, Connections, ErrorKind, Health, HttpRequest, Recovery, Result, TokenStore as _,
-};
-use connections_support::{Fault, Rotates, SECOND, World, user};
-use tokio::task::JoinHandle;
+use authflow_core::{ConnectionKey, ErrorKind, Health, HttpRequest, Recovery, TokenStore as _};
+use connections_support::{Fault, Rotates, SECOND, World, ask, user};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const IN_AN_HOUR: &[(&str, &str)] = &[("retry-after", "3600")];
-
-fn ask(connections: &Connections, key: &ConnectionKey) -> JoinHandle<Result<String>> {
-    let (connections, key) = (connections.clone(), key.clone());
-    tokio::spawn(async move { connections.token(&key).await.map(|token| token.expose().to_owned()) })
-}
 
 /// A connection whose access token is over, and whose provider has answered a first process so.
 async fn paused(rotates: Rotates, status: u16, headers: &'static [(&str, &str)]) -> (World, ConnectionKey) {
@@ -252,20 +244,12 @@ async fn f12_r3_what_the_provider_gave_is_saved_over_a_pause() {
         let (world, one, key) = World::connected(rotates).await;
         let other = world.process();
         world.expire();
-        world.store.held_saves.store(1, Ordering::SeqCst);
-        world.store.saves_open.send_replace(false);
-        world.store.loses_leases.store(true, Ordering::SeqCst);
-        let first = ask(&one, &key);
-        world.until(|| world.server.refreshes() == 1).await;
-        world.clock.settle().await;
-        world.clock.advance(4 * SECOND);
-        world.clock.settle().await;
-        world.store.loses_leases.store(false, Ordering::SeqCst);
-        world.store.end_lease(&key).await;
+        let asked = key.clone();
+        let first = world.stop_at_its_save(&key, async move { one.token(&asked).await }).await;
         world.server.fault(Fault::Answer(503, IN_AN_HOUR, "{}"));
         assert_eq!(other.token(&key).await.unwrap_err().kind(), ErrorKind::Unavailable);
         world.store.saves_open.send_replace(true);
-        assert_eq!(first.await.unwrap().unwrap(), "AT-2");
+        assert_eq!(first.await.unwrap().unwrap().expose(), "AT-2");
         let token = world.process().token(&key).await.unwrap();
         assert_eq!((token.expose(), token.version().counter()), ("AT-2", 3), "{rotates:?}");
         assert_eq!(world.server.refreshes(), 2, "{rotates:?}");

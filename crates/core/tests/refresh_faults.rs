@@ -262,20 +262,8 @@ async fn f12_what_the_provider_gave_beats_the_verdict_that_it_is_lost() {
     let (world, one, key) = World::connected(Rotates::Strictly).await;
     let other = world.process();
     world.expire();
-    world.store.held_saves.store(1, Ordering::SeqCst);
-    world.store.saves_open.send_replace(false);
-    world.store.loses_leases.store(true, Ordering::SeqCst);
-    let first = tokio::spawn({
-        let key = key.clone();
-        async move { one.token(&key).await.unwrap() }
-    });
-    world.until(|| world.server.refreshes() == 1).await;
-    world.clock.settle().await;
-    // The save hangs as a stopped process does: shorter than its own deadline, longer than its lease is renewed.
-    world.clock.advance(4 * SECOND);
-    world.clock.settle().await;
-    world.store.loses_leases.store(false, Ordering::SeqCst);
-    world.store.end_lease(&key).await;
+    let asked = key.clone();
+    let first = world.stop_at_its_save(&key, async move { one.token(&asked).await.unwrap() }).await;
     assert_eq!(other.token(&key).await.unwrap_err().kind(), ErrorKind::RotationLost);
     assert_eq!(world.process().token(&key).await.unwrap_err().kind(), ErrorKind::RotationLost);
     world.store.saves_open.send_replace(true);

@@ -5,7 +5,6 @@
 mod connections_support;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use authflow_core::{
     AuthorizationResponse, Binding, ConnectionKey, Connections, ErrorKind, EventKind, Key, Lease,
@@ -148,19 +147,8 @@ async fn x34_a_store_that_ignores_versions_is_found_out_by_the_one_it_gives() {
     let other = process(&world, &store);
     world.expire();
     store.tell(Lie::SavesOverAnything);
-    world.store.saves_open.send_replace(false);
-    world.store.held_saves.store(1, Ordering::SeqCst);
-    world.store.loses_leases.store(true, Ordering::SeqCst);
-    let first = tokio::spawn({
-        let key = key.clone();
-        async move { kind(&one, &key).await }
-    });
-    world.until(|| world.server.refreshes() == 1).await;
-    world.clock.settle().await;
-    world.clock.advance(4 * SECOND);
-    world.clock.settle().await;
-    world.store.loses_leases.store(false, Ordering::SeqCst);
-    world.store.end_lease(&key).await;
+    let asked = key.clone();
+    let first = world.stop_at_its_save(&key, async move { kind(&one, &asked).await }).await;
     assert_eq!(kind(&other, &key).await, ErrorKind::RotationLost, "version 2 says so");
     world.store.saves_open.send_replace(true);
     assert_eq!(first.await.unwrap(), ErrorKind::StoreContractViolated, "it made version 3 of version 1");

@@ -16,14 +16,16 @@ mod server;
 mod store;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use authflow_core::quirks::Rotation;
 use authflow_core::{
     AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, ConnectionKey, Connections,
     ConnectionsBuilder, Flow, KeyRing, MemoryStateStore, MemoryTokenStore, Provider, ProviderBuilder, Quirks,
-    User,
+    Result, User,
 };
+use tokio::task::JoinHandle;
 
 pub use self::clock::ManualClock;
 pub use self::lies::{Lie, LyingStore};
@@ -132,6 +134,27 @@ impl World {
         self.clock.advance(3600 * SECOND);
     }
 
+    /// A process whose refresh was answered stands still at its save, as a stopped one does: shorter than the save's own deadline,
+    /// longer than its lease. `saves_open` lets it go on.
+    pub async fn stop_at_its_save<T: Send + 'static>(
+        &self,
+        key: &ConnectionKey,
+        process: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.store.held_saves.store(1, Ordering::SeqCst);
+        self.store.saves_open.send_replace(false);
+        self.store.loses_leases.store(true, Ordering::SeqCst);
+        let refreshes = self.server.refreshes();
+        let stopped = tokio::spawn(process);
+        self.until(|| self.server.refreshes() > refreshes).await;
+        self.clock.settle().await;
+        self.clock.advance(4 * SECOND);
+        self.clock.settle().await;
+        self.store.loses_leases.store(false, Ordering::SeqCst);
+        self.store.end_lease(key).await;
+        stopped
+    }
+
     pub async fn until(&self, what: impl Fn() -> bool) {
         for _ in 0..100_000 {
             if what() {
@@ -141,6 +164,12 @@ impl World {
         }
         panic!("it did not come about");
     }
+}
+
+/// Asks for the token in a task of its own.
+pub fn ask(connections: &Connections, key: &ConnectionKey) -> JoinHandle<Result<String>> {
+    let (connections, key) = (connections.clone(), key.clone());
+    tokio::spawn(async move { connections.token(&key).await.map(|token| token.expose().to_owned()) })
 }
 
 pub fn user() -> User {
