@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use authflow::{
-    AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, ErrorKind, PendingFlow, Provider,
-    Secret, StateContext, StateKey, StateStore, StoreError, StoreErrorKind, async_trait,
+    AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, ErrorKind, PendingFlow, Secret,
+    StateContext, StateKey, StateStore, StoreError, StoreErrorKind, async_trait,
 };
 use authflow_testkit::{AuthorizationServer, ScriptedUser};
 
@@ -90,13 +90,7 @@ impl StateStore for SessionStateStore {
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = AuthorizationServer::builder().start().await?;
-    let provider = Provider::builder("example")
-        .base_uri(server.base_url())
-        .authorization_endpoint("/authorize")
-        .token_endpoint("/token")
-        .issuer(server.issuer())
-        .default_scopes(["profile"])
-        .build()?;
+    let provider = server.provider("example").default_scopes(["profile"]).build()?;
     let credentials = ClientCredentials::public("public-client").redirect_uri("http://127.0.0.1/callback");
     let flow = authflow::flow(ConfiguredProvider::from_provider(provider, credentials, SessionStateStore)?)
         .build()?;

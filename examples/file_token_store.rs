@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use authflow::{
     AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, Connections, FileKeys,
-    MemoryStateStore, Provider,
+    MemoryStateStore,
 };
 use authflow_file::FileTokenStore;
 use authflow_testkit::{AuthorizationServer, ScriptedUser};
@@ -52,13 +52,7 @@ async fn process(
     server: &AuthorizationServer,
     home: &Path,
 ) -> Result<Connections, Box<dyn std::error::Error>> {
-    let provider = Provider::builder("example")
-        .base_uri(server.base_url())
-        .authorization_endpoint("/authorize")
-        .token_endpoint("/token")
-        .issuer(server.issuer())
-        .default_scopes(["profile", "offline_access"])
-        .build()?;
+    let provider = server.provider("example").default_scopes(["profile", "offline_access"]).build()?;
     let credentials = ClientCredentials::public("public-client").redirect_uri("http://127.0.0.1/callback");
     let states = Arc::new(MemoryStateStore::new());
     let flow = authflow::flow(ConfiguredProvider::from_provider(provider, credentials, states)?).build()?;

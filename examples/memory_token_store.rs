@@ -9,18 +9,14 @@ use std::sync::Arc;
 
 use authflow::{
     AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, Connections, MemoryStateStore,
-    MemoryTokenStore, Provider,
+    MemoryTokenStore,
 };
 use authflow_testkit::{AuthorizationServer, ScriptedUser};
 
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = AuthorizationServer::builder().start().await?;
-    let provider = Provider::builder("example")
-        .authorization_endpoint(&server.authorization_endpoint())
-        .token_endpoint(&server.token_endpoint())
-        .revocation_endpoint(&server.revocation_endpoint())
-        .build()?;
+    let provider = server.provider("example").build()?;
     let credentials =
         ClientCredentials::public(server.public_client().id()).redirect_uri("http://127.0.0.1/callback");
     let manager = ConfiguredProvider::from_provider(provider, credentials, MemoryStateStore::new())?;

@@ -13,9 +13,7 @@
 use std::process::ExitCode;
 
 use authflow::redis::{ConnectError, RedisConfig, RedisStateStore, RedisTokenStore};
-use authflow::{
-    AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, Connections, KeyRing, Provider,
-};
+use authflow::{AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, Connections, KeyRing};
 use authflow_testkit::{AuthorizationServer, ScriptedUser};
 
 const USAGE: &str = "\
@@ -89,11 +87,7 @@ async fn process(
         ConnectError::Evicts { .. } => format!("{error}. Users would be disconnected at random."),
         error => error.to_string(),
     })?;
-    let provider = Provider::builder("example")
-        .authorization_endpoint(&server.authorization_endpoint())
-        .token_endpoint(&server.token_endpoint())
-        .revocation_endpoint(&server.revocation_endpoint())
-        .build()?;
+    let provider = server.provider("example").build()?;
     let registered = server.basic_client();
     let credentials =
         ClientCredentials::confidential(registered.id(), registered.secret().unwrap_or_default())

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use authflow::{
     AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, ConnectionKey, Connections,
-    FileKeys, Flow, Provider,
+    FileKeys, Flow,
 };
 use authflow_sqlx::{SqlDatabase, SqlStateStore, SqlTokenStore};
 use authflow_testkit::{AuthorizationServer, ScriptedUser};
@@ -39,12 +39,7 @@ async fn start(
 }
 
 fn flow(server: &AuthorizationServer, states: SqlStateStore) -> Result<Flow, Box<dyn std::error::Error>> {
-    let provider = Provider::builder("example")
-        .issuer(server.base_url())
-        .authorization_endpoint(&format!("{}/authorize", server.base_url()))
-        .token_endpoint(&format!("{}/token", server.base_url()))
-        .revocation_endpoint(&format!("{}/revoke", server.base_url()))
-        .build()?;
+    let provider = server.provider("example").build()?;
     let registered = server.basic_client();
     let credentials =
         ClientCredentials::confidential(registered.id(), registered.secret().unwrap_or_default())

@@ -12,7 +12,7 @@ use authflow::reqwest::ReqwestClient;
 use authflow::stackexchange::StackExchange;
 use authflow::{
     AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, Flow, FlowManager,
-    HttpClient as _, HttpRequest, Limits, MemoryStateStore, Provider,
+    HttpClient as _, HttpRequest, Limits, MemoryStateStore,
 };
 use authflow_testkit::{
     AuthorizationServer, Client, Endpoint, Fault, LeakDetector, LogCapture, Personality, Rotation,
@@ -46,13 +46,7 @@ fn manager(server: &AuthorizationServer) -> Box<dyn FlowManager> {
                 .unwrap(),
         ),
         _ => {
-            let provider = Provider::builder("rfc")
-                .issuer(server.issuer())
-                .authorization_endpoint(&server.authorization_endpoint())
-                .token_endpoint(&server.token_endpoint())
-                .revocation_endpoint(&server.revocation_endpoint())
-                .build()
-                .unwrap();
+            let provider = server.provider("rfc").build().unwrap();
             let credentials = credentials(server.basic_client());
             Box::new(
                 ConfiguredProvider::from_provider(provider, credentials, MemoryStateStore::default())
@@ -155,19 +149,6 @@ async fn start(personality: Personality) -> (AuthorizationServer, Flow) {
     (server, flow.build().unwrap())
 }
 
-fn plant_tokens(leaks: &LeakDetector, server: &AuthorizationServer) {
-    for entry in server.ledger().entries() {
-        for issued in entry.issued() {
-            leaks.plant("a token", issued.value());
-        }
-        for name in ["code", "code_verifier", "refresh_token"] {
-            if let Some(value) = entry.form_value(name).filter(|value| value.len() >= 8) {
-                leaks.plant(name, value);
-            }
-        }
-    }
-}
-
 /// RFC 6750 §5.3. Stack Exchange's API knows no other place for a token than the URL, so that its own calls are left out: all
 /// that goes to the other endpoints, of it as of the others, has none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -182,7 +163,7 @@ async fn h2_no_token_is_in_a_request_line_or_a_referer() {
         journey(&flow, &server, &LeakDetector::new(), &mut Shown::default()).await;
         let leaks = LeakDetector::new();
         leaks.plant("the client secret", server.post_client().secret().unwrap());
-        plant_tokens(&leaks, &server);
+        leaks.plant_all_of(server.ledger());
         for entry in server.ledger().entries() {
             leaks.scan_named("a Referer", entry.header("referer").unwrap_or_default());
             let is_api = matches!(
@@ -222,7 +203,7 @@ fn h1_no_secret_is_in_any_log_error_or_debug_output() {
             }
             let mut shown = Shown::default();
             journey(&flow, &server, &leaks, &mut shown).await;
-            plant_tokens(&leaks, &server);
+            leaks.plant_all_of(server.ledger());
             shown.scan(&leaks);
             results += shown.0.iter().filter(|(place, _)| *place == "the result").count();
             journeys += 1;

@@ -84,14 +84,9 @@ fn provider(id: &str, server: &AuthorizationServer, setup: &Setup) -> Provider {
     quirks.token.client_authentication = Some(ClientAuthentication::ClientSecretPost);
     quirks.authorization_response.response_mode = setup.response_mode;
     quirks.authorization_response.iss = setup.iss;
-    let instead = setup.authorization_endpoint.clone().filter(|_| id == EXAMPLE);
-    Provider::builder(id)
-        .issuer(server.issuer())
-        .authorization_endpoint(&instead.unwrap_or_else(|| server.authorization_endpoint()))
-        .token_endpoint(&server.token_endpoint())
-        .revocation_endpoint(&server.revocation_endpoint())
-        .default_scopes(["read", "offline_access"])
-        .quirks(quirks)
-        .build()
-        .unwrap()
+    let mut provider = server.provider(id).default_scopes(["read", "offline_access"]).quirks(quirks);
+    if let Some(instead) = setup.authorization_endpoint.as_deref().filter(|_| id == EXAMPLE) {
+        provider = provider.authorization_endpoint(instead);
+    }
+    provider.build().unwrap()
 }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use self::capture::LogCapture;
 use self::forms::Forms;
 pub use self::forms::LeakForm;
+use crate::server::Ledger;
 
 /// Knows the secrets of a test and looks for them in whatever the code under test wrote: logs, errors, pages, `Debug`.
 ///
@@ -66,6 +67,20 @@ impl LeakDetector {
         let mut state = self.state();
         if !state.planted.iter().any(|(_, forms)| forms.is_of(secret)) {
             state.planted.push((label.into(), Forms::new(secret)));
+        }
+    }
+
+    /// Remembers what a server gave out and what it was sent in return: codes, tokens, verifiers.
+    pub fn plant_all_of(&self, ledger: &Ledger) {
+        for entry in ledger.entries() {
+            for issued in entry.issued() {
+                self.plant("an issued secret", issued.value());
+            }
+            for name in ["code", "code_verifier", "refresh_token"] {
+                if let Some(value) = entry.form_value(name).filter(|value| value.len() >= MIN_SECRET) {
+                    self.plant(name, value);
+                }
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use authflow_core::{
     AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, ConnectionKey, Connections, Flow,
-    HttpRequest, KeyRing, Limits, MemoryStateStore, MemoryTokenStore, Provider, Quirks, User,
+    HttpRequest, KeyRing, Limits, MemoryStateStore, MemoryTokenStore, Quirks, User,
 };
 use authflow_testkit::{
     AuthorizationServer, Endpoint, Fault, LeakDetector, LogCapture, LoopbackClient, ManualClock, RetryAfter,
@@ -67,15 +67,7 @@ const USERS: usize = 12;
 fn connections(server: &AuthorizationServer, clock: &ManualClock) -> Connections {
     let mut quirks = Quirks::default();
     quirks.token_response.fields.account = Some("/account".to_owned());
-    let provider = Provider::builder(PROVIDER)
-        .issuer(server.issuer())
-        .authorization_endpoint(&server.authorization_endpoint())
-        .token_endpoint(&server.token_endpoint())
-        .revocation_endpoint(&server.revocation_endpoint())
-        .api_origin(server.base_url())
-        .quirks(quirks)
-        .build()
-        .unwrap();
+    let provider = server.provider(PROVIDER).quirks(quirks).build().unwrap();
     let client = server.basic_client();
     let credentials = ClientCredentials::confidential(client.id(), client.secret().unwrap())
         .redirect_uri("http://127.0.0.1:51235/callback");
@@ -144,16 +136,7 @@ async fn work(leaks: &LeakDetector) {
     clock.advance(Duration::from_secs(8 * 24 * 60 * 60));
     server.revoke_grants_of("user");
     connections.sweep().await.unwrap();
-    for entry in server.ledger().entries() {
-        for issued in entry.issued() {
-            leaks.plant("a token", issued.value());
-        }
-        for name in ["code", "code_verifier", "refresh_token"] {
-            if let Some(value) = entry.form_value(name).filter(|value| value.len() >= 8) {
-                leaks.plant(name, value);
-            }
-        }
-    }
+    leaks.plant_all_of(server.ledger());
 }
 
 #[test]

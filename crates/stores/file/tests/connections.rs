@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use authflow_core::{
     AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, Connections, ErrorKind, Flow,
-    HttpClient, HttpError, HttpRequest, HttpResponse, KeyRing, Limits, MemoryStateStore, Provider, Recovery,
+    HttpClient, HttpError, HttpRequest, HttpResponse, KeyRing, Limits, MemoryStateStore, Recovery,
     TokenStore as _, Version, async_trait,
 };
 use authflow_file::FileTokenStore;
@@ -48,11 +48,7 @@ async fn process_at(
     http: Arc<Filling>,
     ring: &KeyRing,
 ) -> Connections {
-    let provider = Provider::builder("example")
-        .authorization_endpoint(&server.authorization_endpoint())
-        .token_endpoint(&server.token_endpoint())
-        .build()
-        .unwrap();
+    let provider = server.provider("example").build().unwrap();
     let credentials =
         ClientCredentials::public(server.public_client().id()).redirect_uri("http://127.0.0.1/callback");
     let states = Arc::new(MemoryStateStore::new());

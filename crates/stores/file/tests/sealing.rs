@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use authflow_core::{
     AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, ConnectionKey, Connections,
-    ErrorKind, Expected, Flow, KeyRing, Loaded, MemoryStateStore, Provider, SaveOutcome, SealedBytes,
-    TokenStore as _, Write,
+    ErrorKind, Expected, Flow, KeyRing, Loaded, MemoryStateStore, SaveOutcome, SealedBytes, TokenStore as _,
+    Write,
 };
 use authflow_file::FileTokenStore;
 use authflow_testkit::{AuthorizationServer, LoopbackClient, ScriptedUser};
@@ -29,14 +29,8 @@ impl World {
     }
 
     fn flow(&self) -> Flow {
-        let provider = Provider::builder("p")
-            .base_uri(self.server.base_url())
-            .authorization_endpoint("/authorize")
-            .token_endpoint("/token")
-            .issuer(self.server.issuer())
-            .default_scopes(["profile", "offline_access"])
-            .build()
-            .unwrap();
+        let provider =
+            self.server.provider("p").default_scopes(["profile", "offline_access"]).build().unwrap();
         let credentials =
             ClientCredentials::public("public-client").redirect_uri("http://127.0.0.1/callback");
         let manager =

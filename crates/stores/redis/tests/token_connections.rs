@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use authflow_core::{
     AuthorizationResponse, Binding, ClientCredentials, Clock, ConfiguredProvider, ConnectionKey, Connections,
-    ErrorKind, Flow, KeyRing, MemoryStateStore, Provider, Recovery, SystemClock, async_trait,
+    ErrorKind, Flow, KeyRing, MemoryStateStore, Recovery, SystemClock, async_trait,
 };
 use authflow_redis::{RedisConfig, RedisTokenStore};
 use authflow_testkit::{AuthorizationServer, LoopbackClient, ScriptedUser};
@@ -73,11 +73,7 @@ impl App {
 
     /// One process of it.
     async fn process(&self, config: RedisConfig) -> Connections {
-        let provider = Provider::builder("example")
-            .authorization_endpoint(&self.provider.authorization_endpoint())
-            .token_endpoint(&self.provider.token_endpoint())
-            .build()
-            .unwrap();
+        let provider = self.provider.provider("example").build().unwrap();
         let client = self.provider.basic_client();
         let credentials = ClientCredentials::confidential(client.id(), client.secret().unwrap())
             .redirect_uri("http://127.0.0.1/callback");

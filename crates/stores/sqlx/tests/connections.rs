@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use authflow_core::{
     AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, Connections, ErrorKind, Flow,
-    KeyRing, MemoryStateStore, Provider, Recovery,
+    KeyRing, MemoryStateStore, Recovery,
 };
 use authflow_sqlx::{SqlDatabase, SqlTokenStore};
 use authflow_testkit::{AuthorizationServer, LoopbackClient, ScriptedUser};
@@ -17,11 +17,7 @@ use support::{Kind, Server, in_time, one_connection, say, until};
 
 /// One process of an application.
 fn process(server: &AuthorizationServer, database: &SqlDatabase) -> Connections {
-    let provider = Provider::builder("example")
-        .authorization_endpoint(&server.authorization_endpoint())
-        .token_endpoint(&server.token_endpoint())
-        .build()
-        .unwrap();
+    let provider = server.provider("example").build().unwrap();
     let credentials =
         ClientCredentials::public(server.public_client().id()).redirect_uri("http://127.0.0.1/callback");
     let states = Arc::new(MemoryStateStore::new());

@@ -31,6 +31,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use authflow_core::{Provider, ProviderBuilder};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header::ALLOW};
 
@@ -132,6 +133,16 @@ impl AuthorizationServer {
             Personality::Contentstack => config
                 .url(&format!("/manifests/{}/authorizations", self.public_client().registered_app_uid())),
         }
+    }
+
+    /// Begins the description of a provider for authflow, with the server's issuer and endpoints. For
+    /// [`Personality::Rfc`]: the two others have crates of their own.
+    pub fn provider(&self, id: &str) -> ProviderBuilder {
+        Provider::builder(id)
+            .issuer(self.issuer())
+            .authorization_endpoint(&self.authorization_endpoint())
+            .token_endpoint(&self.token_endpoint())
+            .revocation_endpoint(&self.revocation_endpoint())
     }
 
     /// The protected resource.

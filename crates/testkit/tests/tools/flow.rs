@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use authflow_core::{
     AuthorizationResponse, Binding, ClientCredentials, Clock, ConfiguredProvider, ErrorKind, Flow,
-    MemoryStateStore, Provider, Revocation,
+    MemoryStateStore, Revocation,
 };
 use authflow_testkit::{AuthorizationServer, LeakDetector, LoopbackClient, ManualClock, ScriptedUser};
 
@@ -20,12 +20,7 @@ async fn a_whole_flow_runs_over_the_loopback_client() {
         .start()
         .await
         .unwrap();
-    let provider = Provider::builder("testkit")
-        .authorization_endpoint(&server.authorization_endpoint())
-        .token_endpoint(&server.token_endpoint())
-        .revocation_endpoint(&server.revocation_endpoint())
-        .build()
-        .unwrap();
+    let provider = server.provider("testkit").build().unwrap();
     let credentials = ClientCredentials::public(server.public_client().id())
         .redirect_uri("https://client.example/callback");
     let manager =

@@ -14,7 +14,7 @@ use std::time::Duration;
 use authflow_contentstack::Contentstack;
 use authflow_core::{
     AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, ConnectionKey, Connections, Flow,
-    FlowManager, MemoryStateStore, MemoryTokenStore, Provider, Quirks,
+    FlowManager, MemoryStateStore, MemoryTokenStore, Quirks,
 };
 use authflow_stackexchange::StackExchange;
 use authflow_testkit::{
@@ -127,10 +127,8 @@ fn manager(server: &AuthorizationServer, quirks: Quirks) -> Box<dyn FlowManager>
                 .unwrap(),
         ),
         _ => {
-            let provider = Provider::builder("rfc")
-                .issuer(server.issuer())
-                .authorization_endpoint(&server.authorization_endpoint())
-                .token_endpoint(&server.token_endpoint())
+            let provider = server
+                .provider("rfc")
                 .api_origin("https://api.example")
                 .default_scopes(["read", "offline_access"])
                 .quirks(quirks)

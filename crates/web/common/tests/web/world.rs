@@ -164,15 +164,7 @@ impl Setup {
             let mut quirks = Quirks::default();
             quirks.authorization_response.response_mode = response_mode;
             quirks.authorization_response.iss = iss;
-            let provider = Provider::builder(id)
-                .issuer(server.issuer())
-                .authorization_endpoint(&server.authorization_endpoint())
-                .token_endpoint(&server.token_endpoint())
-                .revocation_endpoint(&server.revocation_endpoint())
-                .api_origin(server.base_url())
-                .quirks(quirks)
-                .build()
-                .unwrap();
+            let provider = server.provider(id).quirks(quirks).build().unwrap();
             let credentials = ClientCredentials::public("web")
                 .redirect_uri(format!("https://app.example/auth/{id}/planted"))
                 .redirect_uri(redirect_uri(id));
