@@ -16,6 +16,7 @@ use crate::state::StateStore;
 /// # use authflow_core::{ClientCredentials, ConfiguredProvider, FlowManager as _, MemoryStateStore, ProviderDefinition};
 /// let definition: ProviderDefinition = toml::from_str(r#"
 ///     id = "github"
+///     name = "GitHub"
 ///     default_scopes = ["read:user"]
 ///
 ///     [endpoints]
@@ -32,7 +33,7 @@ use crate::state::StateStore;
 /// "#)?;
 /// let credentials = ClientCredentials::confidential("client-1", "secret").redirect_uri("https://app.example/callback");
 /// let github = ConfiguredProvider::new(definition, credentials, MemoryStateStore::default())?;
-/// assert_eq!(github.provider().id(), "github");
+/// assert_eq!((github.provider().id(), github.provider().name()), ("github", "GitHub"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///

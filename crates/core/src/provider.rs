@@ -18,6 +18,9 @@ use crate::secret::Secret;
 use crate::template::Template;
 use crate::{ClientCredentials, text};
 
+/// The most bytes of a provider's name.
+const MAX_NAME: usize = 128;
+
 /// A provider (RFC 6749 §1.1: the authorization server), with everything checked when it was built. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Provider(Arc<Inner>);
@@ -25,6 +28,7 @@ pub struct Provider(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     id: Arc<str>,
+    name: Option<Box<str>>,
     endpoints: Arc<Endpoints>,
     default_scopes: Scopes,
     joined_default_scopes: Box<str>,
@@ -52,6 +56,12 @@ impl Provider {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.0.id
+    }
+
+    /// What people call the provider, for pages and buttons: `Stack Exchange`. Where it was given no name, its id.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.name.as_deref().unwrap_or(&self.0.id)
     }
 
     pub(crate) fn shared_id(&self) -> Arc<str> {
@@ -139,6 +149,9 @@ impl Provider {
 pub struct ProviderDefinition {
     /// The provider id.
     pub id: String,
+    /// What people call the provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The endpoints.
     pub endpoints: Endpoints,
     /// The scopes that are asked for where `begin` names none.
@@ -178,6 +191,14 @@ impl ProviderDefinition {
         if self.id.is_empty() || self.id.len() > 128 || !text::is_visible_ascii(&self.id) {
             return Err(Error::configuration("a provider id is 1 to 128 visible ASCII characters"));
         }
+        let is_name = |name: &String| {
+            !name.trim().is_empty() && name.len() <= MAX_NAME && !name.chars().any(char::is_control)
+        };
+        if !self.name.as_ref().is_none_or(is_name) {
+            return Err(Error::configuration(
+                "a provider's name is 1 to 128 bytes without control characters",
+            ));
+        }
         if known == Known::Now && self.endpoints.token_endpoint.is_none() {
             return Err(Error::configuration(
                 "a provider needs a token endpoint (RFC 6749 §3.2); only one whose manager discovers it does without \
@@ -204,6 +225,7 @@ impl ProviderDefinition {
         let delimiter = self.quirks.authorization.scope_delimiter();
         Ok(Provider(Arc::new(Inner {
             id: self.id.into(),
+            name: self.name.map(Into::into),
             endpoints: Arc::new(self.endpoints),
             joined_default_scopes: self.default_scopes.join(delimiter).into(),
             default_scopes: self.default_scopes,
@@ -241,6 +263,13 @@ macro_rules! endpoint_setters {
 }
 
 impl ProviderBuilder {
+    /// What people call the provider, for pages and buttons ([`Provider::name`]).
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.definition.name = Some(name.into());
+        self
+    }
+
     /// The part that the paths given after it are joined to: `https://provider.example`.
     #[must_use]
     pub fn base_uri(mut self, base_uri: &str) -> Self {

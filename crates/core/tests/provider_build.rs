@@ -50,6 +50,15 @@ fn mistakes_are_found_when_the_provider_is_built() {
         assert!(Provider::builder(id).token_endpoint("https://as.example/token").build().is_err(), "{id}");
     }
     Provider::builder("x".repeat(128)).token_endpoint("https://as.example/token").build().unwrap();
+    let named =
+        |name: &str| Provider::builder("p").name(name).token_endpoint("https://as.example/token").build();
+    for name in ["", " ", "a\nb", "\u{9b}1m", &"é".repeat(65)] {
+        assert!(named(name).is_err(), "{name:?}");
+    }
+    assert_eq!(named("Stack Exchange").unwrap().name(), "Stack Exchange");
+    assert_eq!(named(&"é".repeat(64)).unwrap().id(), "p");
+    let unnamed = Provider::builder("p").token_endpoint("https://as.example/token").build().unwrap();
+    assert_eq!(unnamed.name(), "p");
     assert!(Provider::builder("p").build().is_err(), "no endpoint at all");
     for issuer in [
         "",

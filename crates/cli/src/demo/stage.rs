@@ -6,8 +6,8 @@ use authflow::contentstack::Contentstack;
 use authflow::quirks::ResponseFormat;
 use authflow::stackexchange::{self, StackExchange};
 use authflow::{
-    ClientCredentials, ConfiguredProvider, Endpoints, Error, ErrorKind, FlowManager, HttpResponse,
-    ProviderDefinition, ServerError, StateStore, Template, rfc,
+    ClientCredentials, ConfiguredProvider, Error, ErrorKind, FlowManager, HttpResponse, ServerError,
+    StateStore, rfc,
 };
 use authflow_testkit::{AuthorizationServer, Client, Fault, Personality};
 use url::Url;
@@ -129,18 +129,11 @@ impl Stage {
                     .state_store(states)
                     .build()?,
             ),
-            DemoProvider::Rfc => Box::new(ConfiguredProvider::new(self.definition()?, credentials, states)?),
+            DemoProvider::Rfc => {
+                let provider = self.server.provider("rfc").name(self.title()).build()?;
+                Box::new(ConfiguredProvider::from_provider(provider, credentials, states)?)
+            }
         })
-    }
-
-    fn definition(&self) -> Result<ProviderDefinition, Failure> {
-        let mut definition = ProviderDefinition::default();
-        definition.id = "rfc".to_owned();
-        definition.endpoints =
-            Endpoints::new(&self.server.authorization_endpoint(), &self.server.token_endpoint())?;
-        definition.endpoints.revocation_endpoint = Some(Template::parse(&self.server.revocation_endpoint())?);
-        definition.endpoints.issuer = Some(self.server.issuer().to_owned());
-        Ok(definition)
     }
 
     /// Whether the manager knows the issuer, so that it compares the `iss` of a callback.

@@ -214,6 +214,7 @@ impl ContentstackBuilder {
             Variable::closed(sources, values).with_parameter("location")
         };
         let provider = Provider::builder(self.provider_id)
+            .name("Contentstack")
             .variable("application", at(Region::application))
             .variable("developer_hub", at(Region::developer_hub))
             .variable("management_api", at(Region::management_api))

@@ -154,6 +154,7 @@ impl StackExchangeBuilder {
         check_authentication(&self.credentials)?;
         let (oauth, api) = bases(self.base.as_ref())?;
         let provider = Provider::builder(self.provider_id)
+            .name("Stack Exchange")
             .base_uri(&oauth)
             .authorization_endpoint("/oauth")
             .token_endpoint(self.token_endpoint.path())

@@ -59,7 +59,8 @@ impl AccountsBuilder {
         self
     }
 
-    /// What a provider is called on pages. Default: its provider id.
+    /// What a provider is called on pages, such as to tell two registrations of one from another. Default: what it calls itself
+    /// ([`Provider::name`](authflow_core::Provider::name)).
     pub fn provider_name(mut self, provider_id: impl Into<String>, name: impl Into<String>) -> Self {
         self.names.push((provider_id.into(), name.into()));
         self
@@ -122,7 +123,7 @@ impl AccountsBuilder {
                 )));
             }
             let (connect, disconnect) = (site.path(id, "connect"), site.path(id, "disconnect"));
-            let name = id.to_owned();
+            let name = flow.provider().name().to_owned();
             providers.insert(id.to_owned(), Provider { flow, name, connect, disconnect, redirect_uri });
         }
         for (id, name) in self.names {

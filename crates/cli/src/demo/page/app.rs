@@ -73,12 +73,9 @@ impl Demo {
 
     pub(super) fn accounts(&self) -> Result<Accounts, Failure> {
         let public_url = format!("{}{BASE}", self.site.origin);
-        let mut builder = Accounts::builder(self.connections.clone(), &public_url, self.clone())
+        let builder = Accounts::builder(self.connections.clone(), &public_url, self.clone())
             .after("/")
             .pages(DefaultPages::new(Texts::english()).application("authflow demo", "/"));
-        for stage in &self.story.stages {
-            builder = builder.provider_name(stage.id(), stage.title());
-        }
         Ok(builder.build()?)
     }
 

@@ -8,6 +8,9 @@ use authflow_core::{
 };
 use authflow_testkit::LoopbackClient;
 use authflow_web::{Accounts, AccountsBuilder, Application, BoxError, DefaultPages, Texts};
+use bytes::Bytes;
+use http::Request;
+use http::header::COOKIE;
 use http::request::Parts;
 
 use crate::application::TestApplication;
@@ -15,6 +18,7 @@ use crate::browser::Answer;
 
 fn connections(id: &str, redirect_uri: &str) -> Connections {
     let provider = Provider::builder(id)
+        .name("Alpha & Co.")
         .authorization_endpoint("https://as.example/authorize")
         .token_endpoint("https://as.example/token")
         .build()
@@ -51,6 +55,24 @@ async fn b3_each_provider_has_a_callback_of_its_own_registered() {
     }
     let encoded = build("a/b", "https://app.example/auth/a%2Fb/callback", |it| it).unwrap();
     assert_eq!(encoded.connect_path("a/b", Some("/x?y=z")), "/auth/a%2Fb/connect?return_to=/x%3Fy%3Dz");
+}
+
+#[tokio::test]
+async fn a_provider_is_called_what_it_calls_itself_or_the_application_says() {
+    let right = "https://app.example/auth/alpha/callback";
+    let itself = build("alpha", right, |it| it).unwrap();
+    let by_us = build("alpha", right, |it| it.provider_name("alpha", "Mine")).unwrap();
+    for (accounts, shown) in
+        [(itself, "Connect <bdi>Alpha &amp; Co.</bdi>"), (by_us, "Connect <bdi>Mine</bdi>")]
+    {
+        let request = Request::get("https://app.example/auth")
+            .header(COOKIE, "session=alice")
+            .body(Bytes::new())
+            .unwrap();
+        let answer = accounts.handle(request).await;
+        let page = str::from_utf8(answer.body()).unwrap();
+        assert!(page.contains(shown), "{page}");
+    }
 }
 
 #[tokio::test]
