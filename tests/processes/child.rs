@@ -44,6 +44,7 @@ pub async fn run() {
                 "ok".to_owned()
             }
             "token" => token(connections.token(&setup.key()).await),
+            "refresh" => token(connections.refresh_now(&setup.key()).await),
             "begin" => match connections.begin("p", &setup.binding()).unwrap().await {
                 Ok(authorization) => format!("ok {}", authorization.url()),
                 Err(error) => failed(&error),

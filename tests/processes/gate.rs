@@ -68,7 +68,9 @@ impl Gate {
         };
         if halts {
             say(&format!("halt {point}"));
-            self.line().await;
+            if let Some(next) = self.line().await.strip_prefix("go on until ") {
+                self.halt_at(next);
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ mod gate;
 mod herd;
 mod process;
 mod refresh_killed;
+mod relay;
 mod rig;
 mod setup;
 mod stopped;

@@ -93,6 +93,12 @@ impl Process {
         self.tell("go on").await;
     }
 
+    /// The same up to another point, where it waits again.
+    pub async fn go_on_until(&mut self, point: &str) {
+        self.tell(&format!("go on until {point}")).await;
+        self.hear("halt").await;
+    }
+
     /// How often it said this, since it was set up.
     pub fn said(&self, line: &str) -> usize {
         self.said.iter().filter(|said| said.trim() == line).count()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use authflow_testkit::{Endpoint, ErrorCode, Fault, Outcome};
+use authflow_testkit::{Endpoint, Outcome};
 
 use crate::backend::Kind;
 use crate::rig::{Rig, all};
@@ -23,13 +23,14 @@ enum Reached {
 }
 
 /// Each await point, by what the process is about to do or has done.
-const POINTS: [(&str, Reached); 12] = [
+const POINTS: [(&str, Reached); 13] = [
     // P0 and P1.
     ("before load", Reached::Nothing),
     ("after load", Reached::Nothing),
-    // P2, and P3 and P4.
+    // P2, P3 and P4.
     ("before lease", Reached::Nothing),
     ("after lease", Reached::Nothing),
+    ("before renew", Reached::Nothing),
     // P5.
     ("before send", Reached::Nothing),
     // P6 and P7: the provider has done its part, and its answer is awaited, or half of it.
@@ -56,11 +57,13 @@ pub async fn at_each_point(kind: Kind) {
 
 /// Lets a process come to a point of a refresh, and kills it there.
 async fn kill_at(world: &World, point: &str) {
-    if point.ends_with("release") {
-        // Not that it is too busy: that is saved, so that nobody asks it again for a while.
-        world.server.fault_next(Endpoint::Token, Fault::Refuse(ErrorCode::InvalidClient));
+    let mut process = world.process().await;
+    if matches!(point, "in headers" | "in body") {
+        world.kill_at(process, point, "token", Endpoint::Token).await;
+    } else {
+        world.refresh_until(&mut process, point).await;
+        process.kill().await;
     }
-    world.kill_at(world.process().await, point, "token", Endpoint::Token).await;
 }
 
 async fn killed_at(rig: Arc<Rig>, rotates: Rotates, (point, reached): (&'static str, Reached)) {
@@ -75,14 +78,7 @@ async fn killed_at(rig: Arc<Rig>, rotates: Rotates, (point, reached): (&'static 
     let used = Outcome::RefreshUsed;
     let refreshes = match (reached, rotates) {
         (Reached::Nothing | Reached::Saved, _) => vec![used],
-        (Reached::Refused, _) => {
-            let refused = world.refreshes().swap_remove(0);
-            assert!(
-                matches!(&refused, Outcome::Refused { error, .. } if error == "invalid_client"),
-                "{case}"
-            );
-            vec![refused, used]
-        }
+        (Reached::Refused, _) => vec![world.refused_client(&case), used],
         (Reached::Committed, Rotates::Strictly) => vec![used, Outcome::RefreshReused],
         (Reached::Committed, Rotates::WithGrace) => vec![used, Outcome::RefreshGrace],
         (Reached::Committed, Rotates::Never) => vec![used.clone(), used],

@@ -7,27 +7,50 @@ use authflow_testkit::Outcome;
 use rustix::process::Signal;
 
 use crate::backend::Kind;
+use crate::process::Process;
+use crate::relay::{Lets, Relay};
 use crate::rig::{Rig, all};
 use crate::setup::Rotates;
 use crate::world::World;
 
-/// When the process that was stopped sends the refresh token.
+/// What the process that was stopped does when it goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sends {
-    /// Before it was stopped.
-    Before,
-    /// When it goes on: it had looked at its lease already.
-    Late,
-    /// It looks at its lease first when it goes on.
-    Never,
+enum GoesOn {
+    /// It looks at the record, or at its lease, and finds that nothing is left to do.
+    Looks,
+    /// It sends the refresh token: it had looked at its lease already.
+    Sends,
+    /// It saves what it got for the refresh token, which it sent before it was stopped.
+    Saves,
+    /// It had saved, and tells what it saved.
+    HasSaved,
+    /// The provider had refused it, and it gives back its lease, or has done so.
+    Fails,
 }
 
-/// The points between the lease and the save.
-const POINTS: [(&str, Sends); 4] = [
-    ("after lease", Sends::Never),
-    ("before send", Sends::Late),
-    ("after send", Sends::Before),
-    ("before save", Sends::Before),
+/// Each await point, by what the process is about to do or has done.
+const POINTS: [(&str, GoesOn); 13] = [
+    // P0 and P1.
+    ("before load", GoesOn::Looks),
+    ("after load", GoesOn::Looks),
+    // P2, P3 and P4.
+    ("before lease", GoesOn::Looks),
+    ("after lease", GoesOn::Looks),
+    ("before renew", GoesOn::Looks),
+    // P5.
+    ("before send", GoesOn::Sends),
+    // P6 and P7: the provider has done its part, and its answer comes, or the other half of it, when the process goes on.
+    ("in headers", GoesOn::Saves),
+    ("in body", GoesOn::Saves),
+    // P8.
+    ("after send", GoesOn::Saves),
+    // P9.
+    ("before save", GoesOn::Saves),
+    // P10.
+    ("after save", GoesOn::HasSaved),
+    // P11: the lease is given back where there is nothing to save.
+    ("before release", GoesOn::Fails),
+    ("after release", GoesOn::Fails),
 ];
 
 pub async fn at_each_point(kind: Kind) {
@@ -36,57 +59,104 @@ pub async fn at_each_point(kind: Kind) {
     all(cases.map(|(rotates, point)| stopped_at(Arc::clone(&rig), rotates, point))).await;
 }
 
-async fn stopped_at(rig: Arc<Rig>, rotates: Rotates, (point, sends): (&'static str, Sends)) {
+/// A process that stands still at a point of its refresh.
+async fn stop_at(world: &World, point: &str) -> (Process, Option<Relay>) {
+    let lets = match point {
+        "in headers" => Lets::Nothing,
+        "in body" => Lets::Half,
+        _ => {
+            let mut process = world.process().await;
+            world.refresh_until(&mut process, point).await;
+            process.stop();
+            return (process, None);
+        }
+    };
+    let relay = Relay::to(&world.setup.server, lets).await;
+    let mut process = world.process_behind(&relay).await;
+    process.tell("token").await;
+    relay.kept().await;
+    process.stop();
+    (process, Some(relay))
+}
+
+/// Lets it go on from there. Gives what came of its refresh.
+async fn go_on(process: &mut Process, relay: Option<Relay>) -> String {
+    process.signal(Signal::CONT);
+    match relay {
+        Some(relay) => relay.let_go(),
+        None => process.go_on().await,
+    }
+    process.result().await
+}
+
+async fn stopped_at(rig: Arc<Rig>, rotates: Rotates, (point, goes_on): (&'static str, GoesOn)) {
     let case = format!("stopped {point}, rotates {rotates:?}");
     let world = World::expired(&rig, rotates).await;
-    let (mut first, mut second) = (world.process().await, world.process().await);
-    first.ask_until(point, "token").await;
-    first.stop();
-    // It waits until the lease has ended.
-    let taken_over = second.ask("token").await;
+    let mut second = world.process().await;
+    let (mut first, relay) = stop_at(&world, point).await;
+    if world.record().await.unwrap().lease.is_none() {
+        // It stands still for as long as a lease lasts all the same.
+        world.lease().await;
+    }
+    // It gets the lease where the other one has ended.
+    let taken_over = second.ask(if goes_on == GoesOn::HasSaved { "refresh" } else { "token" }).await;
     assert_eq!(second.said("after lease leased"), 1, "{case}");
     let between = world.record().await.unwrap();
-    assert_eq!(between.version.counter(), 2, "{case}");
-    first.signal(Signal::CONT);
-    first.go_on().await;
-    let late = first.result().await;
+    assert_eq!(between.version.counter(), if goes_on == GoesOn::HasSaved { 3 } else { 2 }, "{case}");
+    let late = go_on(&mut first, relay).await;
     let after = world.record().await.unwrap();
     rig.give_back(second);
 
-    let used = match (sends, rotates) {
-        (Sends::Never, _) => vec![Outcome::RefreshUsed],
-        (_, Rotates::Strictly) => vec![Outcome::RefreshUsed, Outcome::RefreshReused],
-        (_, Rotates::WithGrace) => vec![Outcome::RefreshUsed, Outcome::RefreshGrace],
-        (_, Rotates::Never) => vec![Outcome::RefreshUsed, Outcome::RefreshUsed],
+    let used = Outcome::RefreshUsed;
+    let refreshes = match (goes_on, rotates) {
+        (GoesOn::Looks, _) => vec![used],
+        (GoesOn::HasSaved, _) => vec![used.clone(), used],
+        (GoesOn::Fails, _) => vec![world.refused_client(&case), used],
+        (_, Rotates::Strictly) => vec![used, Outcome::RefreshReused],
+        (_, Rotates::WithGrace) => vec![used, Outcome::RefreshGrace],
+        (_, Rotates::Never) => vec![used.clone(), used],
     };
-    assert_eq!(world.refreshes(), used, "{case}: twice at most (I2)");
-    assert!(sends != Sends::Never || first.said("after renew lost") > 0, "{case}: it finds its lease lost");
+    assert_eq!(world.refreshes(), refreshes, "{case}: twice at most (I2)");
+    let finds_it_lost = usize::from(matches!(point, "after lease" | "before renew"));
+    assert!(first.said("after renew lost") >= finds_it_lost, "{case}: it finds its lease lost");
+    let finds_it_changed = usize::from(matches!(point, "after load" | "before lease"));
+    assert_eq!(first.said("after lease changed"), finds_it_changed, "{case}: it finds the version over");
     // The save that came too late was refused, if there was one.
-    let saves = match sends {
-        Sends::Never => 0,
-        Sends::Late => usize::from(rotates != Rotates::Strictly),
-        Sends::Before => 1,
+    let saves = match goes_on {
+        GoesOn::Looks | GoesOn::HasSaved | GoesOn::Fails => 0,
+        GoesOn::Sends => usize::from(rotates != Rotates::Strictly),
+        GoesOn::Saves => 1,
     };
     assert_eq!(first.said("after save changed"), saves, "{case}");
-    match (rotates, sends) {
-        (Rotates::Strictly, Sends::Before) => {
-            // The second process was told that the refresh token is used up. The first one holds what it was replaced by: that is
-            // saved over the end of the connection, which is not newer.
-            assert_eq!(taken_over, "rotation_lost: reconnect", "{case}");
-            assert_eq!((after.version.counter(), first.said("after save saved")), (3, 1), "{case}");
-            check_revoked(&world, &late, &case).await;
-        }
-        (Rotates::Strictly, Sends::Late) => {
+    if (rotates, goes_on) == (Rotates::Strictly, GoesOn::Saves) {
+        // The second process was told that the refresh token is used up. The first one holds what it was replaced by: that is
+        // saved over the end of the connection, which is not newer.
+        assert_eq!(taken_over, "rotation_lost: reconnect", "{case}");
+        assert_eq!((after.version.counter(), first.said("after save saved")), (3, 1), "{case}");
+        check_revoked(&world, &late, &case).await;
+        rig.give_back(first);
+        return;
+    }
+    let saved = usize::from(goes_on == GoesOn::HasSaved);
+    assert_eq!((after.version, first.said("after save saved")), (between.version, saved), "{case}");
+    match goes_on {
+        GoesOn::Sends if rotates == Rotates::Strictly => {
             // The first process sent a refresh token that was used up meanwhile: it finds the newer one, and ends nothing.
             assert_eq!(late, taken_over, "{case}");
-            assert_eq!(after.version, between.version, "{case}");
             check_revoked(&world, &late, &case).await;
         }
-        (_, Sends::Never) | (Rotates::WithGrace | Rotates::Never, _) => {
+        GoesOn::Looks | GoesOn::Sends | GoesOn::Saves => {
             assert_eq!(late, taken_over, "{case}: what is stored is what is answered");
-            assert_eq!(after.version, between.version, "{case}");
-            assert_eq!(first.said("after save saved"), 0, "{case}");
             world.check_healthy(&late, &case).await;
+        }
+        GoesOn::HasSaved => {
+            let own = late.strip_prefix("ok ").unwrap_or_else(|| panic!("{case}: {late}"));
+            assert!(world.is_ours(own) && late != taken_over, "{case}: what it got itself");
+            world.check_healthy(&taken_over, &case).await;
+        }
+        GoesOn::Fails => {
+            assert_eq!(late, "refused: fix", "{case}: what it was told");
+            world.check_healthy(&taken_over, &case).await;
         }
     }
     rig.give_back(first);

@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use authflow::http::header::AUTHORIZATION;
 use authflow::{
-    AuthorizationResponse, ConnectionKey, Connections, HttpClient as _, HttpRequest, Incarnation, KeyRing,
-    Limits, Record,
+    AuthorizationResponse, Clock as _, ConnectionKey, Connections, HttpClient as _, HttpRequest, Incarnation,
+    KeyRing, LeaseHolder, LeaseOutcome, LeaseRequest, Limits, Record, RefreshMark, Release, SystemClock,
 };
 use authflow_testkit::{
-    AuthorizationServer, BadExpiresIn, Consent, Endpoint, Entry, Fault, LoopbackClient, Outcome, ScriptedUser,
+    AuthorizationServer, BadExpiresIn, Consent, Endpoint, Entry, ErrorCode, Fault, LoopbackClient, Outcome,
+    ScriptedUser,
 };
+use sha2::{Digest as _, Sha256};
 
 use crate::process::{Process, in_time};
+use crate::relay::Relay;
 use crate::rig::Rig;
 use crate::setup::{Rotates, Setup};
 
@@ -77,6 +80,49 @@ impl World {
 
     pub async fn process(&self) -> Process {
         self.rig.process(&self.setup).await
+    }
+
+    /// One whose answers of the provider go through a relay.
+    pub async fn process_behind(&self, relay: &Relay) -> Process {
+        self.rig.process(&Setup { server: relay.url.clone(), ..self.setup.clone() }).await
+    }
+
+    /// Lets a process that wants a token come to a point of its refresh, where it waits.
+    pub async fn refresh_until(&self, process: &mut Process, point: &str) {
+        match point {
+            // P4 is where the lease comes with a mark that was not there before: of another process, which is gone.
+            "before renew" => {
+                process.ask_until("before lease", "token").await;
+                self.leave_a_mark().await;
+                process.go_on_until(point).await;
+            }
+            // P11 is where there is nothing to save. Not that it is too busy: that is saved, so that nobody asks it again for a
+            // while.
+            "before release" | "after release" => {
+                self.server.fault_next(Endpoint::Token, Fault::Refuse(ErrorCode::InvalidClient));
+                process.ask_until(point, "token").await;
+            }
+            _ => process.ask_until(point, "token").await,
+        }
+    }
+
+    /// The mark of one who leased the connection and is gone. It sent nothing, and nobody can know.
+    async fn leave_a_mark(&self) {
+        let refresh_token = self.token_entries().pop().unwrap().refresh_token().unwrap().to_owned();
+        let holder = LeaseHolder::random().unwrap();
+        let hash = Sha256::digest(refresh_token).into();
+        let mark = RefreshMark::new(holder, hash, SystemClock::new().now());
+        let store = self.rig.stores().0;
+        let leased = store.lease(&self.key(), LeaseRequest::new(holder, LEASE).mark(mark)).await.unwrap();
+        assert!(matches!(leased, LeaseOutcome::Leased { .. }), "{leased:?}");
+        store.release(&self.key(), &holder, Release::new().keep_mark()).await.unwrap();
+    }
+
+    /// Leases the connection in this process, and does nothing with it: whoever wants to refresh waits until that has ended.
+    pub async fn lease(&self) {
+        let request = LeaseRequest::new(LeaseHolder::random().unwrap(), LEASE);
+        let leased = self.rig.stores().0.lease(&self.key(), request).await.unwrap();
+        assert!(matches!(leased, LeaseOutcome::Leased { .. }), "{leased:?}");
     }
 
     /// The user connects, in this process. Gives the access token.
@@ -147,6 +193,13 @@ impl World {
             .filter(|entry| is_refresh(entry))
             .map(|entry| entry.outcome().clone())
             .collect()
+    }
+
+    /// The first refresh, of which the provider said that it does not know the client.
+    pub fn refused_client(&self, case: &str) -> Outcome {
+        let refused = self.refreshes().swap_remove(0);
+        assert!(matches!(&refused, Outcome::Refused { error, .. } if error == "invalid_client"), "{case}");
+        refused
     }
 
     pub fn count(&self, outcome: &Outcome) -> usize {
