@@ -3,23 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use authflow::Renew;
-use authflow_testkit::Outcome;
+use authflow::{Incarnation, Renew};
+use authflow_testkit::{Endpoint, Fault, Outcome};
 
 use crate::backend::Kind;
 use crate::process::{Process, in_time};
-use crate::rig::Rig;
-use crate::setup::Rotates;
-use crate::world::World;
-
-/// The longest lease that there is. No machine is so slow that it ends before a test does.
-const LONG: Duration = Duration::from_secs(300);
+use crate::rig::{Rig, all};
+use crate::setup::{LONG, Rotates};
+use crate::world::{LEASE, World};
 
 pub async fn of_2_8_and_64(kind: Kind) {
     let rig = Rig::shared(kind).await;
     for (processes, users) in [(2, 1), (8, 2), (64, 1)] {
         herd(&rig, processes, users).await;
     }
+    // The same processes again, with a provider that takes up to three leases for its answer.
+    let cases = [2, 8].into_iter().flat_map(|size| (0..3).map(move |leases| (size, leases)));
+    all(cases.map(|(size, leases)| slow_herd(Arc::clone(&rig), size, LEASE, leases, LEASE))).await;
+    // 64 processes have more to do than a machine has time for in a second.
+    slow_herd(rig, 64, LEASE * 2, 1, LEASE / 2).await;
 }
 
 /// The provider's answer is held back until all the others have seen that somebody refreshes, and the lease was renewed.
@@ -96,4 +98,33 @@ async fn check_renewed(world: &World, process: &mut Process, case: &str) {
         }
     };
     in_time("the lease is renewed", renewed).await;
+}
+
+/// The provider takes `leases` times the lease for its answer, and a random part of `more`. The lease is short, and is renewed.
+async fn slow_herd(rig: Arc<Rig>, size: usize, lease: Duration, leases: u32, more: Duration) {
+    let part = Incarnation::random().unwrap().as_bytes()[0];
+    let delay = lease * leases + more * u32::from(part) / 256;
+    let case = format!("{size} processes, an answer after {delay:?}, a lease of {lease:?}");
+    let mut world = World::expired(&rig, Rotates::Strictly).await;
+    (world.setup.lease, world.setup.is_steady) = (lease, true);
+    world.server.fault_next(Endpoint::Token, Fault::SlowHeaders(delay));
+    let mut processes = Vec::new();
+    for _ in 0..size {
+        processes.push(world.process().await);
+    }
+    for process in &mut processes {
+        process.tell("token").await;
+    }
+    let mut answers = Vec::new();
+    for process in &mut processes {
+        answers.push(process.result().await);
+    }
+    assert_eq!(world.refreshes(), [Outcome::RefreshUsed], "{case}");
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{case}: {answers:?}");
+    let said = |what: &str| processes.iter().map(|process| process.said(what)).sum::<usize>();
+    assert_eq!(said("after lease leased"), 1, "{case}: one holds the lease");
+    assert!(said("after renew ok") >= usize::try_from(leases).unwrap(), "{case}: it is renewed");
+    assert_eq!(world.counter().await, 2, "{case}");
+    world.check_healthy(&answers[0], &case).await;
+    processes.into_iter().for_each(|process| rig.give_back(process));
 }
