@@ -23,6 +23,7 @@ mod herd;
 mod process;
 mod refresh_killed;
 mod relay;
+mod restarted;
 mod rig;
 mod setup;
 mod stopped;
@@ -66,6 +67,12 @@ macro_rules! on {
             #[tokio::test(flavor = "multi_thread")]
             async fn x23_f2_of_many_processes_one_refreshes() {
                 herd::of_2_8_and_64($kind).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn x27_a_restart_between_begin_and_complete_loses_nothing() {
+                restarted::between_begin_and_complete($kind).await;
+                restarted::with_keys_that_are_lost($kind).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
