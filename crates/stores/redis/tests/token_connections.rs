@@ -2,109 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+#[path = "support/app.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each test uses a part")]
+mod app;
 mod support;
 
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use authflow_core::{
-    AuthorizationResponse, Binding, ClientCredentials, Clock, ConfiguredProvider, ConnectionKey, Connections,
-    ErrorKind, Flow, KeyRing, MemoryStateStore, Recovery, SystemClock, async_trait,
-};
-use authflow_redis::{RedisConfig, RedisTokenStore};
-use authflow_testkit::{AuthorizationServer, LoopbackClient, ScriptedUser};
+use app::{App, HOUR};
+use authflow_core::{ErrorKind, Recovery};
+use authflow_redis::RedisConfig;
 use support::tokens::{fields, redis_key, set_field};
 use support::{Answers, Proxy, Server};
-
-const HOUR: Duration = Duration::from_secs(3600);
-
-/// The system's clock, as far ahead as a test puts it. Waiting takes its time: the server's clock goes on by itself, too.
-#[derive(Debug, Default)]
-struct Shifted {
-    clock: SystemClock,
-    ahead: Mutex<Duration>,
-}
-
-impl Shifted {
-    fn advance(&self, by: Duration) {
-        *self.ahead.lock().unwrap() += by;
-    }
-
-    fn ahead(&self) -> Duration {
-        *self.ahead.lock().unwrap()
-    }
-}
-
-#[async_trait]
-impl Clock for Shifted {
-    fn now(&self) -> SystemTime {
-        self.clock.now() + self.ahead()
-    }
-
-    fn monotonic(&self) -> Duration {
-        self.clock.monotonic() + self.ahead()
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        self.clock.sleep(duration).await;
-    }
-}
-
-/// An application, and the provider that it connects its users to.
-struct App {
-    provider: AuthorizationServer,
-    clock: Arc<Shifted>,
-    ring: KeyRing,
-    states: Arc<MemoryStateStore>,
-}
-
-impl App {
-    async fn new() -> Self {
-        let clock = Arc::new(Shifted::default());
-        let now = Arc::clone(&clock);
-        let provider = AuthorizationServer::builder()
-            .access_token_lifetime(HOUR)
-            .clock(move || now.now())
-            .start()
-            .await
-            .unwrap();
-        Self { provider, clock, ring: KeyRing::generate().unwrap(), states: Arc::default() }
-    }
-
-    /// One process of it.
-    async fn process(&self, config: RedisConfig) -> Connections {
-        let provider = self.provider.provider("example").build().unwrap();
-        let client = self.provider.basic_client();
-        let credentials = ClientCredentials::confidential(client.id(), client.secret().unwrap())
-            .redirect_uri("http://127.0.0.1/callback");
-        let manager =
-            ConfiguredProvider::from_provider(provider, credentials, Arc::clone(&self.states)).unwrap();
-        let clock = self.clock.clone();
-        let flow =
-            Flow::builder(manager).http_client(LoopbackClient::new()).clock(clock.clone()).build().unwrap();
-        let store = RedisTokenStore::connect(config).await.unwrap();
-        Connections::builder()
-            .flow(flow)
-            .token_store(store)
-            .keys(self.ring.clone())
-            .clock(clock)
-            .cache_for(Duration::ZERO)
-            .build()
-            .unwrap()
-    }
-
-    async fn connect(&self, connections: &Connections, user: &str) -> ConnectionKey {
-        let binding = Binding::user("tenant", user);
-        let authorization = connections.begin("example", &binding).unwrap().await.unwrap();
-        let callback = ScriptedUser::new().approve(authorization.url()).await.unwrap();
-        let response = AuthorizationResponse::from_url(&callback).unwrap();
-        connections.complete("example", &response, &binding).await.unwrap().key
-    }
-
-    fn token_requests(&self) -> usize {
-        self.provider.ledger().token_requests().len()
-    }
-}
 
 /// Of the processes that ask at expiry one sends the request; the others find what it saved.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// What becomes of the server's answers.
@@ -27,6 +28,8 @@ pub enum Answers {
 pub struct Proxy {
     pub port: u16,
     shared: Arc<Shared>,
+    /// Where its server listens.
+    server: watch::Sender<u16>,
     task: JoinHandle<()>,
 }
 
@@ -44,19 +47,27 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared::default());
         let seen = Arc::clone(&shared);
+        let (server, leads_to) = watch::channel(server);
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 seen.connections.fetch_add(1, Ordering::SeqCst);
+                let mut leads_to = leads_to.clone();
+                let server = *leads_to.borrow_and_update();
                 if let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await {
-                    tokio::spawn(carry(client, server, Arc::clone(&seen)));
+                    tokio::spawn(carry(client, server, Arc::clone(&seen), leads_to));
                 }
             }
         });
-        Self { port, shared, task }
+        Self { port, shared, server, task }
     }
 
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// From now on it leads to another server. The connections that are there end.
+    pub fn lead_to(&self, server: u16) {
+        self.server.send_replace(server);
     }
 
     /// For the answers that come from now on.
@@ -85,11 +96,17 @@ impl Drop for Proxy {
     }
 }
 
-async fn carry(mut client: TcpStream, mut server: TcpStream, shared: Arc<Shared>) {
+async fn carry(
+    mut client: TcpStream,
+    mut server: TcpStream,
+    shared: Arc<Shared>,
+    mut leads_to: watch::Receiver<u16>,
+) {
     let (mut asked, mut answered) = ([0; 65_536], [0; 65_536]);
     let now = || *shared.answers.lock().unwrap();
     loop {
         tokio::select! {
+            _ = leads_to.changed() => return,
             read = client.read(&mut asked) => {
                 let Ok(read @ 1..) = read else { return };
                 shared.writes.fetch_add(1, Ordering::SeqCst);

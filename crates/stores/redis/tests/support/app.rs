@@ -1,0 +1,124 @@
+//! An application, which may have several processes, and the provider that it connects its users to.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use authflow_core::quirks::Rotation;
+use authflow_core::{
+    AuthorizationResponse, Binding, ClientCredentials, Clock, ConfiguredProvider, ConnectionKey, Connections,
+    Flow, HttpClient, KeyRing, MemoryStateStore, Quirks, SystemClock, async_trait,
+};
+use authflow_redis::{RedisConfig, RedisTokenStore};
+use authflow_testkit::{AuthorizationServer, LoopbackClient, ScriptedUser};
+
+pub const HOUR: Duration = Duration::from_secs(3600);
+
+/// The system's clock, as far ahead as a test puts it. Waiting takes its time: the server's clock goes on by itself, too.
+#[derive(Debug, Default)]
+pub struct Shifted {
+    clock: SystemClock,
+    ahead: Mutex<Duration>,
+}
+
+impl Shifted {
+    pub fn advance(&self, by: Duration) {
+        *self.ahead.lock().unwrap() += by;
+    }
+
+    fn ahead(&self) -> Duration {
+        *self.ahead.lock().unwrap()
+    }
+}
+
+#[async_trait]
+impl Clock for Shifted {
+    fn now(&self) -> SystemTime {
+        self.clock.now() + self.ahead()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic() + self.ahead()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration).await;
+    }
+}
+
+/// An application, and the provider that it connects its users to.
+pub struct App {
+    pub provider: AuthorizationServer,
+    rotation: Rotation,
+    pub clock: Arc<Shifted>,
+    ring: KeyRing,
+    states: Arc<MemoryStateStore>,
+}
+
+impl App {
+    /// At a provider that rotates strictly.
+    pub async fn new() -> Self {
+        Self::at(Rotation::Strict).await
+    }
+
+    /// At a provider that does with refresh tokens what is known of it.
+    pub async fn at(rotation: Rotation) -> Self {
+        let rotates = match rotation {
+            Rotation::None => authflow_testkit::Rotation::None,
+            Rotation::Strict => authflow_testkit::Rotation::Rotate { grace: None },
+            Rotation::Grace(seconds) => {
+                let grace = Some(Duration::from_secs(seconds.into()));
+                authflow_testkit::Rotation::Rotate { grace }
+            }
+            other => panic!("{other:?}"),
+        };
+        let clock = Arc::new(Shifted::default());
+        let now = Arc::clone(&clock);
+        let provider = AuthorizationServer::builder()
+            .access_token_lifetime(HOUR)
+            .rotation(rotates)
+            .clock(move || now.now())
+            .start()
+            .await
+            .unwrap();
+        Self { provider, rotation, clock, ring: KeyRing::generate().unwrap(), states: Arc::default() }
+    }
+
+    /// One process of it.
+    pub async fn process(&self, config: RedisConfig) -> Connections {
+        self.process_with(config, LoopbackClient::new()).await
+    }
+
+    pub async fn process_with(&self, config: RedisConfig, client: impl HttpClient) -> Connections {
+        let mut quirks = Quirks::default();
+        quirks.refresh_policy.rotation = self.rotation;
+        let provider = self.provider.provider("example").quirks(quirks).build().unwrap();
+        let known = self.provider.basic_client();
+        let credentials = ClientCredentials::confidential(known.id(), known.secret().unwrap())
+            .redirect_uri("http://127.0.0.1/callback");
+        let manager =
+            ConfiguredProvider::from_provider(provider, credentials, Arc::clone(&self.states)).unwrap();
+        let clock = self.clock.clone();
+        let flow = Flow::builder(manager).http_client(client).clock(clock.clone()).build().unwrap();
+        let store = RedisTokenStore::connect(config).await.unwrap();
+        Connections::builder()
+            .flow(flow)
+            .token_store(store)
+            .keys(self.ring.clone())
+            .clock(clock)
+            .cache_for(Duration::ZERO)
+            .build()
+            .unwrap()
+    }
+
+    pub async fn connect(&self, connections: &Connections, user: &str) -> ConnectionKey {
+        let binding = Binding::user("tenant", user);
+        let authorization = connections.begin("example", &binding).unwrap().await.unwrap();
+        let callback = ScriptedUser::new().approve(authorization.url()).await.unwrap();
+        let response = AuthorizationResponse::from_url(&callback).unwrap();
+        connections.complete("example", &response, &binding).await.unwrap().key
+    }
+
+    pub fn token_requests(&self) -> usize {
+        self.provider.ledger().token_requests().len()
+    }
+}
