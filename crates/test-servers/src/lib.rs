@@ -12,6 +12,7 @@ mod process;
 mod program;
 mod server;
 mod session;
+mod small_disk;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -20,6 +21,7 @@ pub use self::pgbouncer::PgBouncer;
 pub use self::process::free_port;
 pub use self::server::{Kind, Server};
 pub use self::session::Session;
+pub use self::small_disk::SmallDisk;
 
 /// What stands in `place`, which is started where nobody holds it any more.
 fn shared<T>(place: &Mutex<Weak<T>>, start: impl FnOnce() -> T) -> Arc<T> {

@@ -45,6 +45,11 @@ impl Process {
         Err(said)
     }
 
+    /// Whether the program has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.program.try_wait().unwrap().is_some()
+    }
+
     /// As `kill -9` does.
     pub(crate) fn kill(&mut self) {
         let _it_has_ended = self.program.kill();

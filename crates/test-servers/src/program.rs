@@ -59,7 +59,12 @@ impl Program {
 
     /// A directory that its user may write to.
     pub(crate) fn directory(&self) -> TempDir {
-        let dir = tempfile::tempdir().unwrap();
+        self.directory_in(&std::env::temp_dir())
+    }
+
+    /// The same, in another place than usual.
+    pub(crate) fn directory_in(&self, place: &Path) -> TempDir {
+        let dir = tempfile::tempdir_in(place).unwrap();
         self.give(dir.path());
         dir
     }
@@ -91,8 +96,13 @@ fn newest_postgres() -> Option<PathBuf> {
 }
 
 fn is_root() -> bool {
+    user() == 0
+}
+
+/// Whose process this is.
+pub(crate) fn user() -> u32 {
     use std::os::unix::fs::MetadataExt as _;
-    tempfile::tempfile().unwrap().metadata().unwrap().uid() == 0
+    tempfile::tempfile().unwrap().metadata().unwrap().uid()
 }
 
 pub(crate) fn text(path: &Path) -> &str {

@@ -1,5 +1,6 @@
 //! The databases.
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex, Weak};
 
@@ -163,7 +164,13 @@ impl Server {
     /// An empty one, with more arguments.
     #[must_use]
     pub fn start_with(kind: Kind, more: &[&str]) -> Self {
-        let dir = kind.program().directory();
+        Self::start_within(&std::env::temp_dir(), kind, more)
+    }
+
+    /// The same, with all that it keeps in a directory of its own in this one.
+    #[must_use]
+    pub fn start_within(directory: &Path, kind: Kind, more: &[&str]) -> Self {
+        let dir = kind.program().directory_in(directory);
         kind.init(&dir);
         let more: Vec<_> = more.iter().map(|&arg| arg.to_owned()).collect();
         let (port, process) = on_a_free_port(|port| spawn(kind, &dir, port, &more));
@@ -205,6 +212,12 @@ impl Server {
         let said = String::from_utf8_lossy(&made.stderr);
         assert!(made.status.success() || said.contains("exists"), "{said}");
         format!("{scheme}://authflow@127.0.0.1:{port}/{name}")
+    }
+
+    /// Whether it runs no more, without having been killed.
+    #[must_use]
+    pub fn has_ended(&mut self) -> bool {
+        self.process.has_ended()
     }
 
     /// Dies without a word, as by `kill -9`.

@@ -216,6 +216,13 @@ fn verdict(error: &dyn sqlx::error::DatabaseError) -> (Verdict, String) {
     } else {
         "an error".to_owned()
     };
+    #[cfg(feature = "postgres")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
+        && error.severity() == sqlx::postgres::PgSeverity::Panic
+    {
+        // Whatever the code says: the server ends without a rollback, and finds out itself by its log what was committed.
+        return (Verdict::Lost, shown);
+    }
     (postgres(&code), shown)
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use authflow_core::{Expected, SaveOutcome, StoreErrorKind, TokenStore as _};
 use authflow_sqlx::sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use authflow_sqlx::{ConnectError, MigrateError, SqlDatabase, SqlTokenStore, sqlx};
+use authflow_test_servers::SmallDisk;
 use authflow_testkit::conformance::token_store::check_error;
 use support::{in_time, incarnation, key, kind, record, text, write};
 
@@ -49,38 +50,12 @@ async fn x9_what_another_writer_keeps_locked_is_unavailable_and_read_all_the_sam
     assert!(matches!(saved, SaveOutcome::Saved(_)), "{saved:?}");
 }
 
-/// Names the directory to the process that the next test runs in a small file system.
-const SMALL_DISK: &str = "AUTHFLOW_TEST_SMALL_DISK";
-
-/// In a file system of its own, in a name space of its own that goes with the process.
 #[tokio::test]
 async fn x9_a_full_disk_is_unavailable_and_costs_nothing_that_is_stored() {
-    if let Some(dir) = std::env::var_os(SMALL_DISK) {
-        let database = SqlDatabase::open(Path::new(&dir).join("connections.db")).await.unwrap();
-        return grows_until_it_cannot(&database).await;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    // Root may be without user name spaces, as in a container; everybody else needs them.
-    let ways: [&[&str]; 2] = [&["unshare", "--map-root-user", "--mount"], &["unshare", "--mount"]];
-    let works = |way: &&&[&str]| {
-        Command::new(way[0]).args(&way[1..]).arg("true").status().is_ok_and(|status| status.success())
-    };
-    let way = ways.iter().find(works).expect(
-        "this test mounts a small tmpfs: install unshare (util-linux), and run it as root or allow user name spaces \
-         (sysctl kernel.unprivileged_userns_clone=1)",
-    );
-    let mount = format!("mount -t tmpfs -o size=512k none '{}' && exec \"$0\" \"$@\"", dir.path().display());
-    let child = Command::new(way[0])
-        .args(&way[1..])
-        .args(["sh", "-c", &mount])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "x9_a_full_disk_is_unavailable_and_costs_nothing_that_is_stored", "--nocapture"])
-        .env(SMALL_DISK, dir.path())
-        .output()
-        .unwrap();
-    let said =
-        format!("{}{}", String::from_utf8_lossy(&child.stdout), String::from_utf8_lossy(&child.stderr));
-    assert!(child.status.success() && said.contains("1 passed"), "{said}");
+    let test = "x9_a_full_disk_is_unavailable_and_costs_nothing_that_is_stored";
+    let Some(disk) = SmallDisk::of(test, "512k") else { return };
+    let database = SqlDatabase::open(disk.path().join("connections.db")).await.unwrap();
+    grows_until_it_cannot(&database).await;
 }
 
 /// Where the disk has room, and the database may not take it: SQLite reports both alike.
