@@ -9,7 +9,7 @@ use authflow_core::{
 use redis::{Cmd, Value};
 
 use crate::config::{MAX_PREFIX, MAX_TTL, RedisConfig};
-use crate::error::{Cause, ConnectError, Failure, NOT_REDIS};
+use crate::error::{Cause, ConnectError, Failure, NOT_REDIS, Refusal};
 use crate::server::Server;
 
 /// Keeps pending flows in Redis. Cheap to clone; the clones share their connections.
@@ -47,8 +47,7 @@ impl RedisStateStore {
         let info = self.server.info(slot).await?;
         match self.server.call(&set(&key, b"", Duration::from_millis(1)), slot).await {
             Ok(_) => {}
-            // The server is the right one, and has a bad day: that is what `begin` is for to say.
-            Err(Failure::Refused(refusal)) if matches!(refusal.code(), "OOM" | "MISCONF" | "NOREPLICAS") => {}
+            Err(Failure::Refused(refusal)) if is_passing(&refusal) => {}
             Err(Failure::Refused(refusal)) if refusal.code() == "CLUSTERDOWN" => {
                 return Err(ConnectError::NotACluster);
             }
@@ -56,12 +55,19 @@ impl RedisStateStore {
         }
         match self.server.call(&getdel(&key), slot).await {
             Ok(_) => Ok(()),
+            // It looks for the command before it looks at the day.
+            Err(Failure::Refused(refusal)) if is_passing(&refusal) => Ok(()),
             Err(Failure::Refused(refusal)) if refusal.is_unknown_command() => {
                 Err(ConnectError::TooOld { version: info.find("redis_version").map(str::to_owned) })
             }
             Err(failure) => Err(failure.at_start()),
         }
     }
+}
+
+/// Whether the server is the right one, and has a bad day: that is what `begin` is for to say.
+fn is_passing(refusal: &Refusal) -> bool {
+    matches!(refusal.code(), "OOM" | "MISCONF" | "NOREPLICAS")
 }
 
 #[async_trait]
