@@ -1,4 +1,4 @@
-//! `Connections` on a directory that is gone, or on a disk that is full: X10, X26.
+//! `Connections` on a directory that is gone or read-only, or on a disk that is full: X10, X26.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
@@ -16,9 +16,9 @@ use std::time::Duration;
 use authflow_core::{
     AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, Connections, ErrorKind, Flow,
     HttpClient, HttpError, HttpRequest, HttpResponse, KeyRing, Limits, MemoryStateStore, Recovery,
-    TokenStore as _, Version, async_trait,
+    StateStore, TokenStore as _, Version, async_trait,
 };
-use authflow_file::FileTokenStore;
+use authflow_file::{FileStateStore, FileTokenStore};
 use authflow_testkit::{AuthorizationServer, LoopbackClient, ScriptedUser};
 
 /// Fills the disk with a file once an answer has come, if it is told which.
@@ -48,10 +48,19 @@ async fn process_at(
     http: Arc<Filling>,
     ring: &KeyRing,
 ) -> Connections {
+    process_with(directory, server, http, ring, Arc::new(MemoryStateStore::new())).await
+}
+
+async fn process_with(
+    directory: &Path,
+    server: &AuthorizationServer,
+    http: Arc<Filling>,
+    ring: &KeyRing,
+    states: Arc<dyn StateStore>,
+) -> Connections {
     let provider = server.provider("example").build().unwrap();
     let credentials =
         ClientCredentials::public(server.public_client().id()).redirect_uri("http://127.0.0.1/callback");
-    let states = Arc::new(MemoryStateStore::new());
     let manager = ConfiguredProvider::from_provider(provider, credentials, states).unwrap();
     let flow = Flow::builder(manager).http_client(http).build().unwrap();
     let store = FileTokenStore::open(directory).await.unwrap();
@@ -85,8 +94,12 @@ async fn x26_no_code_is_sent_while_the_directory_is_gone_and_the_callback_works_
 
 #[tokio::test]
 async fn child_process() {
-    let Some((_, directory)) = process::role() else { return };
-    full_disk(&directory).await;
+    let Some((role, directory)) = process::role() else { return };
+    match role.as_str() {
+        "full disk" => full_disk(&directory).await,
+        "read only" => read_only(&directory).await,
+        other => panic!("no such role: {other}"),
+    }
     process::say("done");
 }
 
@@ -127,4 +140,37 @@ async fn full_disk(directory: &Path) {
     let other = process_at(directory, &server, Arc::default(), &ring).await;
     assert_eq!(other.token(&key).await.unwrap().expose(), new.expose());
     assert_eq!(server.ledger().token_requests().len(), 2, "the code, and one refresh");
+}
+
+/// Nothing can be written where states and connections are. To use up the state is a write, and comes first.
+#[test]
+fn x26_no_code_is_sent_while_the_file_system_is_read_only_and_the_callback_works_later() {
+    process::run_in_a_small_file_system("read only", support::directory().path());
+}
+
+async fn read_only(directory: &Path) {
+    let server = AuthorizationServer::builder().start().await.unwrap();
+    let requests = || server.ledger().token_requests().len();
+    let ring = KeyRing::generate().unwrap();
+    let (stored, flows) = (directory.join("connections"), directory.join("flows"));
+    let states = Arc::new(FileStateStore::open(&flows).await.unwrap());
+    let connections = process_with(&stored, &server, Arc::default(), &ring, states).await;
+    let user = Binding::user("tenant", "user-42");
+    let mounted = |how: &str| {
+        let status = std::process::Command::new("mount").args(["-o", how]).arg(directory).status();
+        assert!(status.unwrap().success());
+    };
+    // The second time there is a connection to look at.
+    for sent in 0..2 {
+        let callback = callback(&connections, &user).await;
+        let response = AuthorizationResponse::from_url(&callback).unwrap();
+        mounted("remount,ro");
+        let error = connections.complete("example", &response, &user).await.unwrap_err();
+        assert_eq!((error.kind(), requests()), (ErrorKind::StoreUnavailable, sent), "{error:?}");
+        assert!(matches!(error.recovery(), Recovery::Retry { .. }), "{error:?}");
+        mounted("remount,rw");
+        let key = connections.complete("example", &response, &user).await.unwrap().key;
+        assert_eq!(requests(), sent + 1);
+        connections.token(&key).await.unwrap();
+    }
 }

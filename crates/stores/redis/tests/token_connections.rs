@@ -7,14 +7,15 @@
 mod app;
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use app::{App, HOUR};
-use authflow_core::{ErrorKind, Recovery};
-use authflow_redis::RedisConfig;
+use authflow_core::{AuthorizationResponse, Binding, ErrorKind, Recovery};
+use authflow_redis::{RedisConfig, RedisStateStore};
 use support::tokens::{fields, redis_key, set_field};
 use support::{Answers, Proxy, Server};
-
 /// Of the processes that ask at expiry one sends the request; the others find what it saved.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f2_many_processes_send_one_token_request() {
@@ -68,6 +69,79 @@ async fn x6_f8_no_refresh_while_the_store_cannot_be_reached() {
     app.clock.advance(HOUR);
     support::until("it goes on", || async { connections.token(&key).await.is_ok() }).await;
     assert_eq!(app.token_requests(), before + 1);
+}
+
+/// Has it take no writes, and be read all the same; or take them again.
+async fn takes_writes(server: &Server, takes: bool) {
+    let () = server.ask(&["CONFIG", "SET", "min-replicas-to-write", if takes { "0" } else { "1" }]).await;
+}
+
+/// To use up the state is a write, and comes first.
+#[tokio::test]
+async fn x26_no_code_is_sent_while_the_states_are_where_nothing_can_be_written() {
+    let server = Server::start(&[]);
+    let config = || RedisConfig::server(&server.url()).unwrap();
+    let (app, user) = (App::new().await, Binding::user("tenant", "user"));
+    let open = async || {
+        let states = RedisStateStore::connect(config()).await.unwrap();
+        app.process_over(config(), Arc::new(states)).await
+    };
+    let connections = open().await;
+    let callback = app.callback(&connections, &user).await;
+    let response = AuthorizationResponse::from_url(&callback).unwrap();
+    takes_writes(&server, false).await;
+    // One that was there before, and one that is started now.
+    for connections in [connections.clone(), open().await] {
+        let error = connections.complete("example", &response, &user).await.unwrap_err();
+        assert_eq!((error.kind(), app.token_requests()), (ErrorKind::StoreUnavailable, 0), "{error:?}");
+        assert!(matches!(error.recovery(), Recovery::Retry { .. }), "{error:?}");
+    }
+    takes_writes(&server, true).await;
+    connections.complete("example", &response, &user).await.unwrap();
+    assert_eq!((app.token_requests(), app.revocations()), (1, 0));
+}
+
+/// Where the states are elsewhere nothing was written before, and the code is sent. The tokens are offered to Redis a few times,
+/// and then given back; the connection that was there before stays.
+#[tokio::test]
+async fn x26_tokens_for_which_there_is_no_place_are_given_back() {
+    let server = Server::start(&[]);
+    let (app, user) = (App::new().await, Binding::user("tenant", "user"));
+    app.clock.times.store(16, Ordering::SeqCst);
+    let connections = app.process(RedisConfig::server(&server.url()).unwrap()).await;
+    let key = app.connect(&connections, "user").await;
+    let before = connections.token(&key).await.unwrap();
+    let callback = app.callback(&connections, &user).await;
+    let response = AuthorizationResponse::from_url(&callback).unwrap();
+
+    takes_writes(&server, false).await;
+    let error = connections.complete("example", &response, &user).await.unwrap_err();
+    assert_eq!((error.kind(), error.recovery()), (ErrorKind::NotDurable, Recovery::Reconnect), "{error:?}");
+    assert_eq!((app.token_requests(), app.revocations()), (2, 1));
+    let reused = connections.complete("example", &response, &user).await.unwrap_err();
+    assert_eq!(reused.kind(), ErrorKind::StateNotFound);
+    assert_eq!(connections.token(&key).await.unwrap().expose(), before.expose());
+
+    takes_writes(&server, true).await;
+    assert_eq!(app.connect(&connections, "user").await, key);
+    assert_ne!(connections.token(&key).await.unwrap().expose(), before.expose());
+}
+
+/// A pause of the server that is over before long costs nothing.
+#[tokio::test]
+async fn x26_tokens_are_kept_once_the_server_takes_writes_again() {
+    let server = Server::start(&[]);
+    let (app, user) = (App::new().await, Binding::user("tenant", "user"));
+    let connections = app.process(RedisConfig::server(&server.url()).unwrap()).await;
+    let callback = app.callback(&connections, &user).await;
+    let response = AuthorizationResponse::from_url(&callback).unwrap();
+    takes_writes(&server, false).await;
+    let completed = tokio::spawn(connections.complete("example", &response, &user).into_future());
+    support::until("the code was sent", || async { app.token_requests() == 1 }).await;
+    takes_writes(&server, true).await;
+    let key = support::in_time(completed).await.unwrap().unwrap().key;
+    assert_eq!((app.token_requests(), app.revocations()), (1, 0));
+    connections.token(&key).await.unwrap();
 }
 
 /// X20, I3: sealed bytes in another's record, with a digest that says that all is well: they do not open there.

@@ -1,33 +1,67 @@
-//! `Connections` on a database that is down: X26.
+//! `Connections` on a database that is down, or that takes no writes: X26.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod support;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use authflow_core::{
-    AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, Connections, ErrorKind, Flow,
-    KeyRing, MemoryStateStore, Recovery,
+    AuthorizationResponse, Binding, ClientCredentials, Clock, ConfiguredProvider, Connections, ErrorKind,
+    Flow, KeyRing, MemoryStateStore, Recovery, StateStore, SystemClock, TokenStore as _, async_trait,
 };
-use authflow_sqlx::{SqlDatabase, SqlTokenStore};
-use authflow_testkit::{AuthorizationServer, LoopbackClient, ScriptedUser};
-use support::{Kind, Server, in_time, one_connection, say, until};
+use authflow_sqlx::sqlx::{self, sqlite::SqliteConnectOptions, sqlite::SqliteJournalMode};
+use authflow_sqlx::{SqlDatabase, SqlStateStore, SqlTokenStore};
+use authflow_testkit::{AuthorizationServer, Endpoint, LoopbackClient, ScriptedUser};
+use support::{Kind, Server, in_time, incarnation, key, one_connection, record, say, until, write};
+use tempfile::TempDir;
+use tokio::sync::Mutex;
 
-/// One process of an application.
+/// Who waits for a pause waits for a part of it.
+#[derive(Debug)]
+struct Hurried {
+    clock: SystemClock,
+    times: u32,
+}
+
+#[async_trait]
+impl Clock for Hurried {
+    fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration / self.times).await;
+    }
+}
+
+/// One process of an application, which keeps its states in memory.
 fn process(server: &AuthorizationServer, database: &SqlDatabase) -> Connections {
+    process_with(server, database, Arc::new(MemoryStateStore::new()), 1)
+}
+
+fn process_with(
+    server: &AuthorizationServer,
+    database: &SqlDatabase,
+    states: Arc<dyn StateStore>,
+    times: u32,
+) -> Connections {
     let provider = server.provider("example").build().unwrap();
     let credentials =
         ClientCredentials::public(server.public_client().id()).redirect_uri("http://127.0.0.1/callback");
-    let states = Arc::new(MemoryStateStore::new());
     let manager = ConfiguredProvider::from_provider(provider, credentials, states).unwrap();
     let flow = Flow::builder(manager).http_client(LoopbackClient::new()).build().unwrap();
     Connections::builder()
         .flow(flow)
         .token_store(SqlTokenStore::new(database))
         .keys(KeyRing::generate().unwrap())
-        .store_timeout(Duration::from_millis(500))
+        .store_timeout(times * Duration::from_millis(500))
+        .clock(Arc::new(Hurried { clock: SystemClock::new(), times }))
         .build()
         .unwrap()
 }
@@ -39,11 +73,18 @@ async fn sends_no_code_while_it_is_down(
     back: impl AsyncFnOnce(),
 ) {
     let server = AuthorizationServer::builder().start().await.unwrap();
+    sends_no_code_meanwhile(&server, &process(&server, database), down, back).await;
+}
+
+async fn sends_no_code_meanwhile(
+    server: &AuthorizationServer,
+    connections: &Connections,
+    down: impl AsyncFnOnce(),
+    back: impl AsyncFnOnce(),
+) {
     let requests = || server.ledger().token_requests().len();
-    let connections = process(&server, database);
     let user = Binding::user("tenant", "user-42");
-    let authorization = connections.begin("example", &user).unwrap().await.unwrap();
-    let callback = ScriptedUser::new().approve(authorization.url()).await.unwrap();
+    let callback = callback(connections, &user).await;
     let response = AuthorizationResponse::from_url(&callback).unwrap();
 
     down().await;
@@ -64,6 +105,12 @@ async fn sends_no_code_while_it_is_down(
     })
     .await;
     assert_eq!(requests(), 1);
+}
+
+/// What comes back once the user has agreed.
+async fn callback(connections: &Connections, user: &Binding) -> String {
+    let authorization = connections.begin("example", user).unwrap().await.unwrap();
+    ScriptedUser::new().approve(authorization.url()).await.unwrap()
 }
 
 #[tokio::test]
@@ -91,4 +138,142 @@ async fn x26_no_code_is_sent_while_the_tables_are_away_and_the_callback_works_la
         say(&url, "ALTER TABLE elsewhere RENAME TO authflow_connections").await;
     };
     sends_no_code_while_it_is_down(&database, down, back).await;
+}
+
+type Lock = sqlx::Transaction<'static, sqlx::Sqlite>;
+
+/// A database of each kind, which can be told to take no writes and is read all the same.
+enum Switch {
+    Server(Server, &'static str, &'static str),
+    /// Another writer keeps its lock.
+    Sqlite(sqlx::SqlitePool, Mutex<Option<Lock>>, #[expect(dead_code)] TempDir),
+}
+
+impl Switch {
+    async fn all() -> Vec<(Self, SqlDatabase)> {
+        let mut all = Vec::new();
+        let postgres = Server::start(Kind::Postgres);
+        let database = one_connection(&postgres.url(), Duration::from_secs(10));
+        let (off, on) = (
+            "ALTER SYSTEM SET default_transaction_read_only = on",
+            "ALTER SYSTEM SET default_transaction_read_only = off",
+        );
+        all.push((Self::Server(postgres, off, on), database));
+
+        let mariadb = Server::start(Kind::MariaDb);
+        // Who may do everything may write to a server that is read-only.
+        let root = mariadb.url().replace("authflow@", "root@");
+        say(&root, "CREATE USER app@'%'; GRANT ALL ON test.* TO app@'%'").await;
+        let url = mariadb.url().replace("authflow@", "app@");
+        let database = one_connection(&url, Duration::from_secs(10));
+        all.push((Self::Server(mariadb, "SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0"), database));
+
+        let dir = tempfile::tempdir().unwrap();
+        let options = SqliteConnectOptions::new()
+            .filename(dir.path().join("connections.db"))
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .busy_timeout(Duration::from_millis(1));
+        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+        all.push((Self::Sqlite(pool.clone(), Mutex::default(), dir), SqlDatabase::sqlite(pool)));
+
+        for (_, database) in &all {
+            database.migrate().await.unwrap();
+        }
+        all
+    }
+
+    /// Returns once it is so for the database's one connection.
+    async fn takes_writes(&self, database: &SqlDatabase, takes: bool) {
+        match self {
+            Self::Server(server, off, on) => {
+                say(&server.url(), if takes { on } else { off }).await;
+                if server.kind == Kind::Postgres {
+                    say(&server.url(), "SELECT pg_reload_conf()").await;
+                }
+            }
+            Self::Sqlite(pool, lock, _) if !takes => {
+                *lock.lock().await = Some(pool.begin_with("BEGIN IMMEDIATE").await.unwrap());
+            }
+            Self::Sqlite(_, lock, _) => lock.lock().await.take().unwrap().rollback().await.unwrap(),
+        }
+        let (store, stranger) = (SqlTokenStore::new(database), key("stranger"));
+        until("it is so", || async {
+            let put = store.put(&stranger, incarnation(), write(b"one")).await;
+            store.load(&stranger).await.expect("it is read");
+            put.is_ok() == takes
+        })
+        .await;
+    }
+}
+
+/// To use up the state is a write, and comes first.
+#[tokio::test]
+async fn x26_no_code_is_sent_while_the_states_are_where_nothing_can_be_written() {
+    for (switch, database) in Switch::all().await {
+        let server = AuthorizationServer::builder().start().await.unwrap();
+        let states = Arc::new(SqlStateStore::new(&database));
+        let connections = process_with(&server, &database, states, 1);
+        let down = async || switch.takes_writes(&database, false).await;
+        let back = async || switch.takes_writes(&database, true).await;
+        sends_no_code_meanwhile(&server, &connections, down, back).await;
+    }
+}
+
+/// Where the states are elsewhere nothing was written before, and the code is sent. The tokens are offered to the database a few
+/// times, and then given back; the connection that was there before stays.
+#[tokio::test]
+async fn x26_tokens_for_which_there_is_no_place_are_given_back() {
+    for (switch, database) in Switch::all().await {
+        let server = AuthorizationServer::builder().start().await.unwrap();
+        let connections = process_with(&server, &database, Arc::new(MemoryStateStore::new()), 16);
+        let user = Binding::user("tenant", "user-42");
+        let complete = async |callback: &str| {
+            let response = AuthorizationResponse::from_url(callback).unwrap();
+            in_time(connections.complete("example", &response, &user).into_future()).await
+        };
+        let key = complete(&callback(&connections, &user).await).await.unwrap().key;
+        let before = connections.token(&key).await.unwrap();
+        let late = callback(&connections, &user).await;
+
+        switch.takes_writes(&database, false).await;
+        let error = complete(&late).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.recovery()),
+            (ErrorKind::NotDurable, Recovery::Reconnect),
+            "{error:?}"
+        );
+        let ledger = server.ledger();
+        assert_eq!((ledger.token_requests().len(), ledger.of(Endpoint::Revocation).len()), (2, 1));
+        let reused = complete(&late).await.unwrap_err();
+        assert_eq!(reused.kind(), ErrorKind::StateNotFound);
+        assert_eq!(connections.token(&key).await.unwrap().expose(), before.expose());
+
+        switch.takes_writes(&database, true).await;
+        let again = callback(&connections, &user).await;
+        assert_eq!(complete(&again).await.unwrap().key, key);
+        assert_ne!(connections.token(&key).await.unwrap().expose(), before.expose());
+    }
+}
+
+/// A pause of the database that is over before long costs nothing.
+#[tokio::test]
+async fn x26_tokens_are_kept_once_the_database_takes_writes_again() {
+    for (switch, database) in Switch::all().await {
+        let server = AuthorizationServer::builder().start().await.unwrap();
+        let connections = process(&server, &database);
+        let user = Binding::user("tenant", "user-42");
+        let callback = callback(&connections, &user).await;
+        let response = AuthorizationResponse::from_url(&callback).unwrap();
+
+        switch.takes_writes(&database, false).await;
+        let completed = tokio::spawn(connections.complete("example", &response, &user).into_future());
+        until("the code was sent", || async { server.ledger().token_requests().len() == 1 }).await;
+        switch.takes_writes(&database, true).await;
+        let key = in_time(completed).await.unwrap().unwrap().key;
+        let (ledger, store) = (server.ledger(), SqlTokenStore::new(&database));
+        assert_eq!((ledger.token_requests().len(), ledger.of(Endpoint::Revocation).len()), (1, 0));
+        assert_eq!(record(&store, &key).await.version.counter(), 1);
+        connections.token(&key).await.unwrap();
+    }
 }

@@ -1,15 +1,16 @@
 //! An application, which may have several processes, and the provider that it connects its users to.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use authflow_core::quirks::Rotation;
 use authflow_core::{
     AuthorizationResponse, Binding, ClientCredentials, Clock, ConfiguredProvider, ConnectionKey, Connections,
-    Flow, HttpClient, KeyRing, MemoryStateStore, Quirks, SystemClock, async_trait,
+    Flow, HttpClient, KeyRing, MemoryStateStore, Quirks, StateStore, SystemClock, async_trait,
 };
 use authflow_redis::{RedisConfig, RedisTokenStore};
-use authflow_testkit::{AuthorizationServer, LoopbackClient, ScriptedUser};
+use authflow_testkit::{AuthorizationServer, Endpoint, LoopbackClient, ScriptedUser};
 
 pub const HOUR: Duration = Duration::from_secs(3600);
 
@@ -18,6 +19,8 @@ pub const HOUR: Duration = Duration::from_secs(3600);
 pub struct Shifted {
     clock: SystemClock,
     ahead: Mutex<Duration>,
+    /// Unless it is zero: how many times shorter a pause is.
+    pub times: AtomicU32,
 }
 
 impl Shifted {
@@ -41,7 +44,7 @@ impl Clock for Shifted {
     }
 
     async fn sleep(&self, duration: Duration) {
-        self.clock.sleep(duration).await;
+        self.clock.sleep(duration / self.times.load(Ordering::SeqCst).max(1)).await;
     }
 }
 
@@ -89,14 +92,27 @@ impl App {
     }
 
     pub async fn process_with(&self, config: RedisConfig, client: impl HttpClient) -> Connections {
+        self.build(config, client, self.states.clone()).await
+    }
+
+    /// One with its pending flows there.
+    pub async fn process_over(&self, config: RedisConfig, states: Arc<dyn StateStore>) -> Connections {
+        self.build(config, LoopbackClient::new(), states).await
+    }
+
+    async fn build(
+        &self,
+        config: RedisConfig,
+        client: impl HttpClient,
+        states: Arc<dyn StateStore>,
+    ) -> Connections {
         let mut quirks = Quirks::default();
         quirks.refresh_policy.rotation = self.rotation;
         let provider = self.provider.provider("example").quirks(quirks).build().unwrap();
         let known = self.provider.basic_client();
         let credentials = ClientCredentials::confidential(known.id(), known.secret().unwrap())
             .redirect_uri("http://127.0.0.1/callback");
-        let manager =
-            ConfiguredProvider::from_provider(provider, credentials, Arc::clone(&self.states)).unwrap();
+        let manager = ConfiguredProvider::from_provider(provider, credentials, states).unwrap();
         let clock = self.clock.clone();
         let flow = Flow::builder(manager).http_client(client).clock(clock.clone()).build().unwrap();
         let store = RedisTokenStore::connect(config).await.unwrap();
@@ -112,10 +128,19 @@ impl App {
 
     pub async fn connect(&self, connections: &Connections, user: &str) -> ConnectionKey {
         let binding = Binding::user("tenant", user);
-        let authorization = connections.begin("example", &binding).unwrap().await.unwrap();
-        let callback = ScriptedUser::new().approve(authorization.url()).await.unwrap();
+        let callback = self.callback(connections, &binding).await;
         let response = AuthorizationResponse::from_url(&callback).unwrap();
         connections.complete("example", &response, &binding).await.unwrap().key
+    }
+
+    /// What comes back once the user has agreed.
+    pub async fn callback(&self, connections: &Connections, user: &Binding) -> String {
+        let authorization = connections.begin("example", user).unwrap().await.unwrap();
+        ScriptedUser::new().approve(authorization.url()).await.unwrap()
+    }
+
+    pub fn revocations(&self) -> usize {
+        self.provider.ledger().of(Endpoint::Revocation).len()
     }
 
     pub fn token_requests(&self) -> usize {
