@@ -1,6 +1,7 @@
 //! Stores that several processes share, by their addresses, and the servers that some of them need.
 
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use authflow::redis::{RedisConfig, RedisStateStore, RedisTokenStore};
 use authflow::{StateStore, TokenStore};
@@ -19,6 +20,9 @@ pub enum Kind {
     MariaDb,
 }
 
+/// A server that lives answers at last, also where dozens of processes share two processors.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// The stores that an address names.
 pub async fn open(address: &str) -> Stores {
     match address.split_once(':').expect("an address") {
@@ -28,7 +32,7 @@ pub async fn open(address: &str) -> Stores {
             (Arc::new(tokens), Arc::new(states))
         }
         ("redis", _) => {
-            let config = RedisConfig::server(address).unwrap();
+            let config = RedisConfig::server(address).unwrap().response_timeout(PATIENCE);
             let tokens = RedisTokenStore::connect(config.clone()).await.unwrap();
             let states = RedisStateStore::connect(config).await.unwrap();
             (Arc::new(tokens), Arc::new(states))
@@ -38,7 +42,7 @@ pub async fn open(address: &str) -> Stores {
 }
 
 async fn sql(address: &str) -> Stores {
-    let database = SqlDatabase::connect(address).await.unwrap();
+    let database = SqlDatabase::connect(address).await.unwrap().answer_timeout(PATIENCE);
     (Arc::new(SqlTokenStore::new(&database)), Arc::new(SqlStateStore::new(&database)))
 }
 
