@@ -28,7 +28,33 @@ judged! {
         a6_t_a3_a_flow_ends_at_the_provider_it_began_at,
         a7_another_tenant_with_the_same_user_id_is_another_user,
         a7_an_application_with_another_prefix_or_store_knows_nothing_of_it,
-        x28_another_instance_in_another_framework_finishes;
+        x28_another_instance_in_another_framework_finishes,
+        h4_a_page_says_not_which_state_there_is;
+}
+
+/// Of a state that waits, was used, has expired, is malformed or never was, a browser that did not begin gets the same answer.
+async fn h4_a_page_says_not_which_state_there_is<F: Framework>(kind: Kind) {
+    let world = World::<F>::new(kind).await;
+    let alice = world.browser_of("alice");
+    let expired = world.until_callback(&alice, None).await;
+    world.clock.advance(TTL + Duration::from_secs(1));
+    let used = world.until_callback(&alice, None).await;
+    world.deliver(&alice, &used).await;
+    let waiting = world.until_callback(&alice, None).await;
+    let state = waiting.split_once("state=").unwrap().1.split('&').next().unwrap();
+    let unknown = waiting.replace(state, &"x".repeat(state.len()));
+    let short = waiting.replace(state, "x");
+    let mut answers = Vec::new();
+    for callback in [&waiting, &used, &expired, &unknown, &short] {
+        let mut answer = world.deliver(&world.browser(), callback).await;
+        answer.headers.remove("date");
+        answers.push(answer);
+    }
+    for answer in &answers {
+        answer.assert_page(400);
+        assert_eq!((&answer.headers, &answer.body), (&answers[0].headers, &answers[0].body));
+    }
+    assert_eq!(world.token_requests(), 1);
 }
 
 /// The attacker's own state and code, opened by others: signed in, signed out, with a flow of their own under way.

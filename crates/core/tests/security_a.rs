@@ -87,6 +87,29 @@ async fn a3_of_fifty_callbacks_at_once_one_exchanges() {
     assert_eq!(rig.http.count(), 1);
 }
 
+/// Unknown, missing, used, expired, foreign: who asks learns not which.
+#[tokio::test]
+async fn h4_what_is_wrong_with_a_state_is_told_by_one_message() {
+    let rig = Rig::new();
+    let used = rig.begin(&user()).await;
+    rig.tokens();
+    rig.finish(&used, &user()).await.unwrap();
+    let foreign = rig.begin(&Binding::new_browser().unwrap()).await;
+    let mut told = Vec::new();
+    for query in ["code=c&state=unknown", "code=c", "code=c&state=", &used, &foreign] {
+        told.push(rig.finish(query, &user()).await.unwrap_err());
+    }
+    let expired = rig.begin(&user()).await;
+    rig.clock.advance(Duration::from_secs(600));
+    told.push(rig.finish(&expired, &user()).await.unwrap_err());
+    let shown = |error: &authflow_core::Error| (error.to_string(), format!("{error:?}"), error.recovery());
+    for error in &told {
+        assert_eq!(error.kind(), ErrorKind::StateNotFound);
+        assert_eq!(shown(error), shown(&told[0]));
+    }
+    assert_eq!(rig.http.count(), 1, "the code of the flow that was right");
+}
+
 #[tokio::test]
 async fn a4_state_expires() {
     let rig = Rig::new();

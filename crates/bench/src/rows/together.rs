@@ -88,8 +88,7 @@ pub(crate) fn measure(settings: &Settings) -> Vec<Line> {
     runtime().block_on(async {
         let builder = builder(&server.token_endpoint(), Arc::clone(&clock) as _);
         // They are connected one after the other, and then expire together.
-        let builder =
-            builder.cache_for(Duration::from_secs(600)).max_refreshes_per_second(BOUND);
+        let builder = builder.cache_for(Duration::from_secs(600)).max_refreshes_per_second(BOUND);
         let connections = builder.token_store(MemoryTokenStore::new()).build().unwrap();
         let keys = connect_all(&connections, (0..crowd).map(|number| format!("user-{number}"))).await;
         server.tell(&format!("lifetime {}", 2 * LIFETIME));
