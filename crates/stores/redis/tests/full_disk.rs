@@ -66,6 +66,17 @@ impl App {
         panic!("there is room for all of it");
     }
 
+    /// Leases and saves nothing.
+    async fn refuses_all(&self) {
+        let (key, version, _) = &self.written[0];
+        let expected = Expected::version(*version);
+        let leased = in_time(self.store.lease(key, LeaseRequest::new(holder(), LONG))).await;
+        let saved = in_time(self.store.save_if_version(key, &expected, sealed("two"))).await;
+        for error in [leased.unwrap_err(), saved.unwrap_err()] {
+            assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
+        }
+    }
+
     /// What was answered is there.
     async fn nothing_is_lost(&self) {
         let store = open(&self.server).await;
@@ -134,13 +145,7 @@ async fn x7_a_redis_without_room_for_what_it_is_to_answer_ends_and_loses_nothing
         }
     };
     in_time(ends).await;
-    let (key, version, _) = &app.written[0];
-    let expected = Expected::version(*version);
-    let leased = in_time(app.store.lease(key, LeaseRequest::new(holder(), LONG))).await;
-    let saved = in_time(app.store.save_if_version(key, &expected, sealed("two"))).await;
-    for error in [leased.unwrap_err(), saved.unwrap_err()] {
-        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
-    }
+    app.refuses_all().await;
     begins_nothing(&connections).await;
     assert_eq!(in_time(connections.token(&user)).await.unwrap().expose(), token.expose());
 
@@ -166,13 +171,7 @@ async fn x7_a_redis_that_cannot_write_its_log_is_read_and_takes_writes_once_ther
     assert_eq!(refused.kind(), StoreErrorKind::Unavailable, "{refused:?}");
     let source = refused.source().unwrap().to_string();
     assert!(source.contains("MISCONF") && source.contains("disk"), "{source}");
-    let (key, version, _) = &app.written[0];
-    let expected = Expected::version(*version);
-    let leased = in_time(app.store.lease(key, LeaseRequest::new(holder(), LONG))).await;
-    let saved = in_time(app.store.save_if_version(key, &expected, sealed("two"))).await;
-    for error in [leased.unwrap_err(), saved.unwrap_err()] {
-        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
-    }
+    app.refuses_all().await;
     begins_nothing(&connections).await;
     let another = app.process().await;
     assert_eq!(in_time(another.token(&user)).await.unwrap().expose(), token.expose());

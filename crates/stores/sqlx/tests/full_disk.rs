@@ -8,9 +8,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use authflow_core::{
-    AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, ConnectionKey, Connections,
-    ErrorKind, Expected, Flow, KeyRing, LeaseHolder, LeaseOutcome, LeaseRequest, Recovery, SaveOutcome,
-    StoreError, StoreErrorKind, TokenStore as _, Version,
+    AccessToken, AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, ConnectionKey,
+    Connections, ErrorKind, Expected, Flow, KeyRing, LeaseHolder, LeaseOutcome, LeaseRequest, Recovery,
+    SaveOutcome, StoreError, StoreErrorKind, TokenStore as _, Version,
 };
 use authflow_sqlx::{SqlDatabase, SqlStateStore, SqlTokenStore};
 use authflow_test_servers::SmallDisk;
@@ -23,7 +23,7 @@ use support::{
 /// How long a connection is waited for.
 const CONNECTION: Duration = Duration::from_secs(1);
 /// How long the answer to a statement may take.
-const ANSWER: Duration = Duration::from_secs(1);
+const ANSWER: Duration = Duration::from_secs(2);
 /// The same, where none is to be expected.
 const NO_ANSWER: Duration = Duration::from_millis(500);
 /// What an operation may take on a busy machine: a write, reading it back, and a connection for each.
@@ -79,6 +79,16 @@ impl App {
 
     fn database(&self) -> SqlDatabase {
         one_connection(&self.server.url(), CONNECTION).answer_timeout(ANSWER)
+    }
+
+    /// One process of it, to which somebody is connected with this token, and two connections more.
+    async fn used(&mut self) -> (Connections, ConnectionKey, AccessToken) {
+        let connections = self.process();
+        let user = connected(&connections).await;
+        self.connect().await;
+        self.connect().await;
+        let token = connections.token(&user).await.unwrap();
+        (connections, user, token)
     }
 
     /// Connects, which has to work.
@@ -262,13 +272,10 @@ async fn x8_a_postgres_whose_disk_is_full_is_read_and_goes_on_once_there_is_room
     let test = "x8_a_postgres_whose_disk_is_full_is_read_and_goes_on_once_there_is_room";
     let Some(disk) = SmallDisk::of(test, "96m") else { return };
     let mut app = App::start(disk.path(), Kind::Postgres, &[]).await;
-    let connections = app.process();
-    let user = connected(&connections).await;
-    // A segment of the log that was made before has room for all that follows.
+    let (connections, user, token) = app.used().await;
+    // A segment of the log that is made before has room for all that follows.
     say(&app.server.url(), "SELECT pg_switch_wal()").await;
     app.connect().await;
-    app.connect().await;
-    let token = connections.token(&user).await.unwrap();
 
     disk.fill();
     let refused = app.connect_until_refused().await;
@@ -293,11 +300,7 @@ async fn x8_a_postgres_that_has_no_room_for_its_log_loses_nothing_that_was_answe
     let Some(disk) = SmallDisk::of(test, "96m") else { return };
     let mut app = App::start(disk.path(), Kind::Postgres, &[]).await;
     app.store = SqlTokenStore::new(&app.database().prepared_statements(true));
-    let connections = app.process();
-    let user = connected(&connections).await;
-    app.connect().await;
-    app.connect().await;
-    let token = connections.token(&user).await.unwrap();
+    let (connections, user, token) = app.used().await;
 
     disk.fill();
     let refused = loop {
@@ -331,14 +334,10 @@ async fn x8_a_mariadb_whose_disk_is_full_is_read_and_goes_on_once_there_is_room(
     let test = "x8_a_mariadb_whose_disk_is_full_is_read_and_goes_on_once_there_is_room";
     let Some(disk) = SmallDisk::of(test, "192m") else { return };
     let mut app = App::start(disk.path(), Kind::MariaDb, &["--innodb-log-file-size=8M"]).await;
-    app.store = SqlTokenStore::new(&app.database().answer_timeout(NO_ANSWER));
-    let connections = app.process();
-    let user = connected(&connections).await;
-    app.connect().await;
-    app.connect().await;
-    let token = connections.token(&user).await.unwrap();
+    let (connections, user, token) = app.used().await;
 
     disk.fill();
+    app.store = SqlTokenStore::new(&app.database().answer_timeout(NO_ANSWER));
     app.connect_until_refused().await;
     let refused = app.save_until_refused(0, MUCH).await;
     assert_eq!(refused.kind(), StoreErrorKind::Unavailable, "{}", text(&refused));
@@ -362,14 +361,10 @@ async fn x8_a_mariadb_that_waits_for_room_is_given_up_in_time() {
     let changes = format!("--log-bin={}", disk.path().join("changes").display());
     let more = [&changes, "--server-id=1", "--innodb-log-file-size=8M"];
     let mut app = App::start(&std::env::temp_dir(), Kind::MariaDb, &more).await;
-    app.store = SqlTokenStore::new(&app.database().answer_timeout(NO_ANSWER));
-    let connections = app.process();
-    let user = connected(&connections).await;
-    app.connect().await;
-    app.connect().await;
-    let token = connections.token(&user).await.unwrap();
+    let (connections, user, token) = app.used().await;
 
     disk.fill();
+    app.store = SqlTokenStore::new(&app.database().answer_timeout(NO_ANSWER));
     let refused = app.save_until_refused(0, LITTLE).await;
     assert_eq!(refused.kind(), StoreErrorKind::OutcomeUnknown);
     assert!(text(&refused).contains("in time"), "{}", text(&refused));
