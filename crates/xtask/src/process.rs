@@ -1,10 +1,11 @@
 //! Other programs: shown before they run, and judged by how they end.
 
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{self, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::failed_tests::FailedTests;
 use crate::failure::Failure;
 
 /// A command that prints itself when it runs.
@@ -71,6 +72,29 @@ impl Program {
         Err(Failure::new(format!("`{}` ended with {status}", self.shown)))
     }
 
+    /// Runs tests with their output shown. The failure says once more what the failed ones said.
+    pub(crate) fn run_tests(self) -> Result<(), Failure> {
+        self.run_tests_into(&mut io::stdout())
+    }
+
+    fn run_tests_into(mut self, out: &mut impl io::Write) -> Result<(), Failure> {
+        // Who no longer reads still learns from the exit code.
+        let _ = writeln!(out, "$ {}", self.shown).and_then(|()| out.flush());
+        let mut child =
+            self.command.stdout(Stdio::piped()).spawn().map_err(|error| self.not_started(&error))?;
+        let mut failed = FailedTests::default();
+        if let Some(stdout) = child.stdout.take() {
+            pass_on(BufReader::new(stdout), out, &mut failed)
+                .map_err(|error| Failure::new(format!("`{}` cannot be read: {error}", self.shown)))?;
+        }
+        let status = child.wait().map_err(|error| self.not_started(&error))?;
+        if status.success() {
+            return Ok(());
+        }
+        let ended = format!("`{}` ended with {status}", self.shown);
+        Err(Failure::new(if failed.is_empty() { ended } else { format!("{ended}\n{failed}") }))
+    }
+
     /// Runs unseen and returns what it wrote to standard output.
     pub(crate) fn output(mut self) -> Result<String, Failure> {
         let output = self.command.output().map_err(|error| self.not_started(&error))?;
@@ -95,6 +119,22 @@ impl Program {
     fn not_started(&self, error: &std::io::Error) -> Failure {
         Failure::new(format!("cannot start `{}`: {error}", self.shown))
     }
+}
+
+/// Passes on every line as it comes, and reads it.
+fn pass_on(
+    mut lines: impl io::BufRead,
+    out: &mut impl io::Write,
+    failed: &mut FailedTests,
+) -> io::Result<()> {
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        out.write_all(&line)?;
+        out.flush()?;
+        failed.read(&String::from_utf8_lossy(&line));
+        line.clear();
+    }
+    Ok(())
 }
 
 fn quoted(word: &str) -> String {
@@ -122,5 +162,22 @@ mod tests {
     fn a_missing_program_is_named() {
         let failure = Program::new("no-such-program-here", Path::new(".")).output().unwrap_err();
         assert!(failure.to_string().contains("no-such-program-here"), "{failure}");
+    }
+
+    #[test]
+    fn tests_that_fail_are_told_again() {
+        let script = "printf -- '---- a_test stdout ----\\nit is red\\n\\nfailures:\\n'; exit 101";
+        let run = |program: &str, arguments: &[&str]| {
+            let mut shown = Vec::new();
+            let ended = Program::new(program, Path::new(".")).args(arguments).run_tests_into(&mut shown);
+            (ended.map_err(|failure| failure.to_string()), String::from_utf8(shown).unwrap())
+        };
+        let (ended, shown) = run("sh", &["-c", script]);
+        let told = ended.unwrap_err();
+        assert!(told.ends_with("\n- a_test\n    it is red") && told.contains("101"), "{told}");
+        assert!(shown.ends_with("\n---- a_test stdout ----\nit is red\n\nfailures:\n"), "{shown}");
+        let told = run("sh", &["-c", "exit 3"]).0.unwrap_err();
+        assert!(told.ends_with("3"), "{told}");
+        assert_eq!(run("true", &[]), (Ok(()), "$ true\n".to_owned()));
     }
 }

@@ -31,9 +31,9 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
         workspace
             .cargo(&["test", "--locked", "--quiet", "-p", package])
             .args(["--no-default-features", "--test", test])
-            .run()
+            .run_tests()
     });
-    workspace.cargo(&["test", "--locked", "--workspace", "--all-features", "--no-fail-fast"]).run()?;
+    workspace.cargo(&["test", "--locked", "--workspace", "--all-features", "--no-fail-fast"]).run_tests()?;
     without_features.into_iter().collect()
 }
 
