@@ -1,9 +1,10 @@
 //! The floor of what is done with a connection, by hand: one token set behind a mutex, one refresh at a time whose future all
 //! share, and a pointer to the token for those who only read. No store, no other process, no other connection.
 
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 
@@ -97,16 +98,16 @@ async fn send(http: &reqwest::Client, token_endpoint: &str, form: &[(&str, &str)
     Ok(serde_json::from_slice(&response.error_for_status()?.bytes().await?)?)
 }
 
-/// A token for those who only read it: what an application writes who knows of nothing better in the standard library.
-pub(crate) struct SharedToken(RwLock<(Arc<str>, Instant)>);
+/// A token for those who only read it, behind a shared pointer: no caller keeps another one out.
+pub(crate) struct SharedToken(ArcSwap<(Arc<str>, Instant)>);
 
 impl SharedToken {
     pub(crate) fn new(access_token: &str, good_for: Duration) -> Self {
-        Self(RwLock::new((access_token.into(), now() + good_for)))
+        Self(ArcSwap::from_pointee((access_token.into(), now() + good_for)))
     }
 
     pub(crate) fn get(&self) -> Option<Arc<str>> {
-        let current = self.0.read().unwrap();
+        let current = self.0.load();
         (now() < current.1).then(|| Arc::clone(&current.0))
     }
 }
