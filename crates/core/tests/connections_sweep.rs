@@ -8,8 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
-use authflow_core::{Connections, Key, LeaseHolder, LeaseRequest, Release, Shard, TokenStore as _};
-use connections_support::{Fault, Rotates, SECOND, World};
+use authflow_core::{
+    Connections, ErrorKind, Health, Key, LeaseHolder, LeaseRequest, RefreshMark, Release, Shard,
+    TokenStore as _,
+};
+use connections_support::{Fault, Lie, LyingStore, Rotates, SECOND, World, user};
 
 const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
@@ -166,18 +169,115 @@ async fn a_sweep_waits_for_no_other_and_works_on_as_many_as_it_was_told() {
     assert_eq!((world.server.refreshes(), world.server.most_uses()), (9, 1));
 }
 
-/// A mark would be lost with the save.
+/// The save takes the mark out of the record: what it says goes into the contents.
 #[tokio::test]
-async fn r6_a_reseal_leaves_what_is_in_doubt_alone() {
+async fn r6_f15_a_reseal_keeps_that_a_refresh_is_in_doubt() {
     let (mut world, connections, key) = World::connected(Rotates::Strictly).await;
     world.expire();
     world.server.fault(Fault::LoseAnswer);
     connections.token(&key).await.unwrap_err();
+    let swept = rotate(&mut world).reseal().await.unwrap();
+    assert_eq!((swept.seen, swept.done, swept.left), (1, 1, 0));
+    let record = world.store.inner.load(&key).await.unwrap().into_record().unwrap();
+    assert_eq!((record.mark, record.lease), (None, None));
+    let process = without_the_old_key(&mut world);
+    let listed = process.list(&user()).await.unwrap();
+    assert_eq!((listed.connections[0].health, listed.unreadable), (Health::InDoubt, 0));
+    let error = process.token(&key).await.unwrap_err();
+    assert_eq!((error.kind(), world.server.refreshes()), (ErrorKind::RotationLost, 2));
+}
+
+/// The pause that all processes keep to, and an earlier doubt, stay with the later one.
+#[tokio::test]
+async fn r6_x17_a_reseal_in_doubt_keeps_what_the_record_said_before() {
+    let (mut world, connections, key) = World::connected(Rotates::WithGrace).await;
+    world.expire();
+    world.server.fault(Fault::Answer(429, &[("retry-after", "20")], "{}"));
+    connections.token(&key).await.unwrap_err();
+    let before = world.store.inner.load(&key).await.unwrap().into_record().unwrap();
+    let holder = LeaseHolder::random().unwrap();
+    let mark = RefreshMark::new(holder, [3; 32], SystemTime::UNIX_EPOCH);
+    world.store.inner.lease(&key, LeaseRequest::new(holder, SECOND).mark(mark)).await.unwrap();
+    world.store.inner.release(&key, &holder, Release::new().keep_mark()).await.unwrap();
+    let process = rotate(&mut world);
+    assert_eq!(process.reseal().await.unwrap().done, 1);
+    let record = world.store.inner.load(&key).await.unwrap().into_record().unwrap();
+    assert_eq!((record.due_at, record.version), (before.due_at, before.version.next()));
+    assert_eq!(process.list(&user()).await.unwrap().connections[0].health, Health::InDoubt);
+    assert_eq!(process.token(&key).await.unwrap_err().kind(), ErrorKind::RateLimited);
+    world.clock.advance(20 * SECOND);
+    assert_eq!(process.token(&key).await.unwrap().expose(), "AT-2");
+}
+
+#[tokio::test]
+async fn f15_a_reseal_counts_what_somebody_else_holds_as_left() {
+    let (mut world, _, key) = World::connected(Rotates::Strictly).await;
+    let holder = LeaseHolder::random().unwrap();
+    world.store.inner.lease(&key, LeaseRequest::new(holder, SECOND)).await.unwrap();
+    let process = rotate(&mut world);
+    let swept = process.reseal().await.unwrap();
+    assert_eq!((swept.seen, swept.done, swept.left, swept.failed), (1, 0, 1, 0));
+    let record = world.store.inner.load(&key).await.unwrap().into_record().unwrap();
+    assert_eq!(record.lease.unwrap().holder, holder);
+    world.clock.advance(SECOND);
+    let swept = process.reseal().await.unwrap();
+    assert_eq!((swept.done, swept.left), (1, 0));
+    without_the_old_key(&mut world).token(&key).await.unwrap();
+}
+
+/// Somebody refreshes between the look at the record and the lease: with the new key, or with a ring from before.
+#[tokio::test]
+async fn f15_a_reseal_looks_again_at_what_changed() {
+    for is_new in [true, false] {
+        let (mut world, old, key) = World::connected(Rotates::Strictly).await;
+        let process = rotate(&mut world);
+        let refreshes = if is_new { world.process() } else { old };
+        world.store.hold("lease");
+        let swept = tokio::spawn(async move { process.reseal().await.unwrap() });
+        world.until(|| world.store.is_holding()).await;
+        assert_eq!(refreshes.refresh_now(&key).await.unwrap().expose(), "AT-2");
+        world.store.let_go();
+        let swept = swept.await.unwrap();
+        assert_eq!((swept.seen, swept.done, swept.left), (1, 1, 0), "{is_new}");
+        assert_eq!(world.store.count("save"), if is_new { 1 } else { 2 });
+        assert_eq!(without_the_old_key(&mut world).token(&key).await.unwrap().expose(), "AT-2");
+    }
+}
+
+#[tokio::test]
+async fn f15_a_reseal_leaves_what_changes_all_the_while() {
+    let (mut world, _, _) = World::connected(Rotates::Strictly).await;
+    rotate(&mut world);
+    let store = LyingStore::new(&world.store);
+    store.tell(Lie::ChangesAlways);
+    let process = world.builder().token_store(store).build().unwrap();
+    let swept = process.reseal().await.unwrap();
+    assert_eq!((swept.seen, swept.done, swept.left), (1, 0, 1));
+}
+
+#[tokio::test]
+async fn f15_a_reseal_needs_no_provider() {
+    let (mut world, _, key) = World::connected(Rotates::Strictly).await;
+    rotate(&mut world);
+    let builder = Connections::builder().flow(world.flow("q", "https://app.example/callback"));
+    let builder = builder.token_store(Arc::clone(&world.store)).keys(world.ring.clone());
+    let other = builder.clock(Arc::new(world.clock.clone())).build().unwrap();
+    let swept = other.reseal().await.unwrap();
+    assert_eq!((swept.seen, swept.done, swept.left), (1, 1, 0));
+    without_the_old_key(&mut world).token(&key).await.unwrap();
+}
+
+/// A process that writes with a new key and reads the old one too.
+fn rotate(world: &mut World) -> Connections {
     world.ring = world.ring.rotate("new", Key::generate().unwrap()).unwrap();
-    let leases = world.store.count("lease");
-    assert_eq!(world.process().reseal().await.unwrap().done, 1);
-    assert_eq!((world.store.count("lease"), world.store.count("save")), (leases, 0));
-    assert!(world.store.inner.load(&key).await.unwrap().into_record().unwrap().mark.is_some());
+    world.process()
+}
+
+/// One that has the key alone that writes.
+fn without_the_old_key(world: &mut World) -> Connections {
+    let old = world.ring.ids().find(|id| *id != world.ring.writing_id()).unwrap().to_owned();
+    world.ring = world.ring.without(&old).unwrap();
+    world.process()
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::scopes::Scopes;
 use crate::seal::{SecretBytes, unknown_format};
 use crate::token::TokenSet;
-use crate::token_store::Version;
+use crate::token_store::{RefreshMark, Version};
 
 use super::pause::Pause;
 
@@ -126,6 +126,15 @@ impl Contents {
         contents
     }
 
+    /// The same connection, whose refresh token may be used up: for a save that takes the mark out of the record.
+    pub(super) fn doubted(&self, came_with: Version, mark: &RefreshMark) -> Self {
+        let pause = self.pause().map_or_else(
+            || Pause::none(&self.tokens, came_with, mark),
+            |pause| pause.clone().with_mark(mark),
+        );
+        self.paused(pause)
+    }
+
     /// What is known since a refresh of these tokens failed.
     pub(super) fn pause(&self) -> Option<&Pause> {
         self.header.pause.as_ref().filter(|pause| pause.is_about(&self.tokens))
@@ -197,7 +206,7 @@ pub(super) fn time(milliseconds: u64) -> SystemTime {
 mod tests {
     use super::super::pause::Reason;
     use super::*;
-    use crate::token_store::{LeaseHolder, RefreshMark};
+    use crate::token_store::LeaseHolder;
 
     fn contents() -> Contents {
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_123);

@@ -304,8 +304,11 @@ impl Connections {
         Sweep::keep_alive(Arc::clone(&self.0))
     }
 
-    /// Goes through all connections, and seals those anew that were sealed with another key than the one that writes. After
-    /// it the old key can go. Every refresh does so too.
+    /// Goes through all connections, also those of providers that are not registered here, and seals those anew that were
+    /// sealed with another key than the one that writes. Every refresh does so too.
+    ///
+    /// Repeat it until [`left`](Swept::left) and [`failed`](Swept::failed) are both 0, once all processes write with the new
+    /// key: then the old key can go. What is left was being refreshed or written by somebody else.
     pub fn reseal(&self) -> Sweep {
         Sweep::reseal(Arc::clone(&self.0))
     }

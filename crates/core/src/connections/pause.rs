@@ -48,6 +48,17 @@ struct Doubt {
     attempt: u32,
 }
 
+impl Doubt {
+    fn of(mark: &RefreshMark) -> Self {
+        Self {
+            holder: *mark.holder.as_bytes(),
+            refresh_token_hash: mark.refresh_token_hash,
+            started_at: milliseconds(mark.started_at),
+            attempt: mark.attempt,
+        }
+    }
+}
+
 impl Reason {
     /// Why everybody is to wait; none where that is no matter of the provider: a network, or a configuration, may be bad here
     /// and good elsewhere.
@@ -69,12 +80,7 @@ impl Pause {
         failures: u32,
         mark: Option<&RefreshMark>,
     ) -> Self {
-        let doubt = mark.map(|mark| Doubt {
-            holder: *mark.holder.as_bytes(),
-            refresh_token_hash: mark.refresh_token_hash,
-            started_at: milliseconds(mark.started_at),
-            attempt: mark.attempt,
-        });
+        let doubt = mark.map(Doubt::of);
         Self {
             received_at: milliseconds(tokens.received_at),
             came_with: came_with.counter(),
@@ -84,6 +90,18 @@ impl Pause {
             failures,
             doubt,
         }
+    }
+
+    /// One that is over, and that nobody waits for, on whatever clock: it only carries `mark`.
+    pub(super) fn none(tokens: &TokenSet, came_with: Version, mark: &RefreshMark) -> Self {
+        let never = (SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH);
+        Self::new(tokens, came_with, never, Reason::Unavailable, 0, Some(mark))
+    }
+
+    /// The same, with a mark that came later than what it tells itself.
+    pub(super) fn with_mark(mut self, mark: &RefreshMark) -> Self {
+        self.doubt = Some(Doubt::of(mark));
+        self
     }
 
     pub(super) fn is_about(&self, tokens: &TokenSet) -> bool {

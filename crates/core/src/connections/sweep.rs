@@ -39,6 +39,12 @@ enum Work {
     Reseal,
 }
 
+/// What came of one connection.
+enum Worked {
+    Done,
+    Left,
+}
+
 /// What a sweep came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -46,8 +52,12 @@ pub struct Swept {
     /// The connections that were looked at.
     pub seen: usize,
     /// Those that were refreshed, or sealed again, by this sweep or by somebody else meanwhile, and those where there was
-    /// nothing to do after all.
+    /// nothing to do after all. Of a [`reseal`](super::Connections::reseal): those that need no other key than the one that
+    /// writes.
     pub done: usize,
+    /// Of a [`reseal`](super::Connections::reseal): those that may be sealed with another key still, since somebody else was
+    /// writing them, or refreshing them under a lease, all the while. The old key is needed for them.
+    pub left: usize,
     /// Those whose user has to connect again.
     pub need_reconnect: usize,
     /// Those where it failed and is tried again by a later sweep.
@@ -56,6 +66,8 @@ pub struct Swept {
 
 /// How many keys are asked for at once.
 const PAGE: usize = 200;
+/// How often a record may change while it is sealed anew.
+const MAX_CHANGES: usize = 4;
 
 impl Sweep {
     pub(super) fn keep_alive(inner: Arc<Inner>) -> Self {
@@ -96,7 +108,8 @@ impl Sweep {
             loop {
                 let page = inner.page(work, shard, after.clone()).await?;
                 for key in page.keys {
-                    if !inner.providers.contains_key(key.provider_id()) {
+                    // What is sealed is opened and sealed without its provider.
+                    if work == Work::KeepAlive && !inner.providers.contains_key(key.provider_id()) {
                         continue;
                     }
                     while running.len() >= at_once {
@@ -123,9 +136,10 @@ impl Sweep {
 }
 
 impl Swept {
-    fn count(&mut self, done: Option<Result<()>>) {
+    fn count(&mut self, done: Option<Result<Worked>>) {
         let count = match done {
-            Some(Ok(())) => &mut self.done,
+            Some(Ok(Worked::Done)) => &mut self.done,
+            Some(Ok(Worked::Left)) => &mut self.left,
             Some(Err(error)) => match error.kind() {
                 ErrorKind::NeedsReconnect | ErrorKind::RotationLost | ErrorKind::AccountChanged => {
                     &mut self.need_reconnect
@@ -153,46 +167,62 @@ impl Inner {
         found.map_err(failure::of_store)
     }
 
-    async fn work_on(self: &Arc<Self>, work: Work, key: &ConnectionKey) -> Result<()> {
+    async fn work_on(self: &Arc<Self>, work: Work, key: &ConnectionKey) -> Result<Worked> {
         match work {
-            Work::KeepAlive => self.obtain(&self.slot(key), Demand::Due).await.map(drop),
+            Work::KeepAlive => self.obtain(&self.slot(key), Demand::Due).await.map(|_| Worked::Done),
             Work::Reseal => self.reseal(key).await,
         }
     }
 
-    /// Under the lease, so that no refresh under way finds another version than it expects.
-    async fn reseal(&self, key: &ConnectionKey) -> Result<()> {
-        let Sealer::Keys(keys) = &self.sealer else { return Ok(()) };
-        let loaded = self.ask(self.store.load(key)).await.map_err(failure::of_store)?;
-        let Loaded::Found(record) = loaded else { return Ok(()) };
-        // A mark would be lost with the save: who refreshes seals with the newest key anyway.
-        if record.mark.is_some() || !keys.ring().await?.needs_reseal(record.sealed.as_bytes())? {
-            return Ok(());
-        }
-        let view = self.open(key, &record).await?;
-        let holder = LeaseHolder::random()?;
-        let request = LeaseRequest::new(holder, self.settings.lease).if_version(record.version);
-        let leased = self.ask(self.store.lease(key, request)).await.map_err(failure::of_store)?;
-        if let LeaseOutcome::Leased { record: again, .. } = &leased {
-            if again.key != *key || again.version != record.version {
-                return Err(failure::contract(
-                    "the token store leased another record, or another version, than the one that was asked for",
-                ));
+    async fn reseal(&self, key: &ConnectionKey) -> Result<Worked> {
+        let Sealer::Keys(keys) = &self.sealer else { return Ok(Worked::Done) };
+        for _ in 0..MAX_CHANGES {
+            let loaded = self.ask(self.store.load(key)).await.map_err(failure::of_store)?;
+            let Loaded::Found(record) = loaded else { return Ok(Worked::Done) };
+            if !keys.ring().await?.needs_reseal(record.sealed.as_bytes())? {
+                return Ok(Worked::Done);
+            }
+            match self.reseal_record(key, &record).await? {
+                Resealed::Saved => return Ok(Worked::Done),
+                Resealed::Held => return Ok(Worked::Left),
+                // Who changed it may have sealed it with the newest key, or may have an older ring.
+                Resealed::Changed => {}
             }
         }
-        let LeaseOutcome::Leased { found: None, .. } = leased else {
-            self.end_lease(key, &leased, &holder).await;
-            return Ok(());
+        Ok(Worked::Left)
+    }
+
+    /// Under the lease, so that no refresh under way finds another version than it expects.
+    async fn reseal_record(&self, key: &ConnectionKey, record: &Record) -> Result<Resealed> {
+        let view = self.open(key, record).await?;
+        let holder = LeaseHolder::random()?;
+        let request = LeaseRequest::new(holder, self.settings.lease).if_version(record.version);
+        let found = match self.ask(self.store.lease(key, request)).await.map_err(failure::of_store)? {
+            LeaseOutcome::Leased { record: again, found } => {
+                if again.key != *key || again.version != record.version {
+                    return Err(failure::contract(
+                        "the token store leased another record, or another version, than the one that was asked for",
+                    ));
+                }
+                found
+            }
+            LeaseOutcome::Held { .. } => return Ok(Resealed::Held),
+            LeaseOutcome::Changed(_) | LeaseOutcome::Absent | LeaseOutcome::Tombstone(_) => {
+                return Ok(Resealed::Changed);
+            }
         };
-        let sealed = self.sealer.seal(key, record.version.incarnation(), &view.contents).await;
+        // The save takes the mark out of the record: that a refresh is in doubt is written into the contents.
+        let doubted = found.map(|mark| view.contents.doubted(view.came_with(), &mark));
+        let contents = doubted.as_ref().unwrap_or(&view.contents);
+        let sealed = self.sealer.seal(key, record.version.incarnation(), contents).await;
         let saved = match sealed {
             Ok(sealed) => {
-                self.save_resealed(key, &record, &holder, Write::new(sealed).due_at(record.due_at)).await
+                self.save_resealed(key, record, &holder, Write::new(sealed).due_at(record.due_at)).await
             }
             Err(error) => Err(error),
         };
-        if saved.is_err() {
-            self.end_lease(key, &leased, &holder).await;
+        if !matches!(saved, Ok(Resealed::Saved)) {
+            let _ = self.ask(self.store.release(key, &holder, Release::new().keep_mark())).await;
         }
         saved
     }
@@ -203,26 +233,28 @@ impl Inner {
         record: &Record,
         holder: &LeaseHolder,
         write: Write,
-    ) -> Result<()> {
+    ) -> Result<Resealed> {
         let expected = Expected::version(record.version).held_by(*holder);
         match self.ask(self.store.save_if_version(key, &expected, write)).await.map_err(failure::of_store)? {
             SaveOutcome::Saved(version) if version != record.version.next() => Err(failure::contract(
                 "the token store saved over another version than the one that was asked for",
             )),
-            // Whatever else is there now was written by somebody who sealed it.
-            SaveOutcome::Saved(_)
-            | SaveOutcome::Changed(_)
+            SaveOutcome::Saved(_) => Ok(Resealed::Saved),
+            SaveOutcome::Changed(_)
             | SaveOutcome::NotHeld
             | SaveOutcome::Absent
-            | SaveOutcome::Tombstone(_) => Ok(()),
+            | SaveOutcome::Tombstone(_) => Ok(Resealed::Changed),
         }
     }
+}
 
-    async fn end_lease(&self, key: &ConnectionKey, outcome: &LeaseOutcome, holder: &LeaseHolder) {
-        if matches!(outcome, LeaseOutcome::Leased { .. }) {
-            let _ = self.ask(self.store.release(key, holder, Release::new().keep_mark())).await;
-        }
-    }
+/// What came of sealing one record.
+enum Resealed {
+    Saved,
+    /// Somebody else has the lease.
+    Held,
+    /// It is not the record any more that was read, or may not be.
+    Changed,
 }
 
 impl IntoFuture for Sweep {

@@ -39,6 +39,11 @@ pub struct FaultyStore {
     /// The answers of so many leases wait until `leases_open` is true; see `hold_lease`.
     held_leases: AtomicUsize,
     pub leases_open: watch::Sender<bool>,
+    /// The next call of this name panics before it does anything.
+    panics: Mutex<Option<&'static str>>,
+    /// The next call of this name waits before it does anything, until `open` is true.
+    holds: Mutex<Option<&'static str>>,
+    pub open: watch::Sender<bool>,
 }
 
 impl FaultyStore {
@@ -59,7 +64,28 @@ impl FaultyStore {
             loses_leases: AtomicBool::new(false),
             held_leases: AtomicUsize::new(0),
             leases_open: watch::Sender::new(true),
+            panics: Mutex::default(),
+            holds: Mutex::default(),
+            open: watch::Sender::new(true),
         }
+    }
+
+    pub fn panic_at(&self, name: &'static str) {
+        *self.panics.lock().unwrap() = Some(name);
+    }
+
+    pub fn hold(&self, name: &'static str) {
+        self.open.send_replace(false);
+        *self.holds.lock().unwrap() = Some(name);
+    }
+
+    pub fn let_go(&self) {
+        self.open.send_replace(true);
+    }
+
+    /// Whether a call waits that was held.
+    pub fn is_holding(&self) -> bool {
+        self.holds.lock().unwrap().is_none() && !*self.open.borrow()
     }
 
     /// The next lease is done, and its answer waits until `leases_open` is true.
@@ -84,8 +110,14 @@ impl FaultyStore {
         self.is_down.store(is_down, Ordering::SeqCst);
     }
 
-    fn enter(&self, name: &'static str) -> Result<(), StoreError> {
+    async fn enter(&self, name: &'static str) -> Result<(), StoreError> {
         *self.calls.lock().unwrap().entry(name).or_default() += 1;
+        if take(&self.panics, name) {
+            panic!("planted");
+        }
+        if take(&self.holds, name) {
+            let _ = self.open.subscribe().wait_for(|open| *open).await;
+        }
         if self.is_down.load(Ordering::SeqCst) {
             return Err(StoreError::new(StoreErrorKind::Unavailable));
         }
@@ -104,6 +136,15 @@ fn lose<T>(count: &AtomicUsize, done: T) -> Result<T, StoreError> {
     }
 }
 
+fn take(next: &Mutex<Option<&'static str>>, name: &'static str) -> bool {
+    let mut next = next.lock().unwrap();
+    let is_it = *next == Some(name);
+    if is_it {
+        *next = None;
+    }
+    is_it
+}
+
 fn take_one(count: &AtomicUsize) -> bool {
     count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }
@@ -120,20 +161,20 @@ impl TokenStore for FaultyStore {
         incarnation: Incarnation,
         write: Write,
     ) -> Result<Version, StoreError> {
-        self.enter("put")?;
+        self.enter("put").await?;
         lose(&self.lost_puts, ())?;
         let done = self.inner.put(key, incarnation, write).await?;
         self.leave(done)
     }
 
     async fn load(&self, key: &ConnectionKey) -> Result<Loaded, StoreError> {
-        self.enter("load")?;
+        self.enter("load").await?;
         let swapped = self.swapped.lock().unwrap().clone();
         self.inner.load(swapped.as_ref().unwrap_or(key)).await
     }
 
     async fn lease(&self, key: &ConnectionKey, request: LeaseRequest) -> Result<LeaseOutcome, StoreError> {
-        self.enter("lease")?;
+        self.enter("lease").await?;
         let done = self.inner.lease(key, request).await;
         if take_one(&self.held_leases) {
             let _ = self.leases_open.subscribe().wait_for(|open| *open).await;
@@ -147,7 +188,7 @@ impl TokenStore for FaultyStore {
         holder: &LeaseHolder,
         renew: Renew,
     ) -> Result<Tenure, StoreError> {
-        self.enter("renew")?;
+        self.enter("renew").await?;
         if self.loses_leases.load(Ordering::SeqCst) {
             return Ok(Tenure::Lost);
         }
@@ -160,7 +201,7 @@ impl TokenStore for FaultyStore {
         holder: &LeaseHolder,
         release: Release,
     ) -> Result<Tenure, StoreError> {
-        self.enter("release")?;
+        self.enter("release").await?;
         self.inner.release(key, holder, release).await
     }
 
@@ -174,7 +215,7 @@ impl TokenStore for FaultyStore {
         if !*open.borrow() && take_one(&self.held_saves) {
             let _ = open.wait_for(|open| *open).await;
         }
-        self.enter("save")?;
+        self.enter("save").await?;
         if take_one(&self.failing_saves) {
             return Err(StoreError::new(StoreErrorKind::Unavailable));
         }
@@ -183,7 +224,7 @@ impl TokenStore for FaultyStore {
     }
 
     async fn remove(&self, key: &ConnectionKey, remove: Remove) -> Result<RemoveOutcome, StoreError> {
-        self.enter("remove")?;
+        self.enter("remove").await?;
         if take_one(&self.failing_removals) {
             return Err(StoreError::new(StoreErrorKind::Unavailable));
         }
@@ -192,17 +233,17 @@ impl TokenStore for FaultyStore {
     }
 
     async fn list_by_user(&self, user: &User, page: &Page) -> Result<RecordPage, StoreError> {
-        self.enter("list")?;
+        self.enter("list").await?;
         self.inner.list_by_user(user, page).await
     }
 
     async fn due_before(&self, shard: Shard, time: SystemTime, page: &Page) -> Result<KeyPage, StoreError> {
-        self.enter("due")?;
+        self.enter("due").await?;
         self.inner.due_before(shard, time, page).await
     }
 
     async fn walk(&self, shard: Shard, page: &Page) -> Result<KeyPage, StoreError> {
-        self.enter("walk")?;
+        self.enter("walk").await?;
         self.inner.walk(shard, page).await
     }
 }
