@@ -1,6 +1,7 @@
-//! Two futures at once.
+//! Two futures at once, and one that may panic.
 
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
@@ -40,6 +41,19 @@ pub(crate) async fn beside<T>(work: impl Future<Output = T>, companion: impl Fut
             is_over = companion.as_mut().poll(cx).is_ready();
         }
         Poll::Pending
+    })
+    .await
+}
+
+/// What came of `work`; `None` if it panicked. As a task does, without one.
+pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        // Like that of a task that panicked, its state is dropped and never polled again.
+        match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Some),
+            Err(_) => Poll::Ready(None),
+        }
     })
     .await
 }

@@ -1,11 +1,9 @@
 //! `complete`: the exchange and the save in one motion.
 
 use std::fmt;
-use std::future::{Future, IntoFuture, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use crate::binding::{Binding, User};
@@ -19,6 +17,7 @@ use crate::state::StoreErrorKind;
 use crate::text;
 use crate::token::TokenSet;
 use crate::token_store::{Incarnation, Loaded, SealedBytes, Version, Write};
+use crate::wait::caught;
 
 use super::access::{AccessToken, View};
 use super::contents::Contents;
@@ -195,19 +194,6 @@ impl IntoFuture for Complete {
             connected.map_err(|error| error.at(&text::clean(&provider_id, 128), Operation::Complete))
         })
     }
-}
-
-/// What came of `work`; `None` if it panicked. As a task does, without one.
-async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
-    poll_fn(|cx| {
-        // Like that of a task that panicked, its state is dropped and never polled again.
-        match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
-            Ok(poll) => poll.map(Some),
-            Err(_) => Poll::Ready(None),
-        }
-    })
-    .await
 }
 
 impl fmt::Debug for Complete {

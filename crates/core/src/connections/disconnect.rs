@@ -11,7 +11,7 @@ use crate::token_store::{Remove, RemoveOutcome};
 
 use super::event::EventKind;
 use super::failure;
-use super::inner::{Inner, Registered};
+use super::inner::Inner;
 
 /// What came of each step of a disconnect. In this process the connection is gone whatever came of them; where the removal
 /// failed, it is made up for by the next call for this connection.
@@ -90,10 +90,5 @@ impl Inner {
             self.tell(key, EventKind::Disconnected);
         }
         Ok(Disconnected { removal, revocation })
-    }
-
-    async fn revoke(&self, provider: &Registered, tokens: &TokenSet) -> Result<Revocation> {
-        let revoked = provider.flow.revoke(tokens);
-        self.bounded(&provider.flow, Operation::Revoke, revoked).await
     }
 }

@@ -18,11 +18,12 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::flow::Flow;
 use crate::observe;
 use crate::random;
+use crate::rfc::Revocation;
 use crate::state::{StoreError, StoreErrorKind};
 use crate::text;
 use crate::token::TokenSet;
 use crate::token_store::{Record, TokenStore, Version};
-use crate::wait::{within, within_if_it_waits};
+use crate::wait::{caught, within, within_if_it_waits};
 
 use super::access::View;
 use super::event::{Event, EventKind};
@@ -144,16 +145,19 @@ impl Inner {
         self.spawn(work).await.unwrap_or_else(|_| Err(failure::interrupted()))
     }
 
-    /// A store's answer, within its time.
+    /// A store's answer, within its time. One that panics has lost it: what was asked may be done, and is looked for or asked
+    /// again as after a connection that broke, so that no token is lost to a bug that shows once.
     pub(super) async fn ask<T>(
         &self,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let limit = || self.clock.sleep(self.settings.store_timeout);
-        within_if_it_waits(call, limit).await.unwrap_or_else(|| {
-            Err(StoreError::new(StoreErrorKind::OutcomeUnknown)
-                .with_source("the store did not answer in time"))
-        })
+        let lost = |why: &'static str| Err(StoreError::new(StoreErrorKind::OutcomeUnknown).with_source(why));
+        match within_if_it_waits(caught(call), limit).await {
+            Some(Some(answer)) => answer,
+            Some(None) => lost("the store panicked"),
+            None => lost("the store did not answer in time"),
+        }
     }
 
     /// What a flow does, within a time that no HTTP client should need.
@@ -172,8 +176,15 @@ impl Inner {
 
     /// Tokens that nobody will hold are not left in force, if it can be helped.
     pub(super) async fn give_back(&self, provider: &Registered, tokens: &TokenSet) {
-        let revoked = provider.flow.revoke(tokens);
-        let _ = self.bounded(&provider.flow, Operation::Revoke, revoked).await;
+        let _ = self.revoke(provider, tokens).await;
+    }
+
+    /// Has the provider revoke tokens. A hook that panics there takes nothing else with it.
+    pub(super) async fn revoke(&self, provider: &Registered, tokens: &TokenSet) -> Result<Revocation> {
+        let flow = &provider.flow;
+        let revoked = self.bounded(flow, Operation::Revoke, flow.revoke(tokens));
+        let interrupted = || Err(failure::interrupted().at(flow.provider().id(), Operation::Revoke));
+        caught(revoked).await.unwrap_or_else(interrupted)
     }
 
     /// Opens a record that was asked for by `key`.

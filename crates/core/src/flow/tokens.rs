@@ -19,6 +19,7 @@ use crate::rfc::Revocation;
 use crate::scopes::Scopes;
 use crate::state::PendingFlow;
 use crate::token::TokenSet;
+use crate::wait::caught;
 
 impl Flow {
     /// Refreshes (RFC 6749 §6). The result replaces `tokens` whole: what the provider left out is kept from there.
@@ -186,11 +187,20 @@ impl Flow {
         let mut cx = Call::new(Operation::Finish, self.provider(), &urls, credentials, now);
         cx.pending = Some(pending);
         cx.scopes = Some(&pending.scopes);
-        let changed = self.manager().after_exchange(&cx, &self.guarded(&urls), tokens).await?;
-        if let Some(changed) = changed {
-            *tokens = changed;
+        let http = self.guarded(&urls);
+        match caught(self.manager().after_exchange(&cx, &http, tokens)).await {
+            Some(changed) => {
+                if let Some(changed) = changed? {
+                    *tokens = changed;
+                }
+                Ok(())
+            }
+            // The code is used up: what it gave is kept, whatever happens here.
+            None => Err(Error::new(
+                ErrorKind::Interrupted,
+                "the provider's own code panicked after the exchange; the tokens are kept",
+            )),
         }
-        Ok(())
     }
 }
 

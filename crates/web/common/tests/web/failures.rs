@@ -1,5 +1,6 @@
 //! X26 and its like: what does not answer, and the hook that fails. A12: whom flows are counted for.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use authflow_core::{KeyRing, KeySource, async_trait};
@@ -131,9 +132,9 @@ impl KeySource for PanickingKeys {
     }
 }
 
-/// Where a hook panics is not known: nobody is asked to reload what may be used up.
+/// Where something panicked is not known: nobody is asked to reload what may be used up.
 #[tokio::test]
-async fn x33_a_hook_that_panics_ends_the_flow() {
+async fn x33_a_key_source_that_panics_ends_the_flow() {
     let world = Setup::new().build_with(|builder| builder.keys(PanickingKeys), |builder| builder);
     let browser = Browser::of("alice");
     let callback = world.until_callback(&browser, "alpha", "/done").await;
@@ -141,6 +142,52 @@ async fn x33_a_hook_that_panics_ends_the_flow() {
     assert_eq!(answer.location(), "/auth/alpha/failed?reason=other&return_to=/done");
     assert_eq!(world.application.outcomes(), ["failed alpha interrupted"]);
     world.deliver(&browser, &callback).await.is_page(410);
+}
+
+#[tokio::test]
+async fn x33_a_hook_that_panics_ends_the_flow_and_no_other() {
+    for hook in ["check_state", "token_response"] {
+        let world = World::new();
+        let (alice, bob) = (Browser::of("alice"), Browser::of("bob"));
+        let callback = world.until_callback(&alice, "alpha", "/done").await;
+        let others = world.until_callback(&bob, "alpha", "/done").await;
+        world.states.panic_at(hook);
+        let answer = world.deliver(&alice, &callback).await;
+        assert!(world.states.has_panicked());
+        assert_eq!(answer.location(), "/auth/alpha/failed?reason=other&return_to=/done", "{hook}");
+        assert_eq!(world.application.outcomes(), ["failed alpha interrupted"], "{hook}");
+        world.deliver(&alice, &callback).await.is_page(410);
+        assert_eq!(world.deliver(&bob, &others).await.location(), "/done", "{hook}");
+        world.connect(&alice, "alpha").await.location();
+        assert_eq!(world.connections("alice").await, ["alpha user-1"], "{hook}");
+    }
+}
+
+/// The code is used up, so what it gave is kept.
+#[tokio::test]
+async fn x33_a_hook_that_panics_after_the_exchange_leaves_a_connection() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    let callback = world.until_callback(&browser, "alpha", "/done").await;
+    world.states.panic_at("after_exchange");
+    assert_eq!(world.deliver(&browser, &callback).await.location(), "/done");
+    assert!(world.states.has_panicked());
+    assert_eq!(world.connections("alice").await, ["alpha ?"]);
+}
+
+/// A begin runs in the task of its request, which a framework gives each connection for itself.
+#[tokio::test]
+async fn x33_a_hook_that_panics_at_the_begin_stays_in_its_request() {
+    let world = Arc::new(World::new());
+    world.states.panic_at("store_state");
+    let begins = Arc::clone(&world);
+    let request = tokio::spawn(async move {
+        begins.get(&Browser::of("alice"), From::Own, "/auth/alpha/connect").await;
+    });
+    assert!(request.await.unwrap_err().is_panic());
+    assert!(world.states.has_panicked());
+    world.connect(&Browser::of("alice"), "alpha").await.location();
+    assert_eq!(world.connections("alice").await, ["alpha user-1"]);
 }
 
 /// Whether the flow was remembered is not known: the next one is another.

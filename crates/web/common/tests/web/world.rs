@@ -8,7 +8,7 @@ use authflow_core::quirks::{IssPolicy, ResponseMode};
 use authflow_core::{
     Call, ClientCredentials, Clock, ConfiguredProvider, Connections, ConnectionsBuilder, Flow, FlowManager,
     HttpClient, HttpError, HttpRequest, HttpResponse, Limits, MemoryTokenStore, Provider, Quirks, StateStore,
-    TokenSet, async_trait,
+    TokenSet, async_trait, rfc,
 };
 use authflow_testkit::{AuthorizationServer, Client, Consent, Endpoint, Fault, ManualClock, Outage};
 use authflow_web::{Accounts, AccountsBuilder};
@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::application::{Mark, TestApplication, user_of};
 use crate::browser::{Answer, Browser, From};
-use crate::stores::States;
+use crate::stores::{Planted, States};
 
 pub(crate) const ORIGIN: &str = "https://app.example";
 
@@ -68,7 +68,7 @@ impl HttpClient for InProcess {
 
 /// A provider whose API names the account.
 #[derive(Debug)]
-struct Manager(ConfiguredProvider);
+struct Manager(ConfiguredProvider, Planted);
 
 #[async_trait]
 impl FlowManager for Manager {
@@ -84,6 +84,11 @@ impl FlowManager for Manager {
         self.0.state_store()
     }
 
+    fn token_response(&self, cx: &Call<'_>, response: &HttpResponse) -> authflow_core::Result<TokenSet> {
+        self.1.pass("token_response");
+        rfc::token_response(cx, response)
+    }
+
     /// An API of `beta` means something else with a 401.
     fn refuses_token(&self, _: &HttpResponse) -> bool {
         self.provider().id() != "beta"
@@ -95,6 +100,7 @@ impl FlowManager for Manager {
         http: &dyn HttpClient,
         tokens: &TokenSet,
     ) -> authflow_core::Result<Option<TokenSet>> {
+        self.1.pass("after_exchange");
         let mut request = HttpRequest::get("https://as.example/resource".parse().unwrap());
         let bearer = format!("Bearer {}", tokens.access_token.expose());
         request.headers.insert("authorization", bearer.parse().unwrap());
@@ -170,7 +176,11 @@ impl Setup {
                 .redirect_uri(redirect_uri(id));
             let manager = ConfiguredProvider::from_provider(provider, credentials, states.clone()).unwrap();
             let http = InProcess(Arc::clone(&server), gate.clone());
-            Flow::builder(Manager(manager)).http_client(http).clock(Arc::clone(&handle)).build().unwrap()
+            Flow::builder(Manager(manager, states.planted()))
+                .http_client(http)
+                .clock(Arc::clone(&handle))
+                .build()
+                .unwrap()
         };
         let builder =
             Connections::builder().flow(flow("alpha")).flow(flow("beta")).clock(Arc::clone(&handle));
