@@ -83,7 +83,8 @@ impl Inner {
             (Some(Err(error)), None) => Some(Err::<Revocation, Error>(error)),
             (None, None) => None,
         };
-        if let (Some(Ok(_)), Some(refused)) = (&revocation, &mut slot.lock().refused) {
+        // What was revoked in part, or not, is tried once more with the removal.
+        if let (Some(Ok(Revocation::Revoked)), Some(refused)) = (&revocation, &mut slot.lock().refused) {
             refused.revoked = known;
         }
         if removal.is_ok() {

@@ -77,7 +77,7 @@ impl Inner {
         loop {
             let found = self.ask(self.store.list_by_user(user, &page)).await.map_err(failure::of_store)?;
             listing.unreadable = listing.unreadable.saturating_add(found.unreadable);
-            for record in &found.records {
+            for record in found.records {
                 if record.key.user() != user {
                     return Err(failure::contract(
                         "the token store listed a connection of another user; nothing of the list is shown",
@@ -104,15 +104,15 @@ impl Inner {
     }
 
     /// What can be shown of a record; none if it is to be removed.
-    async fn connection(&self, record: &Record) -> Result<Option<Connection>> {
+    async fn connection(&self, record: Record) -> Result<Option<Connection>> {
         let slot = self.slots.find(&record.key);
         let refused = slot.as_ref().and_then(|slot| slot.lock().refused.clone());
         let record = match slot.as_ref().zip(refused) {
-            Some((slot, refused)) => match self.remove_again(slot, &refused, record.clone()).await? {
+            Some((slot, refused)) => match self.remove_again(slot, &refused, record).await? {
                 Some(record) => record,
                 None => return Ok(None),
             },
-            None => record.clone(),
+            None => record,
         };
         let view = self.open(&record.key, &record).await?;
         let contents = &view.contents;

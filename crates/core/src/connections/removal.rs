@@ -2,8 +2,9 @@
 //! store answers again.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use crate::clock::saturating_add;
 use crate::connection_key::ConnectionKey;
 use crate::error::{Operation, Result};
 use crate::token_store::{Incarnation, Loaded, Record, Remove, RemoveOutcome, Version};
@@ -11,6 +12,7 @@ use crate::token_store::{Incarnation, Loaded, Record, Remove, RemoveOutcome, Ver
 use super::event::EventKind;
 use super::failure;
 use super::inner::Inner;
+use super::plan::LEEWAY;
 use super::slots::Slot;
 
 /// How often a record may change while it is removed.
@@ -23,7 +25,7 @@ pub(super) struct Refused {
     pub(super) forgotten: u64,
     /// The connect that was meant, where it was known.
     pub(super) incarnation: Option<Incarnation>,
-    /// When it was asked for. What was connected later is not meant.
+    /// When it was asked for, by the wall clock here. What was connected later is not meant.
     pub(super) at: SystemTime,
     /// The version whose tokens the provider has revoked since.
     pub(super) revoked: Option<Version>,
@@ -59,9 +61,7 @@ impl Inner {
     ) -> Result<Option<Record>> {
         let key = &slot.key;
         for _ in 0..MAX_CHANGES {
-            let is_meant = refused.incarnation.as_ref() == Some(record.version.incarnation())
-                || self.open(key, &record).await?.contents.connected_at() <= refused.at;
-            if !is_meant {
+            if !self.is_meant(key, refused, &record).await? {
                 self.no_longer(slot, refused);
                 return Ok(Some(record));
             }
@@ -84,6 +84,17 @@ impl Inner {
             }
         }
         Ok(None)
+    }
+
+    /// Whether a removal was of this connect. Another one than was known is older only where no clock can have made it seem so:
+    /// who connects anew on a machine whose clock is behind has not asked for its removal.
+    async fn is_meant(&self, key: &ConnectionKey, refused: &Refused, record: &Record) -> Result<bool> {
+        if refused.incarnation.as_ref() == Some(record.version.incarnation()) {
+            return Ok(true);
+        }
+        let connected_at = self.open(key, record).await?.contents.connected_at();
+        let leeway = if refused.incarnation.is_some() { LEEWAY } else { Duration::ZERO };
+        Ok(saturating_add(connected_at, leeway) <= refused.at)
     }
 
     async fn revoke_removed(&self, key: &ConnectionKey, record: &Record) {

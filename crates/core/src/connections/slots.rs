@@ -1,6 +1,6 @@
 //! What this process knows of connections: one slot for each, found by the whole key, and no more than were allowed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,6 +24,8 @@ pub(super) struct Slot {
     /// Counts the changes of what may be served, so that handles see them without a lock.
     epoch: AtomicU64,
     used: AtomicBool,
+    /// Its last place among the pinned, none of which is given twice. Changed under their lock.
+    pinned_at: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -92,7 +94,13 @@ pub(super) struct Failure {
 
 impl Slot {
     fn new(key: ConnectionKey) -> Self {
-        Self { key, epoch: AtomicU64::new(0), used: AtomicBool::new(true), state: Mutex::default() }
+        Self {
+            key,
+            epoch: AtomicU64::new(0),
+            used: AtomicBool::new(true),
+            pinned_at: AtomicU64::new(0),
+            state: Mutex::default(),
+        }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -145,7 +153,14 @@ pub(super) struct Slots {
     shards: [RwLock<Shard>; SHARDS],
     capacity: usize,
     /// Those that stay although nobody uses them.
-    pinned: Mutex<VecDeque<Arc<Slot>>>,
+    pinned: Mutex<Pinned>,
+}
+
+/// In the order in which they were pinned.
+#[derive(Default)]
+struct Pinned {
+    slots: BTreeMap<u64, Arc<Slot>>,
+    last: u64,
 }
 
 /// How many removals that the store did not take are remembered for certain.
@@ -169,17 +184,23 @@ impl Slots {
     /// Keeps a slot although nobody uses it, until [`unpin`](Self::unpin) or until there are too many: then the first one may
     /// go.
     pub(super) fn pin(&self, slot: &Arc<Slot>) {
-        self.unpin(slot);
-        let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
-        pinned.push_back(Arc::clone(slot));
-        if pinned.len() > MAX_PINNED {
-            pinned.pop_front();
+        let mut pinned = self.pinned();
+        pinned.remove(slot);
+        pinned.last = pinned.last.wrapping_add(1);
+        let place = pinned.last;
+        slot.pinned_at.store(place, Ordering::Relaxed);
+        pinned.slots.insert(place, Arc::clone(slot));
+        if pinned.slots.len() > MAX_PINNED {
+            pinned.slots.pop_first();
         }
     }
 
-    pub(super) fn unpin(&self, slot: &Arc<Slot>) {
-        let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
-        pinned.retain(|pinned| !Arc::ptr_eq(pinned, slot));
+    pub(super) fn unpin(&self, slot: &Slot) {
+        self.pinned().remove(slot);
+    }
+
+    fn pinned(&self) -> MutexGuard<'_, Pinned> {
+        self.pinned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The slot of `key`, if there is one.
@@ -217,6 +238,12 @@ impl Slots {
 
     pub(super) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner).slots.len()).sum()
+    }
+}
+
+impl Pinned {
+    fn remove(&mut self, slot: &Slot) {
+        self.slots.remove(&slot.pinned_at.load(Ordering::Relaxed));
     }
 }
 
@@ -292,13 +319,22 @@ mod tests {
         slots.get(&key(0)).lock().forgotten = 7;
         (1..5_000).for_each(|n| drop(slots.get(&key(n))));
         assert_eq!(slots.get(&key(0)).lock().forgotten, 7);
-        assert_eq!(slots.pinned.lock().unwrap().len(), 1, "once, however often");
+        assert_eq!(slots.pinned().slots.len(), 1, "once, however often");
         (1..=MAX_PINNED).for_each(|n| slots.pin(&slots.get(&key(n))));
-        assert_eq!(slots.pinned.lock().unwrap().len(), MAX_PINNED);
+        assert_eq!(slots.pinned().slots.len(), MAX_PINNED);
         (1..=MAX_PINNED).for_each(|n| slots.unpin(&slots.get(&key(n))));
         (1..50_000).for_each(|n| drop(slots.get(&key(n))));
         assert_eq!(slots.get(&key(0)).lock().forgotten, 0, "it was the first one");
         assert!(slots.len() <= 64 + SHARDS, "{}", slots.len());
+        // Who is pinned once more is the last one, and who was let go can be pinned again.
+        (1..=MAX_PINNED).for_each(|n| slots.pin(&slots.get(&key(n))));
+        slots.pin(&slots.get(&key(1)));
+        [0, 2, 0].iter().for_each(|n| slots.pin(&slots.get(&key(*n))));
+        let first: Vec<_> = slots.pinned().slots.values().take(2).map(|slot| slot.key.clone()).collect();
+        assert_eq!(first, [key(4), key(5)]);
+        assert_eq!(slots.pinned().slots.len(), MAX_PINNED);
+        (0..=MAX_PINNED).for_each(|n| slots.unpin(&slots.get(&key(n))));
+        assert_eq!(slots.pinned().slots.len(), 0);
     }
 
     #[test]
