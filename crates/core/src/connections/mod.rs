@@ -12,6 +12,8 @@ mod flight;
 mod handle;
 mod inner;
 mod list;
+#[cfg(test)]
+mod logout_tests;
 mod obtain;
 mod pace;
 mod pause;
@@ -19,6 +21,8 @@ mod plan;
 mod point;
 #[cfg(test)]
 mod point_tests;
+#[cfg(test)]
+mod point_world;
 mod refresh;
 #[cfg(test)]
 mod refresh_model;

@@ -1,22 +1,17 @@
 //! X1 within a process: a flight dies at each await point, and another process takes over.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::sync::Mutex;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::StatusCode;
-use sha2::Digest as _;
 
+use super::point_world::{Both, Outcome, World};
 use super::{Connections, Point, Probe};
+use crate::ConnectionKey;
 use crate::error::ErrorKind;
-use crate::http_client::{HttpClient, HttpError, HttpRequest, HttpResponse, Limits};
-use crate::quirks::{Quirks, Rotation};
-use crate::token_store::{LeaseHolder, LeaseRequest, RefreshMark, Release, TokenStore as _};
-use crate::{
-    AuthorizationResponse, Binding, ClientCredentials, Clock, ConfiguredProvider, ConnectionKey, Flow,
-    KeyRing, MemoryStateStore, MemoryTokenStore, Provider,
-};
+use crate::quirks::Rotation;
+use crate::token_store::TokenStore as _;
 
 /// Dies at one point, once.
 #[derive(Debug)]
@@ -31,166 +26,6 @@ impl Probe for DiesAt {
             drop(dies_at);
             panic!("planted");
         }
-    }
-}
-
-/// Time passes as soon as anybody waits for it.
-#[derive(Clone, Debug, Default)]
-struct Impatient(Arc<Mutex<Duration>>);
-
-impl Impatient {
-    fn advance(&self, by: Duration) {
-        *self.0.lock().unwrap() += by;
-    }
-}
-
-#[async_trait]
-impl Clock for Impatient {
-    fn now(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000) + self.monotonic()
-    }
-
-    fn monotonic(&self) -> Duration {
-        *self.0.lock().unwrap()
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        tokio::task::yield_now().await;
-        if duration < Duration::from_secs(1) {
-            self.advance(duration);
-        } else {
-            // A limit or the renewal of a lease: nothing here takes so long.
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-/// What became of a refresh at the provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    Used,
-    /// The refresh token had been used before, and is good all the same.
-    UsedAgain,
-    /// It had been used before, and is no good.
-    UsedUp,
-    /// The provider said no for another reason.
-    Refused,
-}
-
-/// A provider that keeps a ledger.
-#[derive(Debug)]
-struct Server {
-    rotation: Rotation,
-    ledger: Mutex<Ledger>,
-}
-
-#[derive(Debug, Default)]
-struct Ledger {
-    issued: u32,
-    used: HashSet<String>,
-    refreshes: Vec<Outcome>,
-    /// What the next refresh is answered, whatever it brings.
-    refuses: Option<(StatusCode, &'static str)>,
-}
-
-#[async_trait]
-impl HttpClient for Server {
-    async fn send(&self, request: HttpRequest, _: &Limits) -> Result<HttpResponse, HttpError> {
-        let form: HashMap<String, String> = url::form_urlencoded::parse(&request.body).into_owned().collect();
-        let mut ledger = self.ledger.lock().unwrap();
-        let refresh = form.get("refresh_token").map(|token| match ledger.refuses.take() {
-            Some((status, code)) => (Outcome::Refused, status, code),
-            None if ledger.used.insert(token.clone()) => (Outcome::Used, StatusCode::OK, ""),
-            None if self.rotation == Rotation::Strict => {
-                (Outcome::UsedUp, StatusCode::BAD_REQUEST, "invalid_grant")
-            }
-            None => (Outcome::UsedAgain, StatusCode::OK, ""),
-        });
-        ledger.refreshes.extend(refresh.map(|(outcome, ..)| outcome));
-        let (status, body) = match refresh {
-            Some((_, status, code)) if !status.is_success() => (status, format!(r#"{{"error":"{code}"}}"#)),
-            refresh => {
-                ledger.issued += 1;
-                let n = ledger.issued;
-                // Where it does not rotate, the first refresh token is the only one.
-                let replaces = refresh.is_none() || self.rotation != Rotation::None;
-                let new = if replaces { format!(r#","refresh_token":"RT-{n}""#) } else { String::new() };
-                (StatusCode::OK, format!(r#"{{"access_token":"AT-{n}","expires_in":3600{new}}}"#))
-            }
-        };
-        drop(ledger);
-        let json = http::HeaderValue::from_static("application/json");
-        Ok(HttpResponse::new(status, body).with_header(http::header::CONTENT_TYPE, json))
-    }
-}
-
-struct World {
-    clock: Impatient,
-    server: Arc<Server>,
-    store: Arc<MemoryTokenStore>,
-    ring: KeyRing,
-}
-
-impl World {
-    fn new(rotation: Rotation) -> Self {
-        let clock = Impatient::default();
-        let store = Arc::new(MemoryTokenStore::new().clock(Arc::new(clock.clone())));
-        let server = Arc::new(Server { rotation, ledger: Mutex::default() });
-        Self { clock, server, store, ring: KeyRing::generate().unwrap() }
-    }
-
-    fn refreshes(&self) -> Vec<Outcome> {
-        self.server.ledger.lock().unwrap().refreshes.clone()
-    }
-
-    /// The mark of another process for the first refresh token.
-    fn mark(&self) -> RefreshMark {
-        let hash = sha2::Sha256::digest("RT-1").into();
-        RefreshMark::new(LeaseHolder::from_bytes([7; 16]), hash, self.clock.now())
-    }
-
-    /// What happens before the lease is asked for.
-    fn meanwhile(&self, key: &ConnectionKey, mark: Option<RefreshMark>) -> Meanwhile {
-        Meanwhile { clock: self.clock.clone(), store: Arc::clone(&self.store), key: key.clone(), mark }
-    }
-
-    fn process(&self) -> Connections {
-        self.process_with(DiesAt(Mutex::default()))
-    }
-
-    fn process_with(&self, probe: impl Probe) -> Connections {
-        let mut quirks = Quirks::default();
-        quirks.refresh_policy.rotation = self.server.rotation;
-        let provider = Provider::builder("p")
-            .authorization_endpoint("https://as.example/authorize")
-            .token_endpoint("https://as.example/token")
-            .quirks(quirks)
-            .build()
-            .unwrap();
-        let credentials =
-            ClientCredentials::confidential("client", "secret").redirect_uri("https://app.example/cb");
-        let manager =
-            ConfiguredProvider::from_provider(provider, credentials, MemoryStateStore::default()).unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        let flow = Flow::builder(manager).http_client(Arc::clone(&self.server)).clock(Arc::clone(&clock));
-        Connections::builder()
-            .flow(flow.build().unwrap())
-            .token_store(Arc::clone(&self.store))
-            .keys(self.ring.clone())
-            .clock(clock)
-            .probe(Arc::new(probe))
-            .build()
-            .unwrap()
-    }
-
-    async fn connect(&self) -> ConnectionKey {
-        let connections = self.process();
-        let binding = Binding::user("", "user");
-        let begun = connections.begin("p", &binding).unwrap().await.unwrap();
-        let state = begun.url().split("state=").nth(1).unwrap().split('&').next().unwrap();
-        let query = format!("code=c&state={state}");
-        let response = AuthorizationResponse::from_query(&query).unwrap();
-        connections.complete("p", &response, &binding).await.unwrap().key
     }
 }
 
@@ -275,18 +110,6 @@ async fn dies_at(rotation: Rotation, point: Point, reached: Reached) {
     }
 }
 
-/// One after the other.
-#[derive(Debug)]
-struct Both<A, B>(A, B);
-
-#[async_trait]
-impl<A: Probe, B: Probe> Probe for Both<A, B> {
-    async fn at(&self, point: Point) {
-        self.0.at(point).await;
-        self.1.at(point).await;
-    }
-}
-
 /// P11 where nothing was sent: what was found stays true, and the lease ends by itself.
 #[tokio::test]
 async fn x1_r6_a_flight_that_dies_before_it_gives_back_an_unused_lease_leaves_the_mark_that_it_found() {
@@ -305,32 +128,6 @@ async fn x1_r6_a_flight_that_dies_before_it_gives_back_an_unused_lease_leaves_th
     world.clock.advance(Duration::from_secs(50));
     assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-2");
     assert_eq!(world.refreshes(), [Outcome::Used]);
-}
-
-/// Before the lease is asked for, another process refreshes and does not learn how it ended, or the wall clock is put back.
-#[derive(Debug)]
-struct Meanwhile {
-    clock: Impatient,
-    store: Arc<MemoryTokenStore>,
-    key: ConnectionKey,
-    mark: Option<RefreshMark>,
-}
-
-#[async_trait]
-impl Probe for Meanwhile {
-    async fn at(&self, point: Point) {
-        if point != Point::P2Lease {
-            return;
-        }
-        match &self.mark {
-            Some(mark) => {
-                let request = LeaseRequest::new(mark.holder, Duration::from_secs(1)).mark(mark.clone());
-                self.store.lease(&self.key, request).await.unwrap();
-                self.store.release(&self.key, &mark.holder, Release::new().keep_mark()).await.unwrap();
-            }
-            None => *self.clock.0.lock().unwrap() -= Duration::from_secs(100),
-        }
-    }
 }
 
 /// P11 where nothing is to be sent after all.
