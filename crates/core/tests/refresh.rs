@@ -4,10 +4,6 @@
 
 mod connections_support;
 
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-
 use authflow_core::{
     ErrorKind, EventKind, Next, ReconnectReason, Recovery, Removal, Remove, TokenStore as _,
 };
@@ -80,31 +76,6 @@ async fn f2_two_processes_use_a_refresh_token_once() {
         }
     }
     assert_eq!((world.server.refreshes(), world.server.most_uses()), (18, 1));
-}
-
-/// X2: the future is dropped after each number of polls.
-#[tokio::test]
-async fn f3_x2_a_caller_that_goes_away_loses_nothing() {
-    for polls in 0..6 {
-        let (world, connections, key) = World::connected(Rotates::Strictly).await;
-        world.expire();
-        {
-            let mut asked = pin!(connections.token(&key));
-            let mut cx = Context::from_waker(Waker::noop());
-            for _ in 0..polls {
-                if let Poll::Ready(token) = asked.as_mut().poll(&mut cx) {
-                    assert_eq!(token.unwrap().expose(), "AT-2");
-                    break;
-                }
-                tokio::task::yield_now().await;
-            }
-        }
-        world.clock.settle().await;
-        assert_eq!(world.server.refreshes(), usize::from(polls > 0), "after {polls} polls");
-        assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
-        assert_eq!(world.server.refreshes(), 1);
-        assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-2", "it is in the store");
-    }
 }
 
 #[tokio::test]

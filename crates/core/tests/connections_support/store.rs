@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use authflow_core::{
     ConnectionKey, Expected, Incarnation, KeyPage, LeaseHolder, LeaseOutcome, LeaseRequest, Loaded,
-    MemoryTokenStore, Page, RecordPage, Release, Remove, RemoveOutcome, Renew, SaveOutcome, Shard,
+    MemoryTokenStore, Page, Record, RecordPage, Release, Remove, RemoveOutcome, Renew, SaveOutcome, Shard,
     StoreError, StoreErrorKind, Tenure, TokenStore, User, Version, Write, async_trait,
 };
 use tokio::sync::watch;
@@ -39,6 +39,8 @@ pub struct FaultyStore {
     /// The answers of so many leases wait until `leases_open` is true; see `hold_lease`.
     held_leases: AtomicUsize,
     pub leases_open: watch::Sender<bool>,
+    /// Each call lets others run first.
+    pub is_slow: AtomicBool,
     /// The next call of this name panics before it does anything.
     panics: Mutex<Option<&'static str>>,
     /// The next call of this name waits before it does anything, until `open` is true.
@@ -64,6 +66,7 @@ impl FaultyStore {
             loses_leases: AtomicBool::new(false),
             held_leases: AtomicUsize::new(0),
             leases_open: watch::Sender::new(true),
+            is_slow: AtomicBool::new(false),
             panics: Mutex::default(),
             holds: Mutex::default(),
             open: watch::Sender::new(true),
@@ -106,12 +109,22 @@ impl FaultyStore {
         }
     }
 
+    /// What is stored, without being counted.
+    pub async fn inner_record(&self, key: &ConnectionKey) -> Option<Record> {
+        self.inner.load(key).await.unwrap().into_record()
+    }
+
     pub fn down(&self, is_down: bool) {
         self.is_down.store(is_down, Ordering::SeqCst);
     }
 
     async fn enter(&self, name: &'static str) -> Result<(), StoreError> {
         *self.calls.lock().unwrap().entry(name).or_default() += 1;
+        if self.is_slow.load(Ordering::SeqCst) {
+            // Whoever asks looks twice before it waits.
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+        }
         if take(&self.panics, name) {
             panic!("planted");
         }
