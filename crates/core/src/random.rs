@@ -27,15 +27,21 @@ struct Generator {
 }
 
 /// What a thread draws from. A process that was forked off has its parent's memory, and would draw its parent's values.
-struct OfThread {
+///
+/// No test forks: there is no fork without `unsafe`, and what the standard library forks is another program at once. The tests
+/// give a guard of their own, and see that it is asked before each draw and that its word counts; that `forkguard`'s tells the
+/// truth is left to the tests of `forkguard`.
+struct OfThread<G> {
     /// None where the operating system would not tell of a fork: then nothing is drawn in advance.
-    guard: Option<Guard>,
+    guard: Option<G>,
+    /// Whether the process was forked off since this was asked last.
+    is_forked: fn(&mut G) -> bool,
     generator: Option<Generator>,
 }
 
 thread_local! {
-    static OF_THREAD: RefCell<OfThread> =
-        RefCell::new(OfThread { guard: Guard::try_new().ok(), generator: None });
+    static OF_THREAD: RefCell<OfThread<Guard>> =
+        RefCell::new(OfThread::new(Guard::try_new().ok(), Guard::detected_fork));
 }
 
 /// Fills `bytes` from this thread's generator.
@@ -44,14 +50,33 @@ thread_local! {
 ///
 /// [`ErrorKind::Randomness`] if it had to be seeded and the operating system gave nothing: there is no fallback.
 pub(crate) fn fill(bytes: &mut [u8]) -> Result<()> {
-    let drawn = OF_THREAD.try_with(|thread| match thread.try_borrow_mut().as_deref_mut() {
-        Ok(OfThread { guard: Some(guard), generator }) => {
-            draw(generator, bytes, guard.detected_fork(), || StdRng::try_from_rng(&mut SysRng))
+    let drawn = OF_THREAD.try_with(|thread| match thread.try_borrow_mut() {
+        Ok(mut thread) => {
+            let seed = || StdRng::try_from_rng(&mut SysRng);
+            thread.fill(bytes, seed, |bytes| SysRng.try_fill_bytes(bytes))
         }
-        Ok(_) | Err(_) => SysRng.try_fill_bytes(bytes),
+        Err(_) => SysRng.try_fill_bytes(bytes),
     });
     // A thread that ends has no generator any more.
     drawn.unwrap_or_else(|_| SysRng.try_fill_bytes(bytes)).map_err(no_randomness)
+}
+
+impl<G> OfThread<G> {
+    const fn new(guard: Option<G>, is_forked: fn(&mut G) -> bool) -> Self {
+        Self { guard, is_forked, generator: None }
+    }
+
+    fn fill<E>(
+        &mut self,
+        bytes: &mut [u8],
+        seed: impl FnOnce() -> std::result::Result<StdRng, E>,
+        from_system: impl FnOnce(&mut [u8]) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        match &mut self.guard {
+            Some(guard) => draw(&mut self.generator, bytes, (self.is_forked)(guard), seed),
+            None => from_system(bytes),
+        }
+    }
 }
 
 fn draw<E>(
@@ -153,6 +178,57 @@ mod tests {
         assert_eq!(draw_64(&mut forked, true, None), None, "in another one it has to be seeded");
         assert_eq!(draw_64(&mut forked, false, None), None, "and is not used before it is");
         assert_ne!(draw_64(&mut forked, false, Some(2)), next);
+    }
+
+    /// A guard that says of each draw, from the last to the first, whether it is in another process.
+    fn said(guard: &mut Vec<bool>) -> bool {
+        guard.pop().expect("asked once for each draw")
+    }
+
+    #[test]
+    fn a10_x36_each_draw_asks_whether_the_process_was_forked() {
+        let mut thread = OfThread::new(Some(vec![false, true, false, false]), said);
+        let mut seeds = 0;
+        let mut drawn = [1, 1, 2, 2].map(|after| {
+            let mut bytes = [0; 64];
+            let seed = || {
+                seeds += 1;
+                Ok::<_, ()>(StdRng::seed_from_u64(7))
+            };
+            thread.fill(&mut bytes, seed, |_| Err(())).unwrap();
+            assert_eq!(seeds, after);
+            bytes
+        });
+        assert_eq!(thread.guard.as_deref(), Some(&[][..]));
+        assert_eq!(drawn[..2], drawn[2..], "the same seed again");
+        drawn.sort_unstable();
+        assert_ne!(drawn[0], drawn[3]);
+    }
+
+    #[test]
+    fn a10_x36_where_no_fork_would_be_told_each_value_is_read_from_the_system() {
+        let mut thread = OfThread::<Vec<bool>>::new(None, said);
+        let mut bytes = [0; 64];
+        let read = |bytes: &mut [u8]| {
+            bytes.fill(7);
+            Ok::<_, ()>(())
+        };
+        for _ in 0..2 {
+            thread.fill(&mut bytes, || Err(()), read).unwrap();
+            assert_eq!(bytes, [7; 64]);
+            assert!(thread.generator.is_none());
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a10_x36_a_thread_has_a_guard_and_draws_from_a_generator() {
+        fill(&mut [0; 64]).unwrap();
+        OF_THREAD.with_borrow_mut(|thread| {
+            let guard = thread.guard.as_mut().unwrap();
+            assert!(!(thread.is_forked)(guard), "it is the same process");
+            assert_eq!(thread.generator.as_ref().unwrap().left, SEED_LASTS - 64);
+        });
     }
 
     #[test]
