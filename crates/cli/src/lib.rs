@@ -30,6 +30,7 @@ mod terminal;
 mod token;
 mod tokens;
 
+use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 
 use crate::args::{Cli, Command};
@@ -53,7 +54,10 @@ pub fn main() -> ExitCode {
         }
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
+        // It ends with the process. One that is shut down makes what still runs in it fail in ways of its own, such as the
+        // panic of a timer, which would stand on stderr beside the result; and a browser that is being started would hold the
+        // program back.
+        Ok(runtime) => ManuallyDrop::new(runtime),
         Err(error) => return Failure::io("the runtime could not be started", error).report(),
     };
     let goes_on = cli.command.goes_on();
@@ -73,8 +77,6 @@ pub fn main() -> ExitCode {
             result = to_the_end(cli.command) => result,
         }
     });
-    // A browser that is being started must not hold the program back.
-    runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

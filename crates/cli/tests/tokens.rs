@@ -4,10 +4,8 @@
 
 mod support;
 
-use std::time::Duration;
-
 use authflow_testkit::{AuthorizationServer, Endpoint, Fault, Outcome};
-use support::{PATIENCE, Running, arguments, logged_in, provider, run, run_with};
+use support::{Gate, PATIENCE, Running, arguments, logged_in, provider, run, run_with, signal};
 use tokio::time::timeout;
 
 #[tokio::test]
@@ -37,10 +35,11 @@ async fn a_refresh_that_takes_long_says_what_it_waits_for() {
     let server = AuthorizationServer::builder().start().await.unwrap();
     let before = logged_in(&server).await;
     let provider = provider(&server, server.public_client());
-    server.fault_next(Endpoint::Token, Fault::SlowHeaders(Duration::from_millis(2500)));
-    let ended = run_with(&arguments("refresh", &provider, &[]), &before).await;
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.stderr.contains("Asking the provider for a new access token."), "{}", ended.stderr);
+    server.fault_next(Endpoint::Token, Fault::StallHeaders);
+    let mut running = Running::start(&arguments("refresh", &provider, &[]));
+    running.type_line(&before).await;
+    drop(running.stdin.take());
+    running.line("Asking the provider for a new access token.").await;
 }
 
 #[cfg(unix)]
@@ -48,15 +47,19 @@ async fn a_refresh_that_takes_long_says_what_it_waits_for() {
 async fn x1_ctrl_c_in_the_middle_of_a_refresh_prints_what_the_provider_answers() {
     let server = AuthorizationServer::builder().start().await.unwrap();
     let before = logged_in(&server).await;
-    let provider = provider(&server, server.public_client());
-    server.fault_next(Endpoint::Token, Fault::SlowHeaders(Duration::from_millis(1500)));
+    let gate = Gate::before(&server).await;
+    let mut provider = provider(&server, server.public_client());
+    let endpoint = provider.iter_mut().find(|value| **value == server.token_endpoint());
+    *endpoint.unwrap() = gate.token_endpoint(&server);
+    gate.shut();
     let mut running = Running::start(&arguments("refresh", &provider, &[]));
     running.type_line(&before).await;
     drop(running.stdin.take());
     let seen = server.ledger().wait_for(|entry| entry.outcome() == &Outcome::RefreshUsed);
     timeout(PATIENCE, seen).await.expect("the refresh is sent");
-    let kill = format!("kill -INT {}", running.child.id().unwrap());
-    assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    signal(&running.child, "INT");
+    running.line("Waiting for a refresh that is under way").await;
+    gate.open();
     let ended = running.end().await;
     assert!(ended.code == Some(1) && ended.stderr.contains("interrupted"), "{ended:?}");
     let issued = server.ledger().token_requests().pop().unwrap();

@@ -64,10 +64,14 @@ async fn all_that_is_missing_is_named_at_once() {
 #[tokio::test]
 async fn a_reader_that_has_enough_is_no_error_worth_a_word() {
     for arguments in [&["providers"][..], &["demo", "rfc", "--headless"]] {
-        let mut child = command(arguments).spawn().unwrap();
-        drop(child.stdout.take());
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = command(arguments);
+        command.stdout(writer);
+        let child = command.spawn().unwrap();
+        drop(command);
         let ended: support::Ended = child.wait_with_output().await.unwrap().into();
-        assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), ""), "{arguments:?}");
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), ""), "{arguments:?}: {ended:?}");
     }
 }
 

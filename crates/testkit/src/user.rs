@@ -194,7 +194,7 @@ pub enum UserError {
     Io(io::Error),
     /// The response could not be read.
     Http(hyper::Error),
-    /// No response within ten seconds.
+    /// No response within a minute.
     Timeout,
     /// The response is larger than 4 MiB.
     TooLarge,
@@ -213,7 +213,7 @@ impl fmt::Display for UserError {
             Self::NotLoopback => f.write_str("a URL on the way is not plain http to a loopback address"),
             Self::Io(_) => f.write_str("the connection failed"),
             Self::Http(_) => f.write_str("the response could not be read"),
-            Self::Timeout => f.write_str("no response within ten seconds"),
+            Self::Timeout => f.write_str("no response within a minute"),
             Self::TooLarge => f.write_str("the response is larger than 4 MiB"),
             Self::Refused(page) => write!(f, "the server answered with status {}", page.status()),
             Self::NoForm(_) => f.write_str("the page has no form to answer"),

@@ -41,6 +41,11 @@ fn lines() -> Vec<String> {
     lines
 }
 
+/// Whether a server with this fault says nothing for so long that a request ends by its deadline alone.
+pub(super) const fn keeps_silence(fault: &Fault) -> bool {
+    matches!(fault, Fault::StallHeaders | Fault::StallBody | Fault::SlowBody(_))
+}
+
 /// All faults that a flow can meet, by where they show.
 pub(super) fn groups() -> Vec<(&'static str, Vec<Fault>)> {
     [

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use url::{Url, form_urlencoded};
 
 use super::explain;
+use super::fault::keeps_silence;
 use super::recorder::{Recorder, shown};
 use super::stage::Stage;
 use super::transcript::Transcript;
@@ -28,8 +29,8 @@ use authflow::reqwest::ReqwestClient;
 /// How long the scripted user may take, which is never as long.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// What one request may take: a server that says nothing is noticed soon.
-const REQUEST: Duration = Duration::from_secs(5);
+/// What one request may take of a server that was asked to keep silence: nobody waits for long to see it noticed.
+const SILENCE: Duration = Duration::from_secs(5);
 
 pub(super) struct Journey {
     stage: Stage,
@@ -37,6 +38,7 @@ pub(super) struct Journey {
     fault: Option<Fault>,
     flow: Flow,
     recorder: Arc<Recorder>,
+    limits: RequestLimits,
     states: Arc<States>,
     listener: Option<Listener>,
     serving: Option<Serving>,
@@ -54,16 +56,16 @@ impl Journey {
         let states = Arc::new(States::default());
         let manager = stage.manager(listener.redirect_uri(), Arc::clone(&states))?;
         let recorder = Arc::new(Recorder::new(ReqwestClient::new()?));
-        let flow = Flow::builder(manager)
-            .http_client(Arc::clone(&recorder))
-            .limits(RequestLimits::default().with_total(REQUEST))
-            .build()?;
+        let limits = limits(fault.as_ref());
+        let flow =
+            Flow::builder(manager).http_client(Arc::clone(&recorder)).limits(limits.clone()).build()?;
         Ok(Self {
             stage,
             transcript,
             fault,
             flow,
             recorder,
+            limits,
             states,
             listener: Some(listener),
             serving: None,
@@ -229,7 +231,7 @@ impl Journey {
     async fn request_resource(&mut self, tokens: &TokenSet) -> Result<Result<(), Error>, Failure> {
         let mut request = HttpRequest::get(self.stage.resource()?);
         self.flow.authenticate(tokens, &mut request).await?;
-        let sent = self.recorder.send(request, &RequestLimits::default().with_total(REQUEST)).await;
+        let sent = self.recorder.send(request, &self.limits).await;
         for recorded in self.recorder.take() {
             self.transcript.client(&recorded)?;
         }
@@ -363,6 +365,12 @@ impl Journey {
     async fn until<T>(&mut self, what: impl Future<Output = T>) -> Result<T, Failure> {
         with_user(&mut self.user, what).await
     }
+}
+
+/// What a request may take. Whatever a machine that is busy makes slow is no fault of the server's.
+fn limits(fault: Option<&Fault>) -> RequestLimits {
+    let limits = RequestLimits::default();
+    if fault.is_some_and(keeps_silence) { limits.with_total(SILENCE) } else { limits }
 }
 
 /// Waits for `what`, unless the user fails or takes too long.

@@ -36,8 +36,9 @@ use crate::failure::Failure;
 use crate::states::States;
 use crate::terminal::{note, printable};
 
-/// How long a call of the store may take.
-const STORE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a call of the store may take: a machine or a store that is busy is no reason to fail, and one that is not there says
+/// so by itself.
+const STORE_TIMEOUT: Duration = Duration::from_secs(30);
 /// For how long it is remembered that a profile was removed: nothing goes on that could write it again.
 const TOMBSTONE: Duration = Duration::from_secs(60);
 /// The same of a connection, which a refresh may be under way for.
@@ -267,7 +268,11 @@ impl Kept {
 
     /// Adds store and keys, and has the end of the program wait for what goes on.
     pub(crate) fn build(&self, builder: ConnectionsBuilder) -> Result<Connections, Failure> {
-        let connections = builder.token_store(Arc::clone(&self.store)).keys(self.keys()?.clone()).build()?;
+        let connections = builder
+            .token_store(Arc::clone(&self.store))
+            .keys(self.keys()?.clone())
+            .store_timeout(STORE_TIMEOUT)
+            .build()?;
         drain::register(&connections);
         Ok(connections)
     }
@@ -289,6 +294,7 @@ impl Kept {
     async fn within<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         let clock = SystemClock::new();
         tokio::select! {
+            biased;
             answer = call => answer,
             () = clock.sleep(STORE_TIMEOUT) => {
                 Err(StoreError::new(StoreErrorKind::OutcomeUnknown).with_source("the store did not answer in time"))

@@ -68,7 +68,10 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { time: Duration::from_secs(10), connections: 64, hits: 20_000, follow: Duration::from_secs(2) }
+        // Longer than a busy machine holds up a browser, which does not come a second time. Who follows no redirects waits for
+        // it once, and has what was asked for before.
+        let (time, follow) = (Duration::from_secs(30), Duration::from_secs(15));
+        Self { time, connections: 64, hits: 20_000, follow }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use authflow_testkit::{AuthorizationServer, Endpoint, Outcome};
 
 use crate::server;
-use crate::support::{Running, Store, described, kept, kept_as, login};
+use crate::support::{Running, Store, described, kept, kept_as, login, signal};
 
 #[tokio::test]
 async fn sweep_leaves_alone_what_is_not_due() {
@@ -63,8 +63,7 @@ async fn sweep_goes_on_until_it_is_told_to_end() {
     let mut line = String::new();
     tokio::io::AsyncBufReadExt::read_line(&mut stdout, &mut line).await.unwrap();
     assert!(line.starts_with("0 kept"), "{line}");
-    let kill = format!("kill -TERM {}", running.child.id().unwrap());
-    assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    signal(&running.child, "TERM");
     let status = running.child.wait().await.unwrap();
     assert_eq!(status.code(), Some(1));
 }

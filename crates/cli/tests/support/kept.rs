@@ -6,7 +6,7 @@ use authflow_testkit::{AuthorizationServer, BadExpiresIn, Endpoint, Fault, Scrip
 use tempfile::{NamedTempFile, TempDir};
 use tokio::process::Command;
 
-use super::{Ended, Running, arguments, command, deliver, finish, provider};
+use super::{Ended, Gate, Running, arguments, command, deliver, finish, provider};
 
 thread_local! {
     /// Each test has a thread of its own, and so a home.
@@ -87,6 +87,16 @@ pub(crate) async fn kept_with(server: &AuthorizationServer, store: &Store, more:
 pub(crate) async fn kept_expired(server: &AuthorizationServer, store: &Store) {
     server.fault_next(Endpoint::Token, Fault::BadExpiresIn(BadExpiresIn::Zero));
     kept(server, store).await;
+}
+
+/// The same, where the token endpoint is behind a gate.
+pub(crate) async fn kept_expired_behind(gate: &Gate, server: &AuthorizationServer, store: &Store) {
+    server.fault_next(Endpoint::Token, Fault::BadExpiresIn(BadExpiresIn::Zero));
+    let mut provider = provider(server, server.public_client());
+    let endpoint = provider.iter_mut().find(|value| **value == server.token_endpoint());
+    *endpoint.expect("it is among the options") = gate.token_endpoint(server);
+    let ended = login(store, &arguments("login", &provider, &["--no-browser", "--name", "work"])).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
 /// A file that describes the server, with these fields of its token response.

@@ -2,8 +2,10 @@
 
 #![allow(unused_imports, reason = "each test uses a part")]
 
+mod gate;
 mod kept;
 pub(crate) mod page;
+mod secrets;
 
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -13,7 +15,11 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::process::{Child, ChildStderr, ChildStdin, Command};
 use tokio::time::timeout;
 
-pub(crate) use self::kept::{Store, described, home, kept, kept_as, kept_expired, kept_with, login};
+pub(crate) use self::gate::Gate;
+pub(crate) use self::kept::{
+    Store, described, home, kept, kept_as, kept_expired, kept_expired_behind, kept_with, login,
+};
+pub(crate) use self::secrets::{query_values, secret_in};
 
 /// Nothing here takes so long; a program that hangs fails its test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -63,6 +69,13 @@ pub(crate) async fn feed(mut command: Command, input: &str) -> Ended {
 
 pub(crate) async fn finish(mut command: Command) -> Ended {
     timeout(PATIENCE, command.output()).await.expect("the program ends").unwrap().into()
+}
+
+/// Has a process get a signal, such as `INT`.
+#[cfg(unix)]
+pub(crate) fn signal(child: &Child, name: &str) {
+    let kill = format!("kill -{name} {}", child.id().expect("it runs"));
+    assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
 }
 
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{PATIENCE, Running};
+use super::{PATIENCE, Running, query_values, secret_in};
 
 /// A response.
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub(crate) struct DemoPage {
     cookies: Mutex<BTreeMap<String, String>>,
     /// Everything that was ever shown is looked through for what this browser knows to be secret.
     pub(crate) leaks: LeakDetector,
+    /// What stood in the addresses that this browser was sent to.
+    known: Mutex<Vec<String>>,
 }
 
 impl DemoPage {
@@ -49,7 +51,13 @@ impl DemoPage {
         let url = running.url().await;
         let authority = url.strip_prefix("http://").and_then(|url| url.strip_suffix('/')).unwrap().to_owned();
         assert!(authority.starts_with("127.0.0.1:"), "{authority}");
-        Self { running, authority, cookies: Mutex::default(), leaks: LeakDetector::new() }
+        Self {
+            running,
+            authority,
+            cookies: Mutex::default(),
+            leaks: LeakDetector::new(),
+            known: Mutex::default(),
+        }
     }
 
     /// A request with these headers besides `Host` and the cookies.
@@ -127,6 +135,7 @@ impl DemoPage {
         assert_eq!(sent.status, 303, "{sent:?}");
         let there = sent.header("location").unwrap();
         self.leaks.plant("state", super::parameter(there, "state"));
+        self.known.lock().unwrap().extend(query_values(there));
         let user = ScriptedUser::new();
         let back = match decision {
             Decision::Approve => user.approve(there).await.unwrap(),
@@ -138,6 +147,11 @@ impl DemoPage {
         }
         let path = back.strip_prefix(&format!("http://{}", self.authority)).expect("back at the page");
         self.get(path).await
+    }
+
+    /// Nothing in `text` looks like a code or a token of the servers.
+    pub(crate) fn shows_no_token(&self, text: &str) {
+        assert_eq!(secret_in(text, &self.known.lock().unwrap()), None, "{text}");
     }
 
     pub(crate) async fn connect(&self, provider: &str) {

@@ -20,7 +20,8 @@ use url::{Host, Url};
 
 use super::{UserError, cookies::Jar};
 
-const DEADLINE: Duration = Duration::from_secs(10);
+/// Longer than whatever the application does of its own before it answers: a user is not the first to give up.
+const DEADLINE: Duration = Duration::from_secs(60);
 const LARGEST_PAGE: usize = 4 << 20;
 
 /// A response as the user sees it. Its `Debug` hides the body and the values of headers.
