@@ -11,12 +11,14 @@ use crate::terminal::{note, printable};
 /// Why a command ended without its result.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The command line, the environment or the input cannot be used. Says what to do.
+    /// The command line or the input cannot be used. Says what to do.
     Usage(String),
+    /// The environment cannot be used: what the manual says of the command line does not help. Says what to do.
+    Unusable(String),
     /// The framework's error.
     Flow(Box<Error>),
-    /// The framework's error about a connection that is kept, and the command that connects it again.
-    Connection { error: Box<Error>, reconnect: String },
+    /// The framework's error, with advice of the program's own, such as the very command that connects again.
+    Advised { error: Box<Error>, advice: String },
     /// Something of this machine's.
     Local(String),
     /// No callback came in time.
@@ -36,12 +38,25 @@ impl Failure {
         Self::Usage(message.into())
     }
 
+    pub(crate) fn unusable(message: impl Into<String>) -> Self {
+        Self::Unusable(message.into())
+    }
+
     pub(crate) fn local(message: impl Into<String>) -> Self {
         Self::Local(message.into())
     }
 
-    pub(crate) fn of_connection(error: Error, reconnect: String) -> Self {
-        Self::Connection { error: Box::new(error), reconnect }
+    pub(crate) fn advised(error: Error, advice: impl Into<String>) -> Self {
+        Self::Advised { error: Box::new(error), advice: advice.into() }
+    }
+
+    /// Of a connection that is kept, and that this command connects again.
+    pub(crate) fn of_connection(error: Error, reconnect: &str) -> Self {
+        if needs_user(&error) {
+            Self::advised(error, format!("connect again: {reconnect}"))
+        } else {
+            error.into()
+        }
     }
 
     #[allow(clippy::needless_pass_by_value, reason = "it is used as the end of an error's way")]
@@ -52,8 +67,8 @@ impl Failure {
     /// 1 failed, 2 usage, 3 denied by the user, 4 timed out.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Usage(_) => 2,
-            Self::Flow(error) | Self::Connection { error, .. } => match (error.kind(), error.operation()) {
+            Self::Usage(_) | Self::Unusable(_) => 2,
+            Self::Flow(error) | Self::Advised { error, .. } => match (error.kind(), error.operation()) {
                 (ErrorKind::AccessDenied, _) => 3,
                 (ErrorKind::Usage, _) | (ErrorKind::Configuration, Some(Operation::Build)) => 2,
                 _ => 1,
@@ -74,7 +89,7 @@ impl Failure {
 
     /// Whether something that is kept is there and cannot be read, now or ever.
     pub(crate) fn is_unreadable(&self) -> bool {
-        let Self::Flow(error) = self else { return false };
+        let (Self::Flow(error) | Self::Advised { error, .. }) = self else { return false };
         matches!(
             error.kind(),
             ErrorKind::StoreCorrupt | ErrorKind::FormatUnknown | ErrorKind::KeyUnknown | ErrorKind::KeyWrong
@@ -88,13 +103,21 @@ impl Failure {
         }
     }
 
+    /// Tells the user whose command is what helps.
+    pub(crate) fn tell_without_advice(&self) {
+        match self {
+            Self::Flow(error) | Self::Advised { error, .. } => what(error).iter().for_each(note),
+            failure => failure.tell(),
+        }
+    }
+
     /// Tells the user, and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         self.tell();
         ExitCode::from(self.code())
     }
 
-    fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         match self {
             Self::Usage(message) => vec![
                 format!("error: {}", printable_lines(message)),
@@ -102,16 +125,12 @@ impl Failure {
                 "For more, try `authflow help` or `--help` after the command.".to_owned(),
             ],
             Self::Flow(error) => describe(error),
-            Self::Connection { error, reconnect } => {
-                let mut lines = describe(error);
-                if needs_user(error) {
-                    // Instead of the advice: the very command.
-                    lines.pop();
-                    lines.push(format!("  what to do: connect again: {}", printable(reconnect)));
-                }
+            Self::Advised { error, advice } => {
+                let mut lines = what(error);
+                lines.push(format!("  what to do: {}", printable(advice)));
                 lines
             }
-            Self::Local(message) | Self::TimedOut(message) => {
+            Self::Unusable(message) | Self::Local(message) | Self::TimedOut(message) => {
                 vec![format!("error: {}", printable_lines(message))]
             }
             Self::Interrupted => vec!["interrupted".to_owned()],
@@ -133,6 +152,13 @@ impl From<Error> for Failure {
 
 /// What a user gets to read of an error: what happened, why, of which kind it is, and what can be done.
 pub(crate) fn describe(error: &Error) -> Vec<String> {
+    let mut lines = what(error);
+    lines.push(format!("  what to do: {}", advice(error)));
+    lines
+}
+
+/// The same without what can be done.
+fn what(error: &Error) -> Vec<String> {
     let mut lines = vec![format!("error: {}", printable(&error.to_string()))];
     let mut source = error.source();
     let mut seen = error.to_string();
@@ -151,7 +177,6 @@ pub(crate) fn describe(error: &Error) -> Vec<String> {
     if let Some(wait) = error.retry_after() {
         lines.push(format!("  the provider asks to wait {} seconds", wait.as_secs()));
     }
-    lines.push(format!("  what to do: {}", advice(error)));
     lines
 }
 
@@ -208,9 +233,7 @@ fn of_connection(error: &Error) -> Option<&'static str> {
         ErrorKind::NotDurable => {
             "see that the store works and has room, then run `authflow login` again: what the provider gave was given back"
         }
-        ErrorKind::StoreUnavailable => {
-            "see that the store runs and can be reached, then try again; nothing is lost"
-        }
+        ErrorKind::StoreUnavailable => "see that the store runs and can be reached, then try again",
         ErrorKind::StoreCorrupt => {
             "the stored connection is damaged and was left as it is: restore it from a copy, or run `authflow login` again, \
              which replaces it"
@@ -289,7 +312,7 @@ mod tests {
             (ErrorKind::RotationLost, "authflow login"),
             (ErrorKind::StoreContractViolated, "this store"),
             (ErrorKind::StoreCorrupt, "damaged"),
-            (ErrorKind::StoreUnavailable, "nothing is lost"),
+            (ErrorKind::StoreUnavailable, "then try again"),
         ] {
             let advice = advice(kind);
             assert!(advice.contains(part), "{kind:?}: {advice}");

@@ -54,9 +54,8 @@ pub fn main() -> ExitCode {
         }
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        // It ends with the process. One that is shut down makes what still runs in it fail in ways of its own, such as the
-        // panic of a timer, which would stand on stderr beside the result; and a browser that is being started would hold the
-        // program back.
+        // It ends with the process. One that is shut down cancels what still runs in it, and whoever counted on the end of that
+        // may panic, beside the result on stderr; and a browser that is being started would hold the program back.
         Ok(runtime) => ManuallyDrop::new(runtime),
         Err(error) => return Failure::io("the runtime could not be started", error).report(),
     };
@@ -66,13 +65,13 @@ pub fn main() -> ExitCode {
             // First, so that the handler stands before anything is shown.
             biased;
             () = interrupted() => {
-                tokio::select! {
+                let ended = tokio::select! {
                     biased;
                     // Whoever asks a second time does not want to wait.
-                    () = interrupted() => {}
-                    () = drain::drain() => {}
-                }
-                if goes_on { Ok(()) } else { Err(Failure::Interrupted) }
+                    () = interrupted() => drain::broken_off(),
+                    ended = drain::drain() => ended,
+                };
+                ended.and(if goes_on { Ok(()) } else { Err(Failure::Interrupted) })
             }
             result = to_the_end(cli.command) => result,
         }
@@ -85,8 +84,7 @@ pub fn main() -> ExitCode {
 
 async fn to_the_end(command: Command) -> Result<(), Failure> {
     let result = run(command).await;
-    drain::drain().await;
-    result
+    drain::with_the_end(result, drain::drain().await)
 }
 
 async fn run(command: Command) -> Result<(), Failure> {

@@ -25,10 +25,10 @@ pub(crate) async fn run(args: &SweepArgs) -> Result<(), Failure> {
     loop {
         let swept = once(args).await;
         // What a round has opened ends with it.
-        drain::drain().await;
+        let swept = drain::with_the_end(swept, drain::drain().await);
         let Some(every) = args.every else { return swept };
         match swept {
-            Err(usage @ Failure::Usage(_)) => return Err(usage),
+            Err(unusable @ (Failure::Usage(_) | Failure::Unusable(_))) => return Err(unusable),
             Err(unread @ Failure::Unread) => return Err(unread),
             Err(failure) => failure.tell(),
             Ok(()) => {}

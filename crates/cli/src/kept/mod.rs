@@ -95,6 +95,8 @@ pub(crate) struct Kept {
     keys: Option<Keys>,
     /// The option that names this store in a further command; empty if none is needed.
     option: String,
+    /// The store as it may be shown.
+    place: String,
 }
 
 impl Kept {
@@ -111,14 +113,14 @@ impl Kept {
             (Some(home), For::Login) => home.make().map(|()| true)?,
             (Some(home), For::Use) => home.check()?,
         };
-        let option = place.option();
+        let (option, shown) = (place.option(), place.shown(home.as_ref()));
         let store: Arc<dyn TokenStore> = match (place, &home) {
             (Place::Files, Some(home)) if exists => store::open_files(home).await?,
             // Where there is no directory, nothing is kept.
             (Place::Files, _) => Arc::new(MemoryTokenStore::new()),
             (Place::Url { url, .. }, _) => store::open_store(&url).await?,
         };
-        let mut kept = Self { store, keys: None, option };
+        let mut kept = Self { store, keys: None, option, place: shown };
         let found = keys::find(home.as_ref().filter(|_| exists)).await?;
         let ring = match (found, purpose) {
             (Some(ring), _) => Some(ring),
@@ -273,13 +275,17 @@ impl Kept {
             .keys(self.keys()?.clone())
             .store_timeout(STORE_TIMEOUT)
             .build()?;
-        drain::register(&connections);
+        let kept = self.clone();
+        drain::register(&connections, move |name| drain::Kept {
+            store: kept.place.clone(),
+            reconnect: kept.command("login --name", name),
+        });
         Ok(connections)
     }
 
     /// What a command failed with, and the command that helps where only the user can.
     pub(crate) fn explained(&self, name: &str, error: Error) -> Failure {
-        Failure::of_connection(error, self.command("login --name", name))
+        Failure::of_connection(error, &self.command("login --name", name))
     }
 
     /// A command of this program about a name, as a shell takes it.

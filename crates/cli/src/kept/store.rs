@@ -49,9 +49,18 @@ impl Place {
             Ok(url) if url.is_empty() => Ok(Self::Files),
             Ok(url) => Ok(Self::Url { url, is_environment: true }),
             Err(std::env::VarError::NotPresent) => Ok(Self::Files),
-            Err(std::env::VarError::NotUnicode(_)) => Err(Failure::usage(format!(
+            Err(std::env::VarError::NotUnicode(_)) => Err(Failure::unusable(format!(
                 "{VARIABLE} is not text; give it a URL such as redis://127.0.0.1"
             ))),
+        }
+    }
+
+    /// The store, without any password.
+    pub(super) fn shown(&self, home: Option<&Home>) -> String {
+        match (self, home) {
+            (Self::Files, Some(home)) => format!("the files in {}", home.path().join(DIRECTORY).display()),
+            (Self::Files, None) => "the files".to_owned(),
+            (Self::Url { url, .. }, _) => without_password(url),
         }
     }
 
@@ -74,10 +83,23 @@ fn has_password(url: &str) -> bool {
     })
 }
 
+/// What a URL says of where a store is, and nothing of who we are there. A path of SQLite's has nothing of that.
+fn without_password(text: &str) -> String {
+    let Ok(mut url) = url::Url::parse(text) else { return "the one that its URL names".to_owned() };
+    if url.scheme() == "sqlite" {
+        return printable(text);
+    }
+    // It has a host, which is all that a URL needs to have none of these.
+    let _ = (url.set_username(""), url.set_password(None));
+    url.set_query(None);
+    url.set_fragment(None);
+    printable(url.as_str())
+}
+
 /// The files of the home directory.
 pub(super) async fn open_files(home: &Home) -> Result<Arc<dyn TokenStore>, Failure> {
     let path = home.path().join(DIRECTORY);
-    let store = FileTokenStore::open(path).await.map_err(|error| Failure::usage(chain(&error)))?;
+    let store = FileTokenStore::open(path).await.map_err(|error| Failure::unusable(chain(&error)))?;
     Ok(Arc::new(store))
 }
 
@@ -86,10 +108,8 @@ pub(super) async fn open_store(url: &str) -> Result<Arc<dyn TokenStore>, Failure
     let scheme = url.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase()).unwrap_or_default();
     match scheme.as_str() {
         "redis" | "rediss" => {
-            let is_down =
-                |error: &RedisError| matches!(error, RedisError::Unreachable(_) | RedisError::Refused(_));
             let store = telling(CONNECTING, connect_redis(url)).await;
-            Ok(Arc::new(store.map_err(|error| unusable(&error, is_down(&error)))?))
+            Ok(Arc::new(store.map_err(|error| of_redis(&error))?))
         }
         "sqlite" | "postgres" | "postgresql" | "mysql" | "mariadb" => {
             let connect = SqlDatabase::connect(url);
@@ -102,7 +122,7 @@ pub(super) async fn open_store(url: &str) -> Result<Arc<dyn TokenStore>, Failure
                 .map_err(|error| unusable(&error, is_down(&error)))?;
             let store = SqlTokenStore::new(&database);
             if !store.is_durable() {
-                return Err(Failure::usage(
+                return Err(Failure::unusable(
                     "a database in memory ends with the command, and what is kept in it too; name a file: sqlite:PATH",
                 ));
             }
@@ -136,13 +156,41 @@ fn chain(error: &dyn std::error::Error) -> String {
     printable(&text)
 }
 
+/// Of a server that is there, and is none for this program, its settings are told as an administrator knows them.
+fn of_redis(error: &RedisError) -> Failure {
+    let setting = match error {
+        RedisError::Unreachable(_)
+        | RedisError::Refused(_)
+        | RedisError::Authentication
+        | RedisError::Permission => return unusable(error, true),
+        RedisError::Evicts { policy } => format!(
+            "the server evicts connections when its memory is full (maxmemory-policy is {}), and their users would have to \
+             connect again\n  what to do: set maxmemory-policy to noeviction or to one of volatile-*, or use another store",
+            printable(policy)
+        ),
+        RedisError::EvictionUnknown => {
+            "the server does not tell its maxmemory-policy, so that it may evict connections\n  \
+             what to do: give the user the right +info or +config|get, or use another store"
+                .to_owned()
+        }
+        RedisError::Replica => {
+            "the server is a replica and takes no writes\n  what to do: name the master in the URL".to_owned()
+        }
+        _ => return unusable(error, false),
+    };
+    Failure::unusable(format!("the store cannot be used: {setting}"))
+}
+
+/// `is_down`: the server does not answer, or does not let us in. That may be another time's answer, and where it is not, no
+/// store tells it apart from what is.
 fn unusable(error: &dyn std::error::Error, is_down: bool) -> Failure {
     let text = format!("the store cannot be used: {}", chain(error));
     if is_down {
         Failure::local(format!(
-            "{text}\n  what to do: see that it runs and that its URL is right, then try again; nothing was sent, and nothing is lost"
+            "{text}\n  what to do: see that it runs and that its URL is right (address, database, user, password), then try \
+             again; nothing was sent to the provider"
         ))
     } else {
-        Failure::usage(text)
+        Failure::unusable(text)
     }
 }
