@@ -199,7 +199,7 @@ impl Keeping {
                     "What is kept under `{}` cannot be read; this login will replace it:",
                     printable(name)
                 ));
-                failure.tell();
+                failure.tell_without_advice();
                 Ok(None)
             }
             found => found,

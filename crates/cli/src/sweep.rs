@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::args::SweepArgs;
 use crate::drain;
 use crate::failure::Failure;
-use crate::kept::{For, Kept};
+use crate::kept::{For, Kept, Names};
 use crate::progress::telling_how_far;
 use crate::terminal::{note, printable, result};
 
@@ -64,16 +64,37 @@ async fn once(args: &SweepArgs) -> Result<(), Failure> {
         all.failed += swept.failed;
     }
     let Swept { seen, done, need_reconnect, failed, .. } = all;
+    let left = rotation(&kept, &known).await?;
     result(format_args!(
         "{} kept, {seen} due: {done} done, {need_reconnect} to be connected again by their users, {failed} failed",
         known.names.len()
     ))?;
+    if let Some((key, left)) = &left {
+        result(match left {
+            0 => format!("all is sealed with the key {key}: the other keys can be removed, for this store"),
+            left => format!(
+                "records that are not sealed with the key {key} yet: {left}. The other keys are needed still; sweep again"
+            ),
+        })?;
+    }
     if failed > 0 {
         return Err(Failure::local(
             "not all that is due could be refreshed; another sweep tries again, and `authflow token NAME` says why",
         ));
     }
-    Ok(())
+    match left {
+        Some((key, 1..)) => Err(Failure::local(format!(
+            "not all could be sealed with the key {key}; another sweep tries again, such as when a refresh that is under way \
+             has ended"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The key that seals, and how many records another one has sealed; nothing where there is no other one.
+async fn rotation(kept: &Kept, known: &Names) -> Result<Option<(String, usize)>, Failure> {
+    let Some(key) = kept.newest_of_several_keys().await? else { return Ok(None) };
+    Ok(Some((key, kept.under_older_keys(known).await?)))
 }
 
 /// Sweeps what is kept under each name, a few at once, and says how far it is.
@@ -110,5 +131,11 @@ async fn sweep_each(kept: &Kept, names: &[String]) -> Vec<Came> {
 async fn sweep(kept: &Kept, name: &str) -> Result<Swept, Failure> {
     let Some(profile) = kept.find(name).await? else { return Ok(Swept::default()) };
     let connections = kept.connections(&profile)?;
-    Ok(connections.sweep().shards([profile.key().shard()]).await?)
+    let shard = profile.key().shard();
+    let mut swept = connections.sweep().shards([shard]).await?;
+    if kept.newest_of_several_keys().await?.is_some() {
+        // The profile was sealed anew when it was read.
+        swept.failed += connections.reseal().shards([shard]).await?.failed;
+    }
+    Ok(swept)
 }

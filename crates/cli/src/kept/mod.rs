@@ -23,8 +23,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use authflow::{
-    Clock as _, ConnectionKey, Connections, ConnectionsBuilder, Error, ErrorKind, Incarnation, Keys, Loaded,
-    MemoryTokenStore, Page, Remove, StoreError, StoreErrorKind, SystemClock, TokenStore, User, Write,
+    Clock as _, ConnectionKey, Connections, ConnectionsBuilder, Error, ErrorKind, Expected, Incarnation,
+    Keys, Loaded, MemoryTokenStore, Page, Record, Remove, StoreError, StoreErrorKind, SystemClock,
+    TokenStore, User, Write,
 };
 
 pub(crate) use self::home::Home;
@@ -171,15 +172,85 @@ impl Kept {
         Ok(Names { names, damaged })
     }
 
-    /// The profile of this name, if there is one.
+    /// The profile of this name, if there is one. One that an older key sealed is sealed anew.
     pub(crate) async fn find(&self, name: &str) -> Result<Option<Profile>, Failure> {
+        self.read(name).await.map_err(|failure| self.about_profile(name, failure))
+    }
+
+    async fn read(&self, name: &str) -> Result<Option<Profile>, Failure> {
         let key = profile::key(name);
         let Some(record) = self.ask(self.store.load(&key)).await?.into_record() else { return Ok(None) };
         // Another record than the one that was asked for would not open: the seal is bound to the name.
         let incarnation = record.version.incarnation();
         let opened =
             self.keys()?.open(&profile::context(name, incarnation), record.sealed.as_bytes()).await?;
-        Ok(Some(Profile::from_bytes(name, opened.bytes().expose())?))
+        let profile = Profile::from_bytes(name, opened.bytes().expose())?;
+        if opened.needs_reseal() {
+            // It was read, and that is what was asked for. What stays with its old key is counted by a sweep.
+            let _ = self.seal_anew(&record, name, opened.bytes().expose()).await;
+        }
+        Ok(Some(profile))
+    }
+
+    /// Writes what was read, sealed with the newest key, unless somebody has written something else meanwhile.
+    async fn seal_anew(&self, record: &Record, name: &str, plain: &[u8]) -> Result<(), Failure> {
+        let context = profile::context(name, record.version.incarnation());
+        let sealed = self.keys()?.seal(&context, plain).await?;
+        let expected = Expected::version(record.version);
+        self.ask(self.store.save_if_version(&record.key, &expected, Write::new(sealed.into())))
+            .await
+            .map(drop)
+    }
+
+    /// Which key seals, if there are others beside it.
+    pub(crate) async fn newest_of_several_keys(&self) -> Result<Option<String>, Failure> {
+        let Some(keys) = &self.keys else { return Ok(None) };
+        let ring = keys.ring().await?;
+        Ok((ring.ids().count() > 1).then(|| ring.writing_id().to_owned()))
+    }
+
+    /// How much of what is kept under these names is sealed with another key than the one that seals. What cannot be read is
+    /// counted too: nobody knows which key it needs.
+    pub(crate) async fn under_older_keys(&self, names: &Names) -> Result<usize, Failure> {
+        let ring = self.keys()?.ring().await?;
+        let is_old = |record: &Record| ring.needs_reseal(record.sealed.as_bytes()).unwrap_or(true);
+        let mut count = names.damaged;
+        let owners = names.names.iter().map(|name| profile::owner(name));
+        for user in std::iter::once(profile::user()).chain(owners) {
+            let mut page = Page::first(PAGE);
+            loop {
+                let found = self.ask(self.store.list_by_user(&user, &page)).await?;
+                let unreadable = if user == profile::user() { 0 } else { found.unreadable };
+                count += unreadable + found.records.iter().filter(|record| is_old(record)).count();
+                match found.next {
+                    Some(next) => page = Page::first(PAGE).after(next),
+                    None => break,
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    /// Why what renews a connection cannot be read, with what helps: the connection alone would be brought back by a login of
+    /// its name, and the options that such a login goes by are what is not there.
+    fn about_profile(&self, name: &str, failure: Failure) -> Failure {
+        let Failure::Flow(error) = failure else { return failure };
+        let first = match error.kind() {
+            ErrorKind::KeyUnknown | ErrorKind::KeyWrong => {
+                "put the key that it was sealed with back, in AUTHFLOW_KEYS behind the present one. If it is lost"
+            }
+            ErrorKind::FormatUnknown => {
+                "use the release of authflow that wrote it, or a newer one. Without it"
+            }
+            ErrorKind::StoreCorrupt => "restore it from a copy. Without one",
+            _ => return Failure::Flow(error),
+        };
+        let login = self.command("login PROVIDER --client-id ID ... --name", name);
+        let advice = format!(
+            "{first}, connect again and give the options of the provider too, as at the first login: they were kept in it: \
+             {login}"
+        );
+        Failure::Advised { error, advice }
     }
 
     /// The profile of this name. Where there is none, the error names those that are there.
