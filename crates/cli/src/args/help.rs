@@ -22,7 +22,8 @@ Examples:
   authflow status
   authflow logout work
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 denied by the user, 4 timed out.
+Exit codes: 0 done; 1 failed, such as where a store does not answer or refuses user, password or
+database; 2 the command line or the environment cannot be used; 3 denied by the user; 4 timed out.
 Results go to stdout, everything else to stderr.
 
 Environment:
@@ -145,16 +146,17 @@ Examples:
   curl -H \"Authorization: Bearer $(authflow token work)\" https://gitea.example/api/v1/user
   authflow token work --store redis://127.0.0.1
 
-Exit codes: 0 printed; 1 failed, and stderr says whether to try again or to log in again; 2 usage,
-such as a name that nothing is kept under.";
+Exit codes: 0 printed; 1 failed, and stderr says whether to try again or to log in again, also where
+the token was printed and the store did not take what came with it; 2 usage, such as a name that
+nothing is kept under.";
 
 pub(super) const STATUS_LONG: &str = "\
 Shows what is kept: the names, the providers and accounts, until when the access tokens are good, and whether the \
 connections work as far as is known. No request is sent, and no token is shown.
 
 --json prints one object: {\"connections\": [{\"name\",\"provider\",\"account\",\"health\",\"reason\",\"connected_at\",\
-\"refreshed_at\",\"expires_at\",\"scope\",\"missing_scope\"}]}. Times are in seconds since 1970. `health` is good, \
-in_doubt (a refresh was begun and nobody wrote how it ended), needs_reconnect, not_connected or unreadable.";
+\"refreshed_at\",\"expires_at\",\"scope\",\"missing_scope\"}]}. Times are in seconds since 1970. `health` is good (no \
+refresh was refused for good; whether the last one worked is not told, and `authflow token` finds out), in_doubt (a refresh was begun and nobody wrote how it ended), needs_reconnect, not_connected or unreadable.";
 
 pub(super) const STATUS_EXAMPLES: &str = "\
 Exit codes: 0 shown, 1 something that is kept could not be read, 2 usage.";
@@ -194,7 +196,10 @@ Refreshes the connections that are due, so that the refresh tokens of those that
 
 A connection is due seven days after its tokens were last renewed, or sooner where its refresh token ends sooner. To be run \
 now and then, by a timer or with --every; several machines with one store may run it at the same time. *Done* is also what \
-another process refreshed meanwhile.";
+another process refreshed meanwhile.
+
+Where there are several keys, it seals anew, with the first of them, what another one has sealed, and says how many records are \
+left; when there are none, the other keys can be removed.";
 
 pub(super) const SWEEP_EXAMPLES: &str = "\
 Examples:
@@ -202,4 +207,5 @@ Examples:
   authflow sweep --every 3600
 
 Exit codes: 0 all that was due is refreshed, or needs its user to log in again, which stderr tells;
-1 something failed and is tried again by the next sweep; 2 usage.";
+1 something failed and is tried again by the next sweep, or is not sealed with the first key yet;
+2 usage.";

@@ -1,5 +1,6 @@
 //! The options of the commands that work with what is kept.
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Args};
 
 /// Where connections are kept.
@@ -14,6 +15,7 @@ pub(crate) struct StoreArgs {
 #[derive(Debug, Args)]
 pub(crate) struct AccessArgs {
     /// What the connection is kept under
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) name: String,
 
     #[command(flatten)]
@@ -33,6 +35,7 @@ pub(crate) struct StatusArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RequestArgs {
     /// What the connection is kept under
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) name: String,
 
     /// GET, POST, ...
@@ -63,6 +66,7 @@ pub(crate) struct RequestArgs {
 #[command(group(ArgGroup::new("which").required(true).args(["name", "all"])))]
 pub(crate) struct LogoutArgs {
     /// What the connection is kept under
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) name: Option<String>,
 
     /// All connections that are kept

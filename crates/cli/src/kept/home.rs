@@ -22,14 +22,14 @@ impl Home {
         if let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
             // What is kept must not depend on where a command is run.
             return std::path::absolute(&path).map(Self).map_err(|error| {
-                Failure::usage(format!(
+                Failure::unusable(format!(
                     "{VARIABLE} cannot be used ({error}); give it the path of a directory"
                 ))
             });
         }
         match etcetera::choose_base_strategy() {
             Ok(strategy) => Ok(Self(strategy.config_dir().join("authflow"))),
-            Err(_) => Err(Failure::usage(format!(
+            Err(_) => Err(Failure::unusable(format!(
                 "this user has no home directory, so there is no place to keep connections: set {VARIABLE} to a directory"
             ))),
         }
@@ -69,7 +69,7 @@ impl Home {
             Err(error) => return Err(self.failed("cannot be looked at", &error)),
         };
         if !found.is_dir() {
-            return Err(Failure::usage(format!(
+            return Err(Failure::unusable(format!(
                 "{} is no directory; set {VARIABLE} to one, or to a path where one can be made",
                 self.0.display()
             )));
@@ -78,7 +78,7 @@ impl Home {
         {
             let mode = std::os::unix::fs::MetadataExt::mode(&found) & 0o7777;
             if mode & 0o077 != 0 {
-                return Err(Failure::usage(format!(
+                return Err(Failure::unusable(format!(
                     "others than its owner may use the directory {}: its mode is {mode:04o}. Nothing was read or written. \
                      Run:\n  chmod 700 {}",
                     self.0.display(),
@@ -90,7 +90,7 @@ impl Home {
     }
 
     fn failed(&self, what: &str, error: &io::Error) -> Failure {
-        Failure::usage(format!(
+        Failure::unusable(format!(
             "the directory {} {what} ({error}); {VARIABLE} can name another one",
             self.0.display()
         ))

@@ -71,9 +71,9 @@ pub(super) fn lost() -> Failure {
     ))
 }
 
-/// What a person has to change is a matter of usage.
+/// What a person has to change.
 fn usable(error: Error) -> Failure {
-    if error.kind() == ErrorKind::Configuration { Failure::usage(error.to_string()) } else { error.into() }
+    if error.kind() == ErrorKind::Configuration { Failure::unusable(error.to_string()) } else { error.into() }
 }
 
 #[cfg(feature = "keyring")]

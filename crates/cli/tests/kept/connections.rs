@@ -172,3 +172,16 @@ async fn the_command_that_connects_again_names_the_store() {
     let ended = Store::at(&url).run(&["token", "work"]).await;
     assert!(ended.stderr.contains("authflow login --name work\n"), "{}", ended.stderr);
 }
+
+#[tokio::test]
+async fn status_is_good_after_a_refresh_that_says_nothing_of_the_connection() {
+    let (server, store) = (server().await, Store::files());
+    kept_expired(&server, &store).await;
+    for fault in ["invalid-client", "unavailable"] {
+        server.set_fault(fault.parse().unwrap());
+        let token = store.run(&["token", "work"]).await;
+        assert_eq!(token.code, Some(1), "{fault}: {token:?}");
+        let status = store.good(&["status"]).await;
+        assert!(status.stdout.contains("good") && status.stdout.contains("over"), "{fault}: {status:?}");
+    }
+}

@@ -36,6 +36,16 @@ async fn an_unknown_name_lists_the_known_ones() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_empty_is_no_name() {
+    let store = Store::files();
+    for command in [&["token", ""][..], &["logout", ""], &["request", "", "GET", "https://a.example/"]] {
+        let ended = store.run(command).await;
+        assert_eq!(ended.code, Some(2), "{command:?}: {ended:?}");
+        assert!(ended.stderr.contains("a value is required for"), "{command:?}: {ended:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_name_of_another_registration_is_not_taken_away() {
     let (server, store) = (server().await, Store::files());
     kept(&server, &store).await;

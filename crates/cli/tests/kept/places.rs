@@ -18,7 +18,8 @@ async fn x10_a_home_that_others_may_use_is_refused_with_the_chmod_to_run() {
     for command in [&["token", "work"][..], &["status"], &["sweep"], &["logout", "--all"], &login] {
         let ended = store.run(command).await;
         assert_eq!(ended.code, Some(2), "{ended:?}");
-        assert!(ended.stderr.contains(&chmod), "{}", ended.stderr);
+        assert!(ended.stderr.contains(&chmod), "{ended:?}");
+        assert!(!ended.stderr.contains("authflow help"), "it would not help: {ended:?}");
     }
     assert_eq!(std::fs::read_dir(home()).unwrap().count(), 0);
     std::fs::set_permissions(home(), std::fs::Permissions::from_mode(0o700)).unwrap();
@@ -56,6 +57,48 @@ async fn a_store_that_is_none_is_refused() {
     let secret = Store::at("redis://:planted-password@127.0.0.1:1/").run(&["token", "work"]).await;
     assert_eq!(secret.code, Some(1), "{secret:?}");
     assert!(!secret.stderr.contains("planted-password"), "{}", secret.stderr);
+}
+
+#[tokio::test]
+async fn x4_a_store_whose_server_does_not_let_us_in_is_1_whichever_it_is() {
+    let [redis, postgres, mariadb] = [
+        Server::start_with(Kind::Redis, &["--requirepass", "right-password"]),
+        Server::start(Kind::Postgres),
+        Server::start(Kind::MariaDb),
+    ];
+    let gone = authflow_test_servers::free_port();
+    for url in [
+        // Nobody answers.
+        redis.url_by(gone),
+        postgres.url_by(gone),
+        mariadb.url_by(gone),
+        // Another password or user than the right one.
+        redis.url().replace("redis://", "redis://:planted-password@"),
+        postgres.url().replace("authflow@", "nobody:planted-password@"),
+        mariadb.url().replace("authflow@", "authflow:planted-password@"),
+        // Another database than there is.
+        format!("{}/99", redis.url().replace("redis://", "redis://:right-password@")),
+        postgres.url().replace("/postgres", "/nowhere"),
+        mariadb.url().replace("/test", "/nowhere"),
+    ] {
+        let ended = Store::at(&url).run(&["token", "work"]).await;
+        assert_eq!(ended.code, Some(1), "{url}: {ended:?}");
+        assert!(ended.stderr.contains("see that it runs and that its URL is right"), "{url}: {ended:?}");
+        for part in ["planted-password", "right-password", "authflow help", "nothing is lost"] {
+            assert!(!ended.stderr.contains(part), "{url}: {ended:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_evicts_is_refused_in_the_words_of_its_administrator() {
+    let redis = Server::start_with(Kind::Redis, &["--maxmemory-policy", "allkeys-lru"]);
+    let ended = Store::at(&redis.url()).run(&["token", "work"]).await;
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("set maxmemory-policy to noeviction"), "{ended:?}");
+    for part in ["RedisConfig", "::", "authflow help"] {
+        assert!(!ended.stderr.contains(part), "{part}: {ended:?}");
+    }
 }
 
 #[tokio::test]
