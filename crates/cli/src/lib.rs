@@ -23,6 +23,7 @@ mod paste;
 mod progress;
 mod provider;
 mod request;
+mod room;
 mod states;
 mod status;
 mod sweep;
@@ -53,6 +54,9 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
+    if let Err(failure) = room::check() {
+        return failure.report();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         // It ends with the process. One that is shut down cancels what still runs in it, and whoever counted on the end of that
         // may panic, beside the result on stderr; and a browser that is being started would hold the program back.

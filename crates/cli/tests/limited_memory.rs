@@ -5,10 +5,10 @@
 
 mod support;
 
-use std::process::Stdio;
-
 use authflow_testkit::{AuthorizationServer, Endpoint, Fault};
-use support::{Ended, Store, arguments, command, feed, finish, kept, kept_expired, logged_in, provider};
+use support::{
+    Ended, Store, arguments, command, feed, finish, kept, kept_expired, limited_by, logged_in, provider,
+};
 use tokio::process::Command;
 
 const MIB: u64 = 1 << 20;
@@ -24,25 +24,9 @@ fn huge() -> [Fault; 3] {
 
 /// `command` with this much memory for all that it writes to: heap, stacks, and whatever else is mapped.
 fn limited(command: &Command, mib: u64) -> Command {
-    let command = command.as_std();
-    let mut limited = Command::new("sh");
-    limited
-        .arg("-c")
-        .arg(format!("ulimit -d {} && exec \"$0\" \"$@\"", mib * 1024))
-        .arg(command.get_program())
-        .args(command.get_args())
-        .kill_on_drop(true)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        // As many stacks as here, however many processors there are.
-        .env("TOKIO_WORKER_THREADS", "2");
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => limited.env(name, value),
-            None => limited.env_remove(name),
-        };
-    }
+    let mut limited = limited_by(&format!("-d {}", mib * 1024), command);
+    // As many stacks as here, however many processors there are.
+    limited.env("TOKIO_WORKER_THREADS", "2");
     limited
 }
 

@@ -8,6 +8,7 @@ use url::{Host, Url};
 
 use super::Site;
 use crate::failure::Failure;
+use crate::room::is_exhaustion;
 
 /// The redirect URI where none is given: a free port of the IP literal (RFC 8252 §7.3; §8.3 says why not `localhost`).
 const DEFAULT: &str = "http://127.0.0.1:0/callback";
@@ -124,6 +125,11 @@ const UNSUPPORTED_FAMILY: i32 = if cfg!(target_os = "linux") { 97 } else { 47 };
 
 fn refused(address: SocketAddr, error: &io::Error) -> Failure {
     let advice = match error.kind() {
+        _ if is_exhaustion(error) => "raise the limit of open files: `ulimit -n 1024`",
+        io::ErrorKind::AddrInUse if address.port() == 0 => {
+            "no port is free. End what has so many connections open, or wait a minute until the ports of those that were \
+             closed are free again"
+        }
         io::ErrorKind::AddrInUse => {
             "another program listens there. End it, or give a --redirect-uri with another registered port; port 0 takes a \
              free one, where the provider accepts any port of a loopback address (RFC 8252 section 7.3)"
@@ -152,6 +158,19 @@ mod tests {
             assert_eq!(listener.redirect_uri(), format!("http://127.0.0.1:{port}/callback"));
             assert_eq!(listener.site.host, format!("127.0.0.1:{port}"));
         }
+    }
+
+    #[test]
+    fn x32_what_cannot_be_listened_at_says_what_helps() {
+        let said = |address: &str, code| {
+            let error = std::io::Error::from_raw_os_error(code);
+            super::refused(address.parse().unwrap(), &error).lines().join("\n")
+        };
+        assert!(said("127.0.0.1:0", 24).contains("ulimit -n"));
+        assert!(said("127.0.0.1:7", 23).contains("ulimit -n"));
+        let in_use = if cfg!(target_os = "linux") { 98 } else { 48 };
+        assert!(said("127.0.0.1:0", in_use).contains("no port is free"));
+        assert!(said("127.0.0.1:7", in_use).contains("another program listens there"));
     }
 
     #[tokio::test]

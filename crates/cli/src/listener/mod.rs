@@ -25,6 +25,7 @@ pub(crate) use self::address::{Place, place};
 pub use self::outcome::Outcome;
 pub use self::request::{Head, Site, read_head};
 use crate::failure::Failure;
+use crate::room;
 use outcome::Owed;
 use page::Page;
 use request::Refusal;
@@ -53,6 +54,9 @@ pub(crate) trait Judge: Send + Sync + 'static {
 /// So many times [`Limits::connections`] may be open where all are being answered.
 const ANSWERING: usize = 8;
 
+/// So many connections may be silent at once, where the process may open as many files.
+const CROWD: usize = 64;
+
 /// What the listener bears.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -71,7 +75,9 @@ impl Default for Limits {
         // Longer than a busy machine holds up a browser, which does not come a second time. Who follows no redirects waits for
         // it once, and has what was asked for before.
         let (time, follow) = (Duration::from_secs(30), Duration::from_secs(15));
-        Self { time, connections: 64, hits: 20_000, follow }
+        // A crowd that says nothing does not take the files that the exchange needs.
+        let connections = (room::files(2 * CROWD) / 2).max(1);
+        Self { time, connections, hits: 20_000, follow }
     }
 }
 

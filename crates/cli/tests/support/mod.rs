@@ -48,6 +48,29 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// `command` under a limit that `ulimit` sets.
+#[cfg(unix)]
+pub(crate) fn limited_by(limit: &str, command: &Command) -> Command {
+    let command = command.as_std();
+    let mut limited = Command::new("sh");
+    limited
+        .arg("-c")
+        .arg(format!("ulimit {limit} && exec \"$0\" \"$@\""))
+        .arg(command.get_program())
+        .args(command.get_args())
+        .kill_on_drop(true)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited
+}
+
 /// Runs to the end.
 pub(crate) async fn run(arguments: &[&str]) -> Ended {
     finish(command(arguments)).await
