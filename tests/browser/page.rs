@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use authflow::{Clock as _, SystemClock};
 use fantoccini::actions::{InputSource as _, KeyAction, KeyActions};
 use fantoccini::elements::Element;
 use fantoccini::key::Key;
@@ -189,14 +190,14 @@ impl Page {
         !self.0.find_all(Locator::Css(css)).await.unwrap().is_empty()
     }
 
-    /// Asks again and again, which takes the driver's time each time.
+    /// Asks again and again.
     async fn until<T>(&self, ask: impl AsyncFn(&Self) -> Option<T>) -> Option<T> {
         let asking = async {
             loop {
                 if let Some(answer) = ask(self).await {
                     break answer;
                 }
-                tokio::task::yield_now().await;
+                SystemClock::new().sleep(Duration::from_millis(10)).await;
             }
         };
         tokio::time::timeout(PATIENCE, asking).await.ok()

@@ -4,6 +4,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+use authflow::{Clock as _, SystemClock};
+
 mod application;
 mod browser;
 mod framework;
@@ -61,6 +63,11 @@ mod responses;
 mod routes;
 mod sign_in;
 mod tabs;
+
+/// Between two looks at what will be so at last.
+async fn a_moment() {
+    SystemClock::new().sleep(std::time::Duration::from_millis(10)).await;
+}
 
 /// A test that hangs fails.
 async fn in_time<F: Future>(test: F) -> F::Output {

@@ -25,8 +25,8 @@ fn folder() -> Child {
     let folder = tempfile::Builder::new().prefix("authflow-web-").permissions(passable).tempdir().unwrap();
     let folder = folder.keep();
     tempfile::env::override_temp_dir(&folder).expect("nobody else has said where");
-    // Again while a server that is about to end still writes.
-    let script = r#"read -r _; while [ -e "$0" ]; do rm -rf "$0"; done"#;
+    // Again while a server that is about to end still writes, and not for ever where something cannot be removed.
+    let script = r#"read -r _; n=0; while rm -rf "$0"; [ -e "$0" ] && [ $n -lt 100 ]; do n=$((n + 1)); sleep 0.1; done"#;
     let mut command = Command::new("sh");
     command.args(["-c", script]).arg(folder).process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
