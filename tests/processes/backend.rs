@@ -21,7 +21,7 @@ pub enum Kind {
 }
 
 /// A server that lives answers at last, also where dozens of processes share two processors.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The stores that an address names.
 pub async fn open(address: &str) -> Stores {

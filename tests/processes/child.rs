@@ -10,6 +10,9 @@ use crate::gate::{Gate, say};
 use crate::process::ROLE;
 use crate::setup::Setup;
 
+/// How long what is under way may take to end.
+const DRAIN: Duration = Duration::from_secs(90);
+
 pub async fn run() {
     if std::env::var_os(ROLE).is_none() {
         return;
@@ -60,7 +63,7 @@ pub async fn run() {
                 }
             }
             "disconnect" => disconnect(connections, setup).await,
-            "drain" => format!("drained {}", connections.drain(Duration::from_secs(30)).await.unfinished),
+            "drain" => format!("drained {}", connections.drain(DRAIN).await.unfinished),
             other => panic!("a process knows no `{other}`"),
         };
         say(&format!("result {result}"));
@@ -111,7 +114,7 @@ fn drain_at_sigterm(connections: Connections) {
     tokio::spawn(async move {
         sigterm.recv().await;
         say("draining");
-        let drained = connections.drain(Duration::from_secs(30)).await;
+        let drained = connections.drain(DRAIN).await;
         say(&format!("drained {}", drained.unfinished));
         std::process::exit(0);
     });

@@ -2,7 +2,8 @@
 //!
 //! This program runs itself again for each process. A process says what it asks of its store and of the provider, before and
 //! after, and stops where it is told to; there it is killed or stopped, and another one goes on. What was done is told by the
-//! provider's ledger and by what the store holds. Nothing sleeps: time passes only where a lease has to end.
+//! provider's ledger and by what the store holds. Nothing waits for a time to pass but where a lease has to end or a provider is
+//! slow, and no verdict depends on how long anything took: a machine that stands still for a while changes none.
 
 #![cfg(unix)]
 #![allow(
@@ -62,6 +63,11 @@ macro_rules! on {
             #[tokio::test(flavor = "multi_thread")]
             async fn x3_f12_a_process_that_was_stopped_saves_over_nothing() {
                 stopped::at_each_point($kind).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn x3_f12_a_process_that_was_stopped_for_three_leases_saves_over_nothing() {
+                stopped::for_three_leases($kind).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]

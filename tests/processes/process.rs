@@ -16,7 +16,7 @@ pub const ROLE: &str = "AUTHFLOW_TEST_PROCESS";
 
 /// What hangs fails the test instead of keeping it.
 pub async fn in_time<F: Future>(what: &str, call: F) -> F::Output {
-    let limit = Duration::from_secs(60);
+    let limit = Duration::from_secs(120);
     tokio::time::timeout(limit, call).await.unwrap_or_else(|_| panic!("never: {what}"))
 }
 

@@ -10,8 +10,8 @@ use crate::backend::{self, Backend, Kind, Stores};
 use crate::process::Process;
 use crate::setup::Setup;
 
-/// So many cases run at once.
-const AT_ONCE: usize = 20;
+/// So many cases run at once, most of them with two processes: more of them only take time from each other on a small machine.
+const AT_ONCE: usize = 8;
 
 #[derive(Debug)]
 pub struct Rig {

@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime};
 use authflow::quirks::Rotation;
 use authflow::{
     Binding, ClientCredentials, Clock, ConfiguredProvider, ConnectionKey, Connections, Flow, HttpClient,
-    KeyRing, Provider, Quirks, StateStore, SystemClock, TokenStore, User, async_trait,
+    KeyRing, Limits, Provider, Quirks, StateStore, SystemClock, TokenStore, User, async_trait,
 };
 use authflow_testkit::LoopbackClient;
 use serde_json::{Value, json};
 
+use crate::backend::PATIENCE;
 use crate::gate::{Gate, GatedHttp, GatedStates, GatedTokens};
 
 pub const TENANT: &str = "tenant";
@@ -25,8 +26,9 @@ pub enum Rotates {
     Never,
 }
 
-/// The longest lease that there is. No machine is so slow that it ends before a test does.
-pub const LONG: Duration = Duration::from_secs(300);
+/// No machine is so slow that a lease of this length ends before a test does. It is shorter than the longest lease that there
+/// is: one that claims more time than that has ended, and a clock that is put back a little makes it claim more.
+pub const LONG: Duration = Duration::from_secs(240);
 /// For how many seconds a refresh token is taken once more.
 const GRACE: u32 = 60;
 
@@ -59,8 +61,8 @@ pub struct Setup {
     pub server: String,
     pub rotates: Rotates,
     pub lease: Duration,
-    /// However slow the machine is, no lease ends while its holder lives: it is renewed all the time, and the store has long to
-    /// answer.
+    /// However slow the machine is, no lease ends while its holder lives: it is renewed all the time, and who waits has long to
+    /// wait.
     pub is_steady: bool,
     pub user: String,
     pub keys: KeyRing,
@@ -134,11 +136,14 @@ impl Setup {
             .unwrap();
         let credentials = ClientCredentials::public(CLIENT.0).redirect_uri(CLIENT.1);
         let manager = ConfiguredProvider::from_provider(provider, credentials, states).unwrap();
-        let flow = Flow::builder(manager).http_client(http).build().unwrap();
-        let builder =
-            Connections::builder().flow(flow).token_store(tokens).keys(self.keys.clone()).lease(self.lease);
+        // A provider and a store that live answer at last, also where the machine stands still for a while: what is looked at
+        // here is leases, and no other time.
+        let limits = Limits::default().with_connect(LONG).with_total(LONG);
+        let flow = Flow::builder(manager).http_client(http).limits(limits).build().unwrap();
+        let builder = Connections::builder().flow(flow).token_store(tokens).keys(self.keys.clone());
+        let builder = builder.lease(self.lease).store_timeout(PATIENCE);
         let builder = if self.is_steady {
-            builder.clock(Arc::new(Steady { lease: self.lease })).store_timeout(LONG).wait(LONG)
+            builder.clock(Arc::new(Steady { lease: self.lease })).wait(LONG)
         } else {
             builder
         };

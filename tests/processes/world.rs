@@ -15,7 +15,7 @@ use authflow_testkit::{
 use sha2::{Digest as _, Sha256};
 
 use crate::process::{Process, in_time};
-use crate::relay::Relay;
+use crate::relay::{Lets, Relay};
 use crate::rig::Rig;
 use crate::setup::{Rotates, Setup};
 
@@ -106,6 +106,25 @@ impl World {
         }
     }
 
+    /// A process that wants a token, and waits at a point of its refresh. In the middle of an answer the provider has done its
+    /// part, and the relay keeps the rest of it.
+    pub async fn hold_at(&self, point: &str) -> (Process, Option<Relay>) {
+        let lets = match point {
+            "in headers" => Lets::Nothing,
+            "in body" => Lets::Half,
+            _ => {
+                let mut process = self.process().await;
+                self.refresh_until(&mut process, point).await;
+                return (process, None);
+            }
+        };
+        let relay = Relay::to(&self.setup.server, lets).await;
+        let mut process = self.process_behind(&relay).await;
+        process.tell("token").await;
+        relay.kept().await;
+        (process, Some(relay))
+    }
+
     /// The mark of one who leased the connection and is gone. It sent nothing, and nobody can know.
     async fn leave_a_mark(&self) {
         let refresh_token = self.token_entries().pop().unwrap().refresh_token().unwrap().to_owned();
@@ -175,6 +194,20 @@ impl World {
 
     pub async fn record(&self) -> Option<Record> {
         self.rig.stores().0.load(&self.key()).await.unwrap().into_record()
+    }
+
+    /// Looks now and then, by the store's own clock.
+    pub async fn until_the_lease_ends(&self) {
+        let ends = async {
+            while self.is_leased().await {
+                SystemClock::new().sleep(Duration::from_millis(10)).await;
+            }
+        };
+        in_time("the lease ends", ends).await;
+    }
+
+    pub async fn is_leased(&self) -> bool {
+        self.record().await.expect("it is connected").lease.is_some()
     }
 
     /// The version's counter: one for the connect, one more for each write since.
