@@ -201,7 +201,10 @@ impl StateStore for GatedStates {
         flow: PendingFlow,
         ttl: Duration,
     ) -> Result<(), StoreError> {
-        self.store.store_state(cx, key, flow, ttl).await
+        self.gate.pass("before store", "").await;
+        let answer = self.store.store_state(cx, key, flow, ttl).await;
+        self.gate.pass("after store", done(&answer)).await;
+        answer
     }
 
     async fn check_state(

@@ -16,6 +16,7 @@
 )]
 
 mod backend;
+mod begin_killed;
 mod child;
 mod complete_killed;
 mod disconnect_killed;
@@ -48,6 +49,11 @@ macro_rules! on {
             #[tokio::test(flavor = "multi_thread")]
             async fn x1_f10_f11_a_refresh_is_killed_at_each_await_point() {
                 refresh_killed::at_each_point($kind).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn x1_a_begin_is_killed_at_each_await_point() {
+                begin_killed::at_each_point($kind).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
