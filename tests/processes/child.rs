@@ -46,8 +46,9 @@ pub async fn run() {
                 drain_at_sigterm(connections.clone());
                 "ok".to_owned()
             }
-            "token" => token(connections.token(&setup.key()).await),
-            "refresh" => token(connections.refresh_now(&setup.key()).await),
+            "token" => told(connections.token(&setup.key()).await),
+            "refresh" => told(connections.refresh_now(&setup.key()).await),
+            "rotate" => rotate(connections, setup, rest.parse().unwrap()).await,
             "begin" => match connections.begin("p", &setup.binding()).unwrap().await {
                 Ok(authorization) => format!("ok {}", authorization.url()),
                 Err(error) => failed(&error),
@@ -70,10 +71,27 @@ pub async fn run() {
     }
 }
 
-fn token(token: Result<AccessToken, Error>) -> String {
+pub fn told(token: Result<AccessToken, Error>) -> String {
     match token {
         Ok(token) => format!("ok {}", token.expose()),
         Err(error) => failed(&error),
+    }
+}
+
+/// Refreshes whatever it finds, again and again, until the connection had so many versions.
+async fn rotate(connections: &Connections, setup: &Setup, versions: u64) -> String {
+    let mut before = 0;
+    loop {
+        let token = match connections.refresh_now(&setup.key()).await {
+            Ok(token) => token,
+            Err(error) => return failed(&error),
+        };
+        let counter = token.version().counter();
+        assert!(counter > before, "each is newer than the one before");
+        if counter >= versions {
+            return format!("ok {}", token.expose());
+        }
+        before = counter;
     }
 }
 

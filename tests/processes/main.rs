@@ -27,6 +27,7 @@ mod refresh_killed;
 mod relay;
 mod restarted;
 mod rig;
+mod rotated;
 mod setup;
 mod stopped;
 mod store_killed;
@@ -79,6 +80,11 @@ macro_rules! on {
             #[tokio::test(flavor = "multi_thread")]
             async fn x23_f2_of_many_processes_one_refreshes() {
                 herd::of_2_8_and_64($kind).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn f2_8_processes_that_refresh_all_the_time_use_each_refresh_token_once() {
+                rotated::by_8_processes($kind).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]

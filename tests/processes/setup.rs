@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime};
 use authflow::quirks::Rotation;
 use authflow::{
     Binding, ClientCredentials, Clock, ConfiguredProvider, ConnectionKey, Connections, Flow, HttpClient,
-    KeyRing, Limits, Provider, Quirks, StateStore, SystemClock, TokenStore, User, async_trait,
+    KeyRing, Limits, Provider, Quirks, SystemClock, User, async_trait,
 };
 use authflow_testkit::LoopbackClient;
 use serde_json::{Value, json};
 
-use crate::backend::PATIENCE;
+use crate::backend::{PATIENCE, Stores};
 use crate::gate::{Gate, GatedHttp, GatedStates, GatedTokens};
 
 pub const TENANT: &str = "tenant";
@@ -64,6 +64,8 @@ pub struct Setup {
     /// However slow the machine is, no lease ends while its holder lives: it is renewed all the time, and who waits has long to
     /// wait.
     pub is_steady: bool,
+    /// No token is served from memory without a look into the store.
+    pub asks_always: bool,
     pub user: String,
     pub keys: KeyRing,
 }
@@ -78,6 +80,7 @@ impl Setup {
             "rotates": rotates,
             "lease": lease,
             "is_steady": self.is_steady,
+            "asks_always": self.asks_always,
             "user": self.user,
             "keys": self.keys.to_text().expose(),
         })
@@ -94,6 +97,7 @@ impl Setup {
             rotates: Rotates::ALL[usize::try_from(number("rotates")).unwrap()],
             lease: Duration::from_millis(number("lease")),
             is_steady: value["is_steady"].as_bool().unwrap(),
+            asks_always: value["asks_always"].as_bool().unwrap(),
             user: text("user"),
             keys: KeyRing::parse(&text("keys")).unwrap(),
         }
@@ -108,21 +112,20 @@ impl Setup {
     }
 
     /// Connections that tell `gate` what they do, if there is one.
-    pub fn connections(
-        &self,
-        (tokens, states): (Arc<dyn TokenStore>, Arc<dyn StateStore>),
-        gate: Option<&Arc<Gate>>,
-    ) -> Connections {
+    pub fn connections(&self, (tokens, states): Stores, gate: Option<&Arc<Gate>>) -> Connections {
         let client = LoopbackClient::new();
-        let (tokens, states, http): (Arc<dyn TokenStore>, Arc<dyn StateStore>, Arc<dyn HttpClient>) =
-            match gate {
-                None => (tokens, states, Arc::new(client)),
-                Some(gate) => (
-                    Arc::new(GatedTokens { gate: Arc::clone(gate), store: tokens }),
-                    Arc::new(GatedStates { gate: Arc::clone(gate), store: states }),
-                    Arc::new(GatedHttp { gate: Arc::clone(gate), client }),
-                ),
-            };
+        match gate.map(Arc::clone) {
+            None => self.connections_by((tokens, states), Arc::new(client)),
+            Some(gate) => {
+                let tokens = Arc::new(GatedTokens { gate: Arc::clone(&gate), store: tokens });
+                let states = Arc::new(GatedStates { gate: Arc::clone(&gate), store: states });
+                self.connections_by((tokens, states), Arc::new(GatedHttp { gate, client }))
+            }
+        }
+    }
+
+    /// Connections that ask the provider by this client.
+    pub fn connections_by(&self, (tokens, states): Stores, http: Arc<dyn HttpClient>) -> Connections {
         let mut quirks = Quirks::default();
         quirks.refresh_policy.rotation = self.rotates.quirk();
         let provider = Provider::builder("p")
@@ -142,6 +145,7 @@ impl Setup {
         let flow = Flow::builder(manager).http_client(http).limits(limits).build().unwrap();
         let builder = Connections::builder().flow(flow).token_store(tokens).keys(self.keys.clone());
         let builder = builder.lease(self.lease).store_timeout(PATIENCE);
+        let builder = if self.asks_always { builder.cache_for(Duration::ZERO) } else { builder };
         let builder = if self.is_steady {
             builder.clock(Arc::new(Steady { lease: self.lease })).wait(LONG)
         } else {

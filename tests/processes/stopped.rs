@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use authflow::ErrorKind;
 use authflow_testkit::Outcome;
 use rustix::process::Signal;
 
@@ -137,7 +136,7 @@ async fn stopped_at(rig: Arc<Rig>, rotates: Rotates, (point, goes_on): (&'static
         // saved over the end of the connection, which is not newer.
         assert_eq!(taken_over, "rotation_lost: reconnect", "{case}");
         assert_eq!((after.version.counter(), first.said("after save saved")), (3, 1), "{case}");
-        check_revoked(&world, &late, &case).await;
+        world.check_revoked(&late, &case).await;
         rig.give_back(first);
         return;
     }
@@ -147,7 +146,7 @@ async fn stopped_at(rig: Arc<Rig>, rotates: Rotates, (point, goes_on): (&'static
         GoesOn::Sends if rotates == Rotates::Strictly => {
             // The first process sent a refresh token that was used up meanwhile: it finds the newer one, and ends nothing.
             assert_eq!(late, taken_over, "{case}");
-            check_revoked(&world, &late, &case).await;
+            world.check_revoked(&late, &case).await;
         }
         GoesOn::Looks | GoesOn::Sends | GoesOn::Saves => {
             assert_eq!(late, taken_over, "{case}: what is stored is what is answered");
@@ -164,18 +163,4 @@ async fn stopped_at(rig: Arc<Rig>, rotates: Rotates, (point, goes_on): (&'static
         }
     }
     rig.give_back(first);
-}
-
-/// The provider ended the whole grant because of the second use (RFC 9700 §4.14.2). The newest tokens are stored; whoever finds
-/// that they are not taken gets a typed answer, and the next connect is good.
-async fn check_revoked(world: &World, answer: &str, case: &str) {
-    let token = answer.strip_prefix("ok ").unwrap_or_else(|| panic!("{case}: {answer}"));
-    assert!(world.is_ours(token), "{case}");
-    let here = world.here();
-    let stored = here.token(&world.key()).await.unwrap();
-    assert_eq!(stored.expose(), token, "{case}");
-    assert!(!world.takes(token).await, "{case}");
-    let error = here.token_refused(&stored).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NeedsReconnect, "{case}");
-    world.check_lost("needs_reconnect: reconnect", "needs_reconnect", case).await;
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use authflow::http::header::AUTHORIZATION;
 use authflow::{
-    AuthorizationResponse, Clock as _, ConnectionKey, Connections, HttpClient as _, HttpRequest, Incarnation,
-    KeyRing, LeaseHolder, LeaseOutcome, LeaseRequest, Limits, Record, RefreshMark, Release, SystemClock,
+    AuthorizationResponse, Clock as _, ConnectionKey, Connections, ErrorKind, HttpClient as _, HttpRequest,
+    Incarnation, KeyRing, LeaseHolder, LeaseOutcome, LeaseRequest, Limits, Record, RefreshMark, Release,
+    SystemClock,
 };
 use authflow_testkit::{
     AuthorizationServer, BadExpiresIn, Consent, Endpoint, Entry, ErrorCode, Fault, LoopbackClient, Outcome,
@@ -46,6 +47,7 @@ impl World {
             rotates,
             lease: LEASE,
             is_steady: false,
+            asks_always: false,
             user,
             keys: KeyRing::generate().unwrap(),
         };
@@ -215,7 +217,7 @@ impl World {
         self.record().await.expect("it is connected").version.counter()
     }
 
-    fn token_entries(&self) -> Vec<Entry> {
+    pub fn token_entries(&self) -> Vec<Entry> {
         self.server.ledger().token_requests()
     }
 
@@ -280,6 +282,20 @@ impl World {
         assert_eq!(answer, format!("ok {newest}"), "{case}");
         self.rig.give_back(process);
         self.check_healthy(&answer, case).await;
+    }
+
+    /// The provider ended the whole grant, as it does because of a second use of a refresh token (RFC 9700 §4.14.2). The newest
+    /// tokens are stored; whoever finds that they are not taken gets a typed answer, and the next connect is good.
+    pub async fn check_revoked(&self, answer: &str, case: &str) {
+        let token = answer.strip_prefix("ok ").unwrap_or_else(|| panic!("{case}: {answer}"));
+        assert!(self.is_ours(token), "{case}");
+        let here = self.here();
+        let stored = here.token(&self.key()).await.unwrap();
+        assert_eq!(stored.expose(), token, "{case}");
+        assert!(!self.takes(token).await, "{case}");
+        let error = here.token_refused(&stored).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NeedsReconnect, "{case}");
+        self.check_lost("needs_reconnect: reconnect", "needs_reconnect", case).await;
     }
 
     /// Only the user can help; nothing more is sent; and the user can help (I5, I7).
