@@ -29,6 +29,7 @@ mod restarted;
 mod rig;
 mod rotated;
 mod setup;
+mod spoiled;
 mod stopped;
 mod store_killed;
 mod terminated;
@@ -85,6 +86,11 @@ macro_rules! on {
             #[tokio::test(flavor = "multi_thread")]
             async fn f2_8_processes_that_refresh_all_the_time_use_each_refresh_token_once() {
                 rotated::by_8_processes($kind).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn x12_r6_an_answer_that_is_lost_on_its_way_is_in_doubt() {
+                spoiled::in_each_way($kind).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
