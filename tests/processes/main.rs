@@ -23,6 +23,7 @@ mod disconnect_killed;
 mod gate;
 mod herd;
 mod process;
+mod raced;
 mod refresh_killed;
 mod relay;
 mod restarted;
@@ -76,6 +77,11 @@ macro_rules! on {
             #[tokio::test(flavor = "multi_thread")]
             async fn x3_f12_a_process_that_was_stopped_for_three_leases_saves_over_nothing() {
                 stopped::for_three_leases($kind).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn x22_f16_f17_a_disconnect_and_a_connect_beat_a_refresh_at_each_await_point() {
+                raced::at_each_point($kind).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]

@@ -26,7 +26,7 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// To the provider at `url`. Every answer is kept back.
+    /// To the provider at `url`. The first answer is kept back, those after it are not.
     pub async fn to(url: &str, lets: Lets) -> Self {
         let provider = url.strip_prefix("http://").expect("it is on this machine").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -34,6 +34,7 @@ impl Relay {
         let (kept, let_go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let relay = Self { url, kept: Arc::clone(&kept), let_go: Arc::clone(&let_go) };
         tokio::spawn(async move {
+            let mut keeps = true;
             while let Ok((mut process, _)) = listener.accept().await {
                 let mut provider = TcpStream::connect(&provider).await.unwrap();
                 let request = message(&mut process).await;
@@ -45,8 +46,10 @@ impl Relay {
                 };
                 let (at_once, later) = at_once.split_at(later);
                 process.write_all(at_once).await.unwrap();
-                kept.notify_one();
-                let_go.notified().await;
+                if std::mem::take(&mut keeps) {
+                    kept.notify_one();
+                    let_go.notified().await;
+                }
                 process.write_all(later).await.unwrap();
             }
         });
