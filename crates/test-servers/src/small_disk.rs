@@ -10,6 +10,12 @@ use crate::program::{text, user};
 /// Names the directory to the process that runs in the file system.
 const DIRECTORY: &str = "AUTHFLOW_TEST_SMALL_DISK";
 
+/// How long a test on such a disk may take, in seconds.
+const LIMIT: &str = "900";
+
+/// What is free on a disk that is large enough for what is on it, in bytes.
+const LEAST: u64 = 256 * 1024;
+
 /// A tmpfs of a few megabytes, in a name space of its own that goes with the process that is in it.
 #[derive(Debug)]
 pub struct SmallDisk {
@@ -35,19 +41,20 @@ impl SmallDisk {
         let as_root = format!("{mount} && exec \"$0\" \"$@\"");
         let ways: [(&[&str], &str); 2] =
             [(&["unshare", "--mount"], &as_root), (&["unshare", "--map-root-user", "--mount"], &as_before)];
-        let works = |(way, _): &&(&[&str], &str)| {
-            Command::new(way[0])
-                .args(&way[1..])
-                .arg("true")
-                .output()
-                .is_ok_and(|output| output.status.success())
+        // A system may give out a name space and allow nothing in it.
+        let works = |(way, script): &&(&[&str], &str)| {
+            let can = Command::new(way[0]).args(&way[1..]).args(["sh", "-c", script, "true"]).output();
+            can.is_ok_and(|output| output.status.success())
         };
         let (way, script) = ways.iter().find(works).expect(
             "this test mounts a small tmpfs: install unshare (util-linux), and run it as root or allow user name spaces \
-             (sysctl kernel.unprivileged_userns_clone=1)",
+             (sysctl kernel.unprivileged_userns_clone=1 or, where there is that, \
+             kernel.apparmor_restrict_unprivileged_userns=0)",
         );
-        let child = Command::new(way[0])
-            .args(&way[1..])
+        // All of it is one process, from `unshare` to the test, which its own patience ends earlier.
+        let child = Command::new("timeout")
+            .args(["--foreground", "--signal=KILL", LIMIT])
+            .args(*way)
             .args(["sh", "-c", script])
             .arg(std::env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture"])
@@ -56,7 +63,8 @@ impl SmallDisk {
             .unwrap();
         let (said, complained) =
             (String::from_utf8_lossy(&child.stdout), String::from_utf8_lossy(&child.stderr));
-        assert!(child.status.success() && said.contains("1 passed"), "{said}{complained}");
+        let how = child.status;
+        assert!(how.success() && said.contains("1 passed"), "{how} within {LIMIT} s: {said}{complained}");
         None
     }
 
@@ -66,7 +74,7 @@ impl SmallDisk {
         &self.directory
     }
 
-    /// Leaves no room on it.
+    /// Leaves no room on it. There has to be some: what began on a full disk shows nothing.
     pub fn fill(&self) {
         let mut file = File::options().append(true).create(true).open(self.filler()).unwrap();
         // Until not even one page is left.
@@ -75,6 +83,8 @@ impl SmallDisk {
             let full = (0..).find_map(|_| file.write_all(&page).err()).unwrap();
             assert_eq!(full.kind(), ErrorKind::StorageFull);
         }
+        let room = file.metadata().unwrap().len();
+        assert!(room >= LEAST, "only {room} bytes were free on {self:?}: this test needs a larger disk");
     }
 
     /// There is room again.

@@ -14,9 +14,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use authflow_core::{
-    AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, Connections, ErrorKind, Flow,
-    HttpClient, HttpError, HttpRequest, HttpResponse, KeyRing, Limits, MemoryStateStore, Recovery,
-    StateStore, TokenStore as _, Version, async_trait,
+    AuthorizationResponse, Binding, ClientCredentials, Clock as _, ConfiguredProvider, Connections,
+    ErrorKind, Flow, HttpClient, HttpError, HttpRequest, HttpResponse, KeyRing, Limits, MemoryStateStore,
+    Recovery, StateStore, SystemClock, TokenStore as _, Version, async_trait,
 };
 use authflow_file::{FileStateStore, FileTokenStore};
 use authflow_testkit::{AuthorizationServer, LoopbackClient, ScriptedUser};
@@ -132,7 +132,7 @@ async fn full_disk(directory: &Path) {
     fs::remove_file(&filler).unwrap();
     let saved = async {
         while version().await == before {
-            tokio::task::yield_now().await;
+            SystemClock::new().sleep(Duration::from_millis(10)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(60), saved).await.expect("it is saved once there is room");

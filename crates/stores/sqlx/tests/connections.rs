@@ -18,15 +18,46 @@ use support::{Kind, Server, in_time, incarnation, key, one_connection, record, s
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-/// Who waits for a pause waits for a part of it.
+/// How long the store is waited for, by whatever clock: a server that is down or takes no writes says so itself.
+const STORE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a pause takes.
+#[derive(Clone, Copy, Debug)]
+enum Pace {
+    Real,
+    /// A part of its time.
+    Hurried,
+    /// Far more than its time.
+    Slow,
+}
+
+impl Pace {
+    fn of(self, duration: Duration) -> Duration {
+        match self {
+            Self::Real => duration,
+            Self::Hurried => duration / 16,
+            Self::Slow => duration * 10,
+        }
+    }
+
+    /// What takes `duration` in the end.
+    fn that_takes(self, duration: Duration) -> Duration {
+        match self {
+            Self::Real => duration,
+            Self::Hurried => duration * 16,
+            Self::Slow => duration / 10,
+        }
+    }
+}
+
 #[derive(Debug)]
-struct Hurried {
+struct Paced {
     clock: SystemClock,
-    times: u32,
+    pace: Pace,
 }
 
 #[async_trait]
-impl Clock for Hurried {
+impl Clock for Paced {
     fn now(&self) -> SystemTime {
         self.clock.now()
     }
@@ -36,20 +67,20 @@ impl Clock for Hurried {
     }
 
     async fn sleep(&self, duration: Duration) {
-        self.clock.sleep(duration / self.times).await;
+        self.clock.sleep(self.pace.of(duration)).await;
     }
 }
 
 /// One process of an application, which keeps its states in memory.
 fn process(server: &AuthorizationServer, database: &SqlDatabase) -> Connections {
-    process_with(server, database, Arc::new(MemoryStateStore::new()), 1)
+    process_with(server, database, Arc::new(MemoryStateStore::new()), Pace::Real)
 }
 
 fn process_with(
     server: &AuthorizationServer,
     database: &SqlDatabase,
     states: Arc<dyn StateStore>,
-    times: u32,
+    pace: Pace,
 ) -> Connections {
     let provider = server.provider("example").build().unwrap();
     let credentials =
@@ -60,8 +91,8 @@ fn process_with(
         .flow(flow)
         .token_store(SqlTokenStore::new(database))
         .keys(KeyRing::generate().unwrap())
-        .store_timeout(times * Duration::from_millis(500))
-        .clock(Arc::new(Hurried { clock: SystemClock::new(), times }))
+        .store_timeout(pace.that_takes(STORE_TIMEOUT))
+        .clock(Arc::new(Paced { clock: SystemClock::new(), pace }))
         .build()
         .unwrap()
 }
@@ -117,8 +148,9 @@ async fn callback(connections: &Connections, user: &Binding) -> String {
 async fn x26_no_code_is_sent_while_a_server_is_down_and_the_callback_works_later() {
     for kind in [Kind::Postgres, Kind::MariaDb] {
         let server = std::cell::RefCell::new(Server::start(kind));
-        let database = one_connection(&server.borrow().url(), Duration::from_secs(10));
-        database.migrate().await.unwrap();
+        // That long a server that is down is asked again whether it is.
+        let database = one_connection(&server.borrow().url(), Duration::from_secs(2));
+        until("the tables are made", async || database.migrate().await.is_ok()).await;
         let (down, back) = (async || server.borrow_mut().kill(), async || server.borrow_mut().restart());
         sends_no_code_while_it_is_down(&database, down, back).await;
     }
@@ -153,7 +185,7 @@ impl Switch {
     async fn all() -> Vec<(Self, SqlDatabase)> {
         let mut all = Vec::new();
         let postgres = Server::start(Kind::Postgres);
-        let database = one_connection(&postgres.url(), Duration::from_secs(10));
+        let database = one_connection(&postgres.url(), Duration::from_secs(60));
         let (off, on) = (
             "ALTER SYSTEM SET default_transaction_read_only = on",
             "ALTER SYSTEM SET default_transaction_read_only = off",
@@ -165,7 +197,7 @@ impl Switch {
         let root = mariadb.url().replace("authflow@", "root@");
         say(&root, "CREATE USER app@'%'; GRANT ALL ON test.* TO app@'%'").await;
         let url = mariadb.url().replace("authflow@", "app@");
-        let database = one_connection(&url, Duration::from_secs(10));
+        let database = one_connection(&url, Duration::from_secs(60));
         all.push((Self::Server(mariadb, "SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0"), database));
 
         let dir = tempfile::tempdir().unwrap();
@@ -213,7 +245,7 @@ async fn x26_no_code_is_sent_while_the_states_are_where_nothing_can_be_written()
     for (switch, database) in Switch::all().await {
         let server = AuthorizationServer::builder().start().await.unwrap();
         let states = Arc::new(SqlStateStore::new(&database));
-        let connections = process_with(&server, &database, states, 1);
+        let connections = process_with(&server, &database, states, Pace::Real);
         let down = async || switch.takes_writes(&database, false).await;
         let back = async || switch.takes_writes(&database, true).await;
         sends_no_code_meanwhile(&server, &connections, down, back).await;
@@ -226,7 +258,7 @@ async fn x26_no_code_is_sent_while_the_states_are_where_nothing_can_be_written()
 async fn x26_tokens_for_which_there_is_no_place_are_given_back() {
     for (switch, database) in Switch::all().await {
         let server = AuthorizationServer::builder().start().await.unwrap();
-        let connections = process_with(&server, &database, Arc::new(MemoryStateStore::new()), 16);
+        let connections = process_with(&server, &database, Arc::new(MemoryStateStore::new()), Pace::Hurried);
         let user = Binding::user("tenant", "user-42");
         let complete = async |callback: &str| {
             let response = AuthorizationResponse::from_url(callback).unwrap();
@@ -256,12 +288,13 @@ async fn x26_tokens_for_which_there_is_no_place_are_given_back() {
     }
 }
 
-/// A pause of the database that is over before long costs nothing.
+/// A pause of the database that is over before long costs nothing. The pauses between the attempts are long, so that no
+/// machine is so slow that the last of them comes while the database takes no writes.
 #[tokio::test]
 async fn x26_tokens_are_kept_once_the_database_takes_writes_again() {
     for (switch, database) in Switch::all().await {
         let server = AuthorizationServer::builder().start().await.unwrap();
-        let connections = process(&server, &database);
+        let connections = process_with(&server, &database, Arc::new(MemoryStateStore::new()), Pace::Slow);
         let user = Binding::user("tenant", "user-42");
         let callback = callback(&connections, &user).await;
         let response = AuthorizationResponse::from_url(&callback).unwrap();

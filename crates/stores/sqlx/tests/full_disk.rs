@@ -17,17 +17,15 @@ use authflow_test_servers::SmallDisk;
 use authflow_testkit::conformance::token_store::check_error;
 use authflow_testkit::{AuthorizationServer, LoopbackClient, ScriptedUser};
 use support::{
-    Kind, LONG, Server, holder, in_time, incarnation, key, one_connection, record, say, text, write,
+    Kind, LONG, Server, holder, in_time, incarnation, key, one_connection, record, say, text, until, write,
 };
 
-/// How long a connection is waited for.
-const CONNECTION: Duration = Duration::from_secs(1);
-/// How long the answer to a statement may take.
-const ANSWER: Duration = Duration::from_secs(2);
-/// The same, where none is to be expected.
-const NO_ANSWER: Duration = Duration::from_millis(500);
-/// What an operation may take on a busy machine: a write, reading it back, and a connection for each.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection, and each answer, is waited for where it comes: however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The same, where none comes: the server is down, or waits for room.
+const IN_VAIN: Duration = Duration::from_secs(1);
+/// What an operation may take: a write and reading it back, and a connection for each.
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// What was written to one connection.
 struct Written {
@@ -52,8 +50,8 @@ struct App {
 impl App {
     async fn start(place: &Path, kind: Kind, more: &[&str]) -> Self {
         let server = Server::start_within(place, kind, more);
-        let database = one_connection(&server.url(), CONNECTION);
-        database.clone().answer_timeout(PATIENCE).migrate().await.unwrap();
+        let database = one_connection(&server.url(), PATIENCE).answer_timeout(PATIENCE);
+        database.migrate().await.unwrap();
         let (store, provider) =
             (SqlTokenStore::new(&database), AuthorizationServer::builder().start().await.unwrap());
         Self { server, provider, ring: KeyRing::generate().unwrap(), store, written: Vec::new() }
@@ -61,24 +59,38 @@ impl App {
 
     /// One process of it.
     fn process(&self) -> Connections {
+        self.process_on(&self.database())
+    }
+
+    fn process_on(&self, database: &SqlDatabase) -> Connections {
         let provider = self.provider.provider("example").build().unwrap();
         let credentials = ClientCredentials::public(self.provider.public_client().id())
             .redirect_uri("http://127.0.0.1/callback");
-        let database = self.database();
         let manager =
-            ConfiguredProvider::from_provider(provider, credentials, SqlStateStore::new(&database)).unwrap();
+            ConfiguredProvider::from_provider(provider, credentials, SqlStateStore::new(database)).unwrap();
         let flow = Flow::builder(manager).http_client(LoopbackClient::new()).build().unwrap();
         Connections::builder()
             .flow(flow)
-            .token_store(SqlTokenStore::new(&database))
+            .token_store(SqlTokenStore::new(database))
             .keys(self.ring.clone())
-            .store_timeout(PATIENCE)
+            .store_timeout(DEADLINE)
+            .cache_for(DEADLINE)
             .build()
             .unwrap()
     }
 
     fn database(&self) -> SqlDatabase {
-        one_connection(&self.server.url(), CONNECTION).answer_timeout(ANSWER)
+        one_connection(&self.server.url(), PATIENCE).answer_timeout(PATIENCE)
+    }
+
+    /// The database of a server that runs and does not answer.
+    fn silent(&self) -> SqlDatabase {
+        self.database().answer_timeout(IN_VAIN)
+    }
+
+    /// The database of a server that does not run.
+    fn down(&self) -> SqlDatabase {
+        one_connection(&self.server.url(), IN_VAIN)
     }
 
     /// One process of it, to which somebody is connected with this token, and two connections more.
@@ -99,9 +111,9 @@ impl App {
     }
 
     /// Connects one after the other until one is refused.
-    async fn connect_until_refused(&mut self) -> StoreError {
+    async fn connect_until_refused(&mut self, bytes: usize) -> StoreError {
         for _ in 0..ENOUGH {
-            let (key, sealed) = (key("user"), noise(MUCH));
+            let (key, sealed) = (key("user"), noise(bytes));
             let put = soon(self.store.put(&key, incarnation(), write(&sealed))).await;
             let mut written = Written { key, version: None, sealed, holder: None, refused: None };
             match put {
@@ -154,7 +166,8 @@ impl App {
     }
 
     /// Begins flows until one is refused. None of them has left.
-    async fn begin_until_refused(&self, connections: &Connections) {
+    async fn begin_until_refused(&self, database: &SqlDatabase) {
+        let connections = self.process_on(database);
         for _ in 0..ENOUGH {
             let begun = soon(
                 connections.begin("example", &Binding::user("tenant", "user-42")).unwrap().into_future(),
@@ -176,7 +189,7 @@ impl App {
 
     /// What was answered is there, and what was not done is not.
     async fn nothing_is_lost(&self) {
-        let patient = SqlTokenStore::new(&one_connection(&self.server.url(), PATIENCE));
+        let patient = SqlTokenStore::new(&self.database());
         for Written { key, version, sealed, holder, refused } in &self.written {
             let Some(found) = in_time(patient.load(key)).await.unwrap().into_record() else {
                 assert_eq!(*version, None, "{key} is lost");
@@ -199,8 +212,8 @@ impl App {
 
     /// What was refused works, and so does all else.
     async fn all_works(&mut self) {
-        let (patient, count) = (one_connection(&self.server.url(), PATIENCE), self.written.len());
-        self.store = SqlTokenStore::new(&patient);
+        let count = self.written.len();
+        self.store = SqlTokenStore::new(&self.database());
         for at in 0..count {
             if let Some((refused, _)) = self.written[at].refused.take() {
                 let key = self.written[at].key.clone();
@@ -242,9 +255,9 @@ fn noise(bytes: usize) -> Vec<u8> {
     numbers.flatten().take(bytes).collect()
 }
 
-/// The store gives up by itself, and before long.
+/// The store gives up by itself.
 async fn soon<F: Future>(call: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, call).await.expect("the store has a deadline")
+    tokio::time::timeout(DEADLINE, call).await.expect("the store has a deadline")
 }
 
 fn typed(error: StoreError, key: &ConnectionKey) -> StoreError {
@@ -272,18 +285,18 @@ async fn x8_a_postgres_whose_disk_is_full_is_read_and_goes_on_once_there_is_room
     let test = "x8_a_postgres_whose_disk_is_full_is_read_and_goes_on_once_there_is_room";
     let Some(disk) = SmallDisk::of(test, "96m") else { return };
     let mut app = App::start(disk.path(), Kind::Postgres, &[]).await;
-    let (connections, user, token) = app.used().await;
+    let (_, user, token) = app.used().await;
     // A segment of the log that is made before has room for all that follows.
     say(&app.server.url(), "SELECT pg_switch_wal()").await;
     app.connect().await;
 
     disk.fill();
-    let refused = app.connect_until_refused().await;
+    let refused = app.connect_until_refused(MUCH).await;
     assert_eq!(refused.kind(), StoreErrorKind::Unavailable, "{}", text(&refused));
     assert!(text(&refused).contains("full"), "{}", text(&refused));
     assert_eq!(app.save_until_refused(0, MUCH).await.kind(), StoreErrorKind::Unavailable);
     app.lease(1).await;
-    app.begin_until_refused(&connections).await;
+    app.begin_until_refused(&app.database()).await;
     assert_eq!(soon(app.process().token(&user)).await.unwrap().expose(), token.expose());
     app.nothing_is_lost().await;
 
@@ -298,7 +311,10 @@ async fn x8_a_postgres_whose_disk_is_full_is_read_and_goes_on_once_there_is_room
 async fn x8_a_postgres_that_has_no_room_for_its_log_loses_nothing_that_was_answered() {
     let test = "x8_a_postgres_that_has_no_room_for_its_log_loses_nothing_that_was_answered";
     let Some(disk) = SmallDisk::of(test, "96m") else { return };
-    let mut app = App::start(disk.path(), Kind::Postgres, &[]).await;
+    // Nothing but the statements of this test writes to the log, so that it is one of them for which there is no room.
+    let alone = ["wal_level=minimal", "max_wal_senders=0", "autovacuum=off", "checkpoint_timeout=1d"];
+    let alone = alone.map(|setting| ["-c", setting]).concat();
+    let mut app = App::start(disk.path(), Kind::Postgres, &alone).await;
     app.store = SqlTokenStore::new(&app.database().prepared_statements(true));
     let (connections, user, token) = app.used().await;
 
@@ -311,15 +327,12 @@ async fn x8_a_postgres_that_has_no_room_for_its_log_loses_nothing_that_was_answe
         }
     };
     assert_eq!(refused.kind(), StoreErrorKind::OutcomeUnknown, "{}", text(&refused));
-    let ends = async {
-        while !app.server.has_ended() {
-            tokio::task::yield_now().await;
-        }
-    };
-    in_time(ends).await;
-    assert_eq!(app.connect_until_refused().await.kind(), StoreErrorKind::Unavailable);
+    let server = std::cell::RefCell::new(&mut app.server);
+    until("it ends", async || server.borrow_mut().has_ended()).await;
+    app.store = SqlTokenStore::new(&app.down());
+    assert_eq!(app.connect_until_refused(MUCH).await.kind(), StoreErrorKind::Unavailable);
     assert_eq!(app.lease(1).await.unwrap().kind(), StoreErrorKind::Unavailable);
-    app.begin_until_refused(&connections).await;
+    app.begin_until_refused(&app.down()).await;
     assert_eq!(soon(connections.token(&user)).await.unwrap().expose(), token.expose());
 
     disk.make_room();
@@ -334,16 +347,15 @@ async fn x8_a_mariadb_whose_disk_is_full_is_read_and_goes_on_once_there_is_room(
     let test = "x8_a_mariadb_whose_disk_is_full_is_read_and_goes_on_once_there_is_room";
     let Some(disk) = SmallDisk::of(test, "192m") else { return };
     let mut app = App::start(disk.path(), Kind::MariaDb, &["--innodb-log-file-size=8M"]).await;
-    let (connections, user, token) = app.used().await;
+    let (_, user, token) = app.used().await;
 
     disk.fill();
-    app.store = SqlTokenStore::new(&app.database().answer_timeout(NO_ANSWER));
-    app.connect_until_refused().await;
-    let refused = app.save_until_refused(0, MUCH).await;
-    assert_eq!(refused.kind(), StoreErrorKind::Unavailable, "{}", text(&refused));
-    assert!(text(&refused).contains("full"), "{}", text(&refused));
+    for refused in [app.connect_until_refused(LITTLE).await, app.save_until_refused(0, MUCH).await] {
+        assert_eq!(refused.kind(), StoreErrorKind::Unavailable, "{}", text(&refused));
+        assert!(text(&refused).contains("full"), "{}", text(&refused));
+    }
     app.lease(1).await;
-    app.begin_until_refused(&connections).await;
+    app.begin_until_refused(&app.database()).await;
     assert_eq!(soon(app.process().token(&user)).await.unwrap().expose(), token.expose());
     app.nothing_is_lost().await;
 
@@ -361,16 +373,16 @@ async fn x8_a_mariadb_that_waits_for_room_is_given_up_in_time() {
     let changes = format!("--log-bin={}", disk.path().join("changes").display());
     let more = [&changes, "--server-id=1", "--innodb-log-file-size=8M"];
     let mut app = App::start(&std::env::temp_dir(), Kind::MariaDb, &more).await;
-    let (connections, user, token) = app.used().await;
+    let (_, user, token) = app.used().await;
 
     disk.fill();
-    app.store = SqlTokenStore::new(&app.database().answer_timeout(NO_ANSWER));
+    app.store = SqlTokenStore::new(&app.silent());
     let refused = app.save_until_refused(0, LITTLE).await;
     assert_eq!(refused.kind(), StoreErrorKind::OutcomeUnknown);
     assert!(text(&refused).contains("in time"), "{}", text(&refused));
-    assert_eq!(app.connect_until_refused().await.kind(), StoreErrorKind::OutcomeUnknown);
+    assert_eq!(app.connect_until_refused(MUCH).await.kind(), StoreErrorKind::OutcomeUnknown);
     assert_eq!(app.lease(1).await.unwrap().kind(), StoreErrorKind::OutcomeUnknown);
-    app.begin_until_refused(&connections).await;
+    app.begin_until_refused(&app.silent()).await;
     assert_eq!(soon(app.process().token(&user)).await.unwrap().expose(), token.expose());
 
     disk.make_room();

@@ -51,13 +51,14 @@ pub(crate) fn run_in_a_small_file_system(role: &str, directory: &Path) {
         format!("mount -t tmpfs -o size=128k,mode=700 none '{}' && exec \"$0\" \"$@\"", directory.display());
     // Root may be without user name spaces, as in a container; everybody else needs them.
     let ways: [&[&str]; 2] = [&["unshare", "--map-root-user", "--mount"], &["unshare", "--mount"]];
+    // A system may give out a name space and allow nothing in it.
     let works = |way: &&&[&str]| {
-        let can = Command::new(way[0]).args(&way[1..]).arg("true").status();
-        can.is_ok_and(|status| status.success())
+        let can = Command::new(way[0]).args(&way[1..]).args(["sh", "-c", &mount, "true"]).output();
+        can.is_ok_and(|output| output.status.success())
     };
     let way = ways.iter().find(works).expect(
-        "this test mounts a small tmpfs: install unshare (util-linux), and run it as root or allow user name spaces \
-         (sysctl kernel.unprivileged_userns_clone=1)",
+        "this test mounts a small tmpfs: install unshare (util-linux), and run it as root or allow user name spaces (sysctl \
+         kernel.unprivileged_userns_clone=1 or, where there is that, kernel.apparmor_restrict_unprivileged_userns=0)",
     );
     let starter = [*way, &["sh", "-c", &mount]].concat();
     run(&mut command_through(&starter, role, directory));

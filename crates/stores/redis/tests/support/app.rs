@@ -21,6 +21,8 @@ pub struct Shifted {
     ahead: Mutex<Duration>,
     /// Unless it is zero: how many times shorter a pause is.
     pub times: AtomicU32,
+    /// Unless it is zero: how many times longer a pause is.
+    pub longer: AtomicU32,
 }
 
 impl Shifted {
@@ -44,7 +46,8 @@ impl Clock for Shifted {
     }
 
     async fn sleep(&self, duration: Duration) {
-        self.clock.sleep(duration / self.times.load(Ordering::SeqCst).max(1)).await;
+        let (times, longer) = (self.times.load(Ordering::SeqCst), self.longer.load(Ordering::SeqCst));
+        self.clock.sleep(duration * longer.max(1) / times.max(1)).await;
     }
 }
 

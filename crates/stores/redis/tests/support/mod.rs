@@ -19,7 +19,10 @@ mod watched;
 use std::future::Future;
 use std::time::{Duration, SystemTime};
 
-use authflow_core::{Binding, PendingFlow, StateContext, StateKey, StateStore, StoreError, StoreErrorKind};
+use authflow_core::{
+    Binding, Clock as _, PendingFlow, StateContext, StateKey, StateStore, StoreError, StoreErrorKind,
+    SystemClock,
+};
 use authflow_redis::{RedisStateStore, RedisTokenStore};
 
 pub use self::cluster::Cluster;
@@ -28,15 +31,20 @@ pub use self::proxy::{Answers, Proxy};
 pub use self::server::{Server, free_port, run};
 pub use self::watched::Watched;
 
-/// Waits until something is so, asking for it again and again.
-pub async fn until<F: Future<Output = bool> + Send>(what: &str, is_so: impl Fn() -> F + Send + Sync) {
+/// Waits until something is so, asking for it again and again. In between, the processor is the server's.
+pub async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
     let wait = async {
         while !is_so().await {
-            tokio::task::yield_now().await;
+            a_moment().await;
         }
     };
     // A sentinel on a machine that stalled does nothing for half a minute (its TILT mode).
     tokio::time::timeout(Duration::from_secs(120), wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+/// Lets others go on.
+pub async fn a_moment() {
+    SystemClock::new().sleep(Duration::from_millis(10)).await;
 }
 
 /// Waits until the store has seen that its connection is gone. A command that is written in the moment in between is not known
@@ -48,7 +56,7 @@ pub async fn until_noticed(store: &RedisStateStore) {
 
 /// The store's own time limits hold: what hangs fails the test instead of keeping it.
 pub async fn in_time<F: Future>(call: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(20), call).await.expect("no call hangs")
+    tokio::time::timeout(Duration::from_secs(120), call).await.expect("no call hangs")
 }
 
 pub fn key(state: &str) -> StateKey {

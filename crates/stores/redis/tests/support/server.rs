@@ -145,7 +145,7 @@ impl Server {
         let client = redis::Client::open(self.url()).unwrap();
         for _ in 0..PATIENCE {
             match client.get_multiplexed_async_connection().await {
-                Err(error) if is_passing(&error) => tokio::task::yield_now().await,
+                Err(error) if is_passing(&error) => super::a_moment().await,
                 connected => return connected.unwrap(),
             }
         }
@@ -159,7 +159,7 @@ impl Server {
         });
         for _ in 0..PATIENCE {
             match cmd.query_async(&mut self.admin().await).await {
-                Err(error) if is_passing(&error) => tokio::task::yield_now().await,
+                Err(error) if is_passing(&error) => super::a_moment().await,
                 answer => return answer.unwrap(),
             }
         }
@@ -242,4 +242,4 @@ fn is_passing(error: &redis::RedisError) -> bool {
 }
 
 /// As often as a test asks again: far more than a change of roles takes.
-const PATIENCE: usize = 100_000;
+const PATIENCE: usize = 12_000;

@@ -15,8 +15,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use authflow_core::{ConnectionKey, Incarnation, LeaseHolder, Loaded, Record, StoreError, StoreErrorKind};
-use authflow_core::{SealedBytes, TokenStore, User, Write};
+use authflow_core::{
+    Clock as _, ConnectionKey, Incarnation, LeaseHolder, Loaded, Record, SealedBytes, StoreError,
+    StoreErrorKind, SystemClock, TokenStore, User, Write,
+};
 use authflow_sqlx::SqlDatabase;
 use authflow_sqlx::sqlx::{self, PgPool, pool::PoolOptions};
 pub use authflow_test_servers::{Kind, PgBouncer, Server, free_port};
@@ -29,7 +31,7 @@ pub fn both() -> [Arc<Server>; 2] {
 }
 
 fn options<D: sqlx::Database>() -> PoolOptions<D> {
-    PoolOptions::new().max_connections(8).acquire_timeout(Duration::from_secs(10))
+    PoolOptions::new().max_connections(8).acquire_timeout(Duration::from_secs(60))
 }
 
 pub fn postgres_pool(url: &str) -> PgPool {
@@ -93,19 +95,19 @@ pub async fn say(url: &str, statement: &'static str) -> u64 {
     }
 }
 
-/// Waits until something is so, asking for it again and again.
-pub async fn until<F: Future<Output = bool> + Send>(what: &str, is_so: impl Fn() -> F + Send + Sync) {
+/// Waits until something is so, asking for it again and again. In between, the processor is the server's.
+pub async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
     let wait = async {
         while !is_so().await {
-            tokio::task::yield_now().await;
+            SystemClock::new().sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+    tokio::time::timeout(Duration::from_secs(120), wait).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 /// What hangs fails the test instead of keeping it.
 pub async fn in_time<F: Future>(call: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(60), call).await.expect("no call hangs")
+    tokio::time::timeout(Duration::from_secs(120), call).await.expect("no call hangs")
 }
 
 pub const LONG: Duration = Duration::from_secs(600);
