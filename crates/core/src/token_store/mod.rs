@@ -34,7 +34,8 @@ use crate::state::StoreError;
 ///   lease, a mark and a due time never change it.
 /// - Leases run on one clock, the store's own, whatever the clocks of its callers show. A lease ends by itself.
 /// - A lease lasts for [`Lease::LONGEST`](crate::Lease::LONGEST) at most, whatever is asked for. One that claims more time
-///   was taken before the store's clock went back, and has ended.
+///   was taken before the store's clock went back: it is held if that is [`Lease::LEEWAY`](crate::Lease::LEEWAY) at most, and
+///   said to last for `LONGEST`, and otherwise has ended.
 /// - Keys are kept apart byte by byte: no case, no normalization, no separators, any length.
 ///   [`ConnectionKey::id`] gives 32 bytes that are so.
 /// - Sealed bytes of 64 KiB come back as they were.

@@ -185,14 +185,20 @@ random_128!(LeaseHolder);
 pub struct Lease {
     /// Who holds it.
     pub holder: LeaseHolder,
-    /// How long it lasted still when the store answered, by the store's clock. Never zero.
+    /// How long it lasted still when the store answered, by the store's clock. Never zero, and never more than
+    /// [`LONGEST`](Self::LONGEST).
     pub remaining: Duration,
 }
 
 impl Lease {
-    /// How long a lease lasts at most, from one renewal to the next. What claims more time was written by a clock that was
-    /// ahead and went back, and has ended: nobody waits for it.
+    /// How long a lease lasts at most, from one renewal to the next. What claims more time than this and
+    /// [`LEEWAY`](Self::LEEWAY) was written by a clock that was ahead and went back, and has ended: nobody waits for it.
     pub const LONGEST: Duration = Duration::from_secs(300);
+
+    /// How far the clock of a store may be behind the one that a lease was written by: it was set back a little, or a replica
+    /// whose clock is behind took over. A lease that seems to last for longer than [`LONGEST`](Self::LONGEST) by no more than
+    /// this is held, and its [`remaining`](Self::remaining) is `LONGEST`.
+    pub const LEEWAY: Duration = Duration::from_secs(60);
 
     /// A lease.
     #[must_use]

@@ -61,7 +61,8 @@ pub(crate) struct Entry {
 impl Entry {
     pub(crate) fn lease(&self, now: MachineTime) -> Option<Lease> {
         let (holder, ends) = self.lease.as_ref()?;
-        Some(Lease::new(*holder, ends.remaining(now)?))
+        // A clock that was set back a little makes it last a little longer, which nobody is told.
+        Some(Lease::new(*holder, ends.remaining(now)?.min(Lease::LONGEST)))
     }
 
     pub(crate) fn record(&self, now: MachineTime) -> Record {

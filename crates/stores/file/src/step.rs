@@ -1,7 +1,5 @@
 //! What each operation makes of what is stored: no file is touched here.
 
-use std::time::Duration;
-
 use authflow_core::{
     ConnectionKey, Expected, Incarnation, Lease, LeaseHolder, LeaseOutcome, LeaseRequest, Loaded, Release,
     Remove, RemoveOutcome, Renew, SaveOutcome, Tenure, Version, Write,
@@ -183,8 +181,9 @@ fn bury(
     entry: Option<&Entry>,
     now: MachineTime,
 ) -> Stored {
-    let leased = entry.and_then(|entry| entry.lease(now)).map_or(Duration::ZERO, |lease| lease.remaining);
-    let ends = now.after(remove.keep_tombstone.max(leased));
+    // All of it, also what is told to nobody.
+    let leased = entry.and_then(|entry| entry.lease.as_ref()?.1.remaining(now));
+    let ends = now.after(remove.keep_tombstone.max(leased.unwrap_or_default()));
     Stored::Tombstone { key: key.clone(), version, ends }
 }
 
@@ -197,4 +196,50 @@ fn held(stored: Option<Stored>, holder: &LeaseHolder, now: MachineTime) -> Optio
 
 fn is_held_by(entry: &Entry, holder: &LeaseHolder, now: MachineTime) -> bool {
     entry.lease(now).is_some_and(|lease| lease.holder == *holder)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use authflow_core::{SealedBytes, User};
+
+    use super::*;
+
+    fn at(seconds: u64) -> MachineTime {
+        MachineTime::new([1; 16], Duration::from_secs(seconds))
+    }
+
+    fn holder(byte: u8) -> LeaseHolder {
+        LeaseHolder::from_bytes([byte; 16])
+    }
+
+    /// The clock that it is read by is a little behind the one that it was taken by: it is held, for every operation, and for
+    /// no longer than a lease may last; and what is removed stays removed until it ends.
+    #[test]
+    fn f11_x17_a_lease_is_not_lost_to_a_clock_that_is_a_little_behind() {
+        let (key, owner) = (ConnectionKey::new(&User::new("tenant", "user"), "provider"), holder(7));
+        let write = || Write::new(SealedBytes::new(b"one".to_vec()));
+        let Step { outcome: version, write: Some(stored) } =
+            put(None, &key, Incarnation::from_bytes([1; 16]), write()).unwrap()
+        else {
+            panic!("it is written");
+        };
+        let leased = lease(Some(stored), &LeaseRequest::new(owner, Lease::LONGEST), at(10_000)).write;
+        let stored = || leased.clone();
+        let behind = at(9_950);
+
+        let found = load(stored(), behind).into_record().unwrap().lease.unwrap();
+        assert_eq!((found.holder, found.remaining), (owner, Lease::LONGEST));
+        let outcome = lease(stored(), &LeaseRequest::new(holder(8), Lease::LONGEST), behind).outcome;
+        assert!(matches!(outcome, LeaseOutcome::Held { lease, .. } if lease == found), "{outcome:?}");
+        assert_eq!(renew(stored(), &owner, &Renew::new(Lease::LONGEST), behind).outcome, Tenure::Held);
+        let expected = Expected::version(version).held_by(owner);
+        let saved = save(stored(), &expected, write(), behind).outcome;
+        assert!(matches!(saved, SaveOutcome::Saved(_)), "{saved:?}");
+        let buried = remove(stored(), &Remove::new(Duration::from_secs(1)), behind).write;
+        assert!(matches!(load(buried, at(10_299)), Loaded::Tombstone(_)));
+
+        assert!(load(stored(), at(9_939)).into_record().unwrap().lease.is_none(), "that is a jump");
+    }
 }

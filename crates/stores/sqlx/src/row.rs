@@ -8,6 +8,7 @@ use authflow_core::{
 
 use crate::driver::Row;
 use crate::error::Failure;
+use crate::sql::BELIEVED;
 use crate::sql::Column::{self, Bytes, Integer};
 
 /// The columns of a record, in the order of [`Stored::read`].
@@ -102,8 +103,9 @@ impl Stored {
             (Some(holder), Some(until)) => {
                 let holder = LeaseHolder::from_bytes(holder.as_slice().try_into().map_err(|_| corrupt())?);
                 let remaining = until.checked_sub(self.now);
-                let remaining = remaining.filter(|it| (1..=lasting(Lease::LONGEST)).contains(it));
-                remaining.map(|it| Lease::new(holder, Duration::from_millis(it.unsigned_abs())))
+                let remaining = remaining.filter(|it| (1..=lasting(BELIEVED)).contains(it));
+                let remaining = remaining.map(|it| Duration::from_millis(it.unsigned_abs()));
+                remaining.map(|it| Lease::new(holder, it.min(Lease::LONGEST)))
             }
             _ => return Err(corrupt()),
         };

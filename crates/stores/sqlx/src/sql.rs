@@ -2,10 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use authflow_core::Lease;
 
 use crate::row::lasting;
+
+/// How much time a lease may claim. Its end may have been written by a clock that was ahead of the one that it is read by, if
+/// only by the time that a statement took: `UTC_TIMESTAMP` is when it began.
+pub(crate) const BELIEVED: Duration = Lease::LONGEST.saturating_add(Lease::LEEWAY);
 
 /// Which database speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +149,7 @@ impl Sql {
             }
             match name {
                 "now" => text.push_str(dialect.now()),
-                "longest" => text.push_str(&lasting(Lease::LONGEST).to_string()),
+                "believed" => text.push_str(&lasting(BELIEVED).to_string()),
                 "now_for_index" => text.push_str(dialect.now_for_index()),
                 _ => {
                     if let Some((_, piece)) = pieces.iter().find(|(known, _)| *known == name) {

@@ -38,7 +38,7 @@ const PIECES: &[(&str, &str)] = &[
          AND (lease_holder IS NULL) = (lease_until IS NULL) \
          AND (lease_holder IS NULL OR length(lease_holder) = 16) AND (mark IS NULL OR length(mark) = 60)",
     ),
-    ("lasts", "lease_until > {now} AND lease_until <= {now} + {longest}"),
+    ("lasts", "lease_until > {now} AND lease_until <= {now} + {believed}"),
     ("held", "lease_holder = :holder AND {lasts}"),
     // No row ever has the same three again: each connect has another incarnation.
     ("as_read", "revision = :revision AND incarnation = :incarnation AND counter = :counter"),

@@ -41,8 +41,10 @@ local function may_read(command, key)
   return code ~= 'MISCONF' and code ~= 'NOREPLICAS' and code or nil
 end
 
--- How long a lease lasts at most, in microseconds. What claims more time was written before the server's clock went back.
+-- How long a lease lasts at most, and how far a clock may be behind the one that it was written by, in microseconds. What
+-- claims more time was written before the server's clock went back.
 local longest = 300000000
+local leeway = 60000000
 
 -- Microseconds since 1970.
 local function clock()
@@ -85,7 +87,7 @@ local function read(key, now)
     local holder, ends = string.sub(f[5], 1, 16), string.sub(f[5], 17, -9)
     if string.sub(f[5], -8) ~= digest(8, id, r.version, holder, ends) then return corrupt end
     local left = (tonumber(ends) or 0) - now
-    if left > 0 and left <= longest then
+    if left > 0 and left <= longest + leeway then
       r.holder, r.left = holder, left
     end
   end
