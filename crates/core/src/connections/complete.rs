@@ -186,9 +186,9 @@ impl IntoFuture for Complete {
         let provider_id = self.provider_id.clone();
         let in_place = self.in_place;
         Box::pin(async move {
-            let work = observed!(&inner.clock, inner.label(&provider_id), Operation::Complete, self.run());
             // It is large, and on its way into a task and out of it it would be moved several times.
-            let work = Box::pin(work);
+            let work = Box::pin(self.run());
+            let work = observed!(&inner.clock, inner.label(&provider_id), Operation::Complete, work);
             let ended = if in_place { caught(work).await } else { inner.spawn(work).await.ok() };
             let connected = ended.unwrap_or_else(|| Err(failure::completion_interrupted()));
             connected.map_err(|error| error.at(&text::clean(&provider_id, 128), Operation::Complete))

@@ -108,7 +108,8 @@ impl Inner {
         let slot = self.slots.find(&record.key);
         let refused = slot.as_ref().and_then(|slot| slot.lock().refused.clone());
         let record = match slot.as_ref().zip(refused) {
-            Some((slot, refused)) => match self.remove_again(slot, &refused, record).await? {
+            // On the heap: it is rare, and larger than all else that looks at connections.
+            Some((slot, refused)) => match Box::pin(self.remove_again(slot, &refused, record)).await? {
                 Some(record) => record,
                 None => return Ok(None),
             },

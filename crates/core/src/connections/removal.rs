@@ -38,7 +38,10 @@ impl Inner {
         let refused = slot.lock().refused.clone();
         let record = match (loaded, &refused) {
             (Ok(Loaded::Found(record)), None) => Some(record),
-            (Ok(Loaded::Found(record)), Some(refused)) => self.remove_again(slot, refused, record).await?,
+            // On the heap, as it is rare and large.
+            (Ok(Loaded::Found(record)), Some(refused)) => {
+                Box::pin(self.remove_again(slot, refused, record)).await?
+            }
             (Ok(Loaded::Absent | Loaded::Tombstone(_)), refused) => {
                 if let Some(refused) = refused {
                     self.no_longer(slot, refused);

@@ -172,7 +172,9 @@ impl Inner {
             return self.not_allowed(route.methods());
         }
         match route {
-            Route::Accounts => self.accounts_page(&incoming).await,
+            // What every place up to the framework's has room for and copies is as large as the largest of these: this one goes to
+            // the heap, and so does the work of the two below.
+            Route::Accounts => Box::pin(self.accounts_page(&incoming)).await,
             Route::Connect(provider) => self.connect(&incoming, &provider).await,
             Route::Callback(provider) => {
                 let inner = Arc::clone(&self);
@@ -199,8 +201,7 @@ impl Inner {
         W: Future<Output = Response<Bytes>> + Send + 'static,
     {
         let incoming = Arc::new(incoming);
-        // On the heap once: it is a few kilobytes, and every place that hands it on, up to the framework's, would have room for
-        // it and copy it.
+        // On the heap once, and not in every place that hands it on.
         let work = Box::pin(work(Arc::clone(&incoming)));
         let done = self.connections.detached(work).await;
         done.unwrap_or_else(|error| self.failure(&incoming.parts, &error))
