@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use authflow::{Flow, Revocation};
+use authflow::{Flow, Revocation, TokenSet};
 
 use crate::args::{ProviderArgs, TokenArgs};
 use crate::failure::Failure;
@@ -12,15 +12,26 @@ use crate::states::States;
 use crate::terminal::{note, result};
 use crate::{drain, input, output};
 
-fn flow(args: &ProviderArgs) -> Result<Flow, Failure> {
-    let manager = Registration::of(args, Purpose::Tokens)?
-        .manager(args.redirect_uri.as_deref(), Arc::new(States::default()))?;
-    Ok(authflow::flow(manager).build()?)
+/// The tokens on stdin, and the flow of the provider that they come from.
+async fn tokens_and_flow(args: &ProviderArgs) -> Result<(TokenSet, Flow), Failure> {
+    let registration = Registration::of(args, Purpose::Tokens)?;
+    // What is wrong with the options is told before anything is read.
+    let flow = |redirect_uri: Option<&str>| -> Result<Flow, Failure> {
+        let manager = registration.manager(redirect_uri, Arc::new(States::default()))?;
+        Ok(authflow::flow(manager).build()?)
+    };
+    let by_options = flow(args.redirect_uri.as_deref())?;
+    let tokens = input::tokens(by_options.clock().now()).await?;
+    let by_tokens = registration.redirect_uri_of(&tokens).filter(|_| args.redirect_uri.is_none());
+    let flow = match by_tokens {
+        Some(redirect_uri) => flow(Some(redirect_uri))?,
+        None => by_options,
+    };
+    Ok((tokens, flow))
 }
 
 pub(crate) async fn refresh(args: &TokenArgs) -> Result<(), Failure> {
-    let flow = flow(&args.provider)?;
-    let tokens = input::tokens(flow.clock().now()).await?;
+    let (tokens, flow) = tokens_and_flow(&args.provider).await?;
     // The refresh token may be used up by it, and what it is replaced by is nowhere but in the answer.
     drain::uninterrupted(async move {
         let refreshed =
@@ -31,8 +42,7 @@ pub(crate) async fn refresh(args: &TokenArgs) -> Result<(), Failure> {
 }
 
 pub(crate) async fn revoke(args: &TokenArgs) -> Result<(), Failure> {
-    let flow = flow(&args.provider)?;
-    let tokens = input::tokens(flow.clock().now()).await?;
+    let (tokens, flow) = tokens_and_flow(&args.provider).await?;
     let revoked = telling("Asking the provider to revoke the tokens.", async { flow.revoke(&tokens).await });
     let (word, line) = match revoked.await? {
         Revocation::Revoked => ("revoked", "revoked: the provider no longer accepts these tokens"),

@@ -3,6 +3,8 @@
 mod file;
 mod list;
 mod saved;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -12,7 +14,7 @@ use authflow::contentstack::{Contentstack, Region};
 use authflow::stackexchange::StackExchange;
 use authflow::{
     ClientAuthentication, ClientCredentials, ConfiguredProvider, Error, FlowManager, Operation,
-    ProviderDefinition, Secret, Template,
+    ProviderDefinition, Secret, Template, TokenSet,
 };
 
 pub(crate) use self::list::list;
@@ -99,7 +101,10 @@ impl Registration {
             Which::Endpoints => described(from_endpoints(args, purpose, &mut lacking)?)?,
         };
         lacking.check()?;
-        Ok(Self { kind, id: None, client_id, client_secret, authentication })
+        let registration = Self { kind, id: None, client_id, client_secret, authentication };
+        // Built once, so that its mistakes are known before anything is read or made.
+        registration.manager(None, Arc::new(States::default()))?;
+        Ok(registration)
     }
 
     /// The provider's own id.
@@ -149,6 +154,14 @@ impl Registration {
         match &self.kind {
             Kind::Described(definition) => Some(definition.endpoints.api_origins.iter().map(text).collect()),
             _ => None,
+        }
+    }
+
+    /// The redirect URI that tokens came by, where the provider asks for it at a refresh and they tell it.
+    pub(crate) fn redirect_uri_of<'t>(&self, tokens: &'t TokenSet) -> Option<&'t str> {
+        match &self.kind {
+            Kind::Contentstack { .. } => tokens.extra_str("redirect_uri"),
+            Kind::StackExchange { .. } | Kind::Described(_) => None,
         }
     }
 
