@@ -187,12 +187,12 @@ fn advice(error: &Error) -> String {
         }
         (ErrorKind::Unsupported, _) => {
             "connect again. If the provider has refresh tokens, it may want to be asked for one: --scope offline_access, or \
-             --param access_type=offline"
+             --param access_type=offline. Stack Exchange has none; its --scope no_expiry asks for a token without an end"
                 .to_owned()
         }
         (ErrorKind::IssuerMismatch, _) => {
-            "the answer came from another server than the one that was asked, as in a mix-up attack: check the issuer, and \
-             whom you approved"
+            "the answer may be another server's than the one that was asked, as in a mix-up attack: check the issuer, and whom \
+             you approved. A provider that never names itself in the callback is described without an issuer"
                 .to_owned()
         }
         (_, recovery) => match (of_connection(error), recovery) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use authflow::{Binding, Clock as _, Connections, Error, Flow, SystemClock};
+use authflow::{Binding, Clock as _, Connections, Error, Flow, Scopes, SystemClock};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::args::{LoginArgs, ProviderArgs};
@@ -371,6 +371,12 @@ fn print(
     note(format_args!("Connected to {}.", printable(asked.registration.provider())));
     if let Some(error) = &made.after_exchange {
         note(format_args!("The tokens are good, but: {}", printable(&error.to_string())));
+    }
+    let missing = Scopes::new(&asked.scopes).missing_from(&made.tokens.scopes);
+    let missing: Vec<String> = missing.iter().map(printable).collect();
+    if !missing.is_empty() {
+        let missing = missing.join(" ");
+        note(format_args!("Not granted of what was asked for: {missing}. What needs it will be refused."));
     }
     let printed = if args.json {
         result(output::json(&made.tokens))

@@ -145,7 +145,7 @@ pub(crate) fn table(tokens: &TokenSet, now: SystemTime) -> Vec<(&'static str, St
 fn expiry(expiry: Expiry, now: SystemTime) -> String {
     match expiry {
         Expiry::Never => "never".to_owned(),
-        Expiry::Unknown => "unknown: the provider did not say".to_owned(),
+        Expiry::Unknown => "unknown: the provider gave none that can be used".to_owned(),
         Expiry::At(at) => match at.duration_since(now) {
             Ok(left) => format!("in {} ({} in seconds since 1970)", rough(left), epoch_seconds(at)),
             Err(_) => format!("expired ({} in seconds since 1970)", epoch_seconds(at)),

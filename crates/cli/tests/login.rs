@@ -6,7 +6,7 @@ mod support;
 
 use std::io::Write as _;
 
-use authflow_testkit::{AuthorizationServer, Client, Endpoint, Outcome, ScriptedUser};
+use authflow_testkit::{AuthorizationServer, Client, Endpoint, Fault, Outcome, ScriptedUser};
 use serde_json::Value;
 use support::{Running, arguments, command, deliver, parameter, provider, run};
 
@@ -46,6 +46,28 @@ async fn json_has_the_tokens_that_the_server_issued() {
     assert!(json["extra"].is_object(), "{json}");
     assert_eq!(json.as_object().unwrap().len(), 6);
     assert_eq!(ended.stdout.lines().count(), 1);
+}
+
+#[tokio::test]
+async fn scopes_that_were_not_granted_are_named() {
+    let server = server().await;
+    let provider = provider(&server, server.public_client());
+    for (is_less, told) in [(false, false), (true, true)] {
+        if is_less {
+            server.fault_next(Endpoint::Token, Fault::OtherScope);
+        }
+        let more = ["--no-browser", "--no-save", "--scope", "read", "--scope", "email"];
+        let mut running = Running::start(&arguments("login", &provider, &more));
+        let url = running.url().await;
+        approve(&url).await;
+        let ended = running.end().await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_eq!(
+            ended.stderr.contains("Not granted of what was asked for: read email."),
+            told,
+            "{ended:?}"
+        );
+    }
 }
 
 #[tokio::test]
