@@ -65,7 +65,7 @@ fn judge(shown: &str, text: &str) -> Vec<String> {
 }
 
 /// The Rust files of the checkout, without what builds and package managers put there.
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
+pub(super) fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
     let io = |error: std::io::Error| Failure::new(format!("cannot list {}: {error}", folder.display()));
     for entry in std::fs::read_dir(folder).map_err(io)? {
         let entry = entry.map_err(io)?;

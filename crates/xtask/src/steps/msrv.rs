@@ -1,20 +1,27 @@
 //! The declared `rust-version` of each crate, checked without the toolchain of that version.
 //!
 //! A build machine has one toolchain, so the crates cannot be compiled with their oldest one here. Three things
-//! stand in its place: this step, which compares what the dependencies declare; `clippy::incompatible_msrv`, on by
-//! default, which knows since when each item of std exists; and cargo itself, which refuses an edition that the
-//! declared version does not know.
-//!
-//! None of them sees a feature of the language that is newer than the declared version, such as let chains
-//! (Rust 1.88). Only a build with that version does.
+//! stand in its place: this step, which compares what the dependencies declare and looks for the new words of the language that
+//! are written most; `clippy::incompatible_msrv`, on by default, which knows since when each item of std exists; and cargo
+//! itself, which refuses an edition that the declared version does not know.
 
+use std::path::Path;
+
+use super::files::collect;
 use crate::failure::Failure;
-use crate::metadata::{Kind, Metadata, Package};
+use crate::metadata::{Kind, Metadata, Package, RustVersion};
 use crate::workspace::Workspace;
+
+/// How a line begins or goes on that an older Rust cannot read, and since when it can be.
+const WORDS: [(&str, RustVersion); 2] =
+    [("&& let ", RustVersion(1, 88)), ("#[cfg(true)]", RustVersion(1, 88))];
 
 pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
     let metadata = workspace.metadata()?;
-    let findings = findings(metadata);
+    let mut findings = findings(metadata);
+    for package in metadata.published() {
+        findings.extend(new_words(package)?);
+    }
     if !findings.is_empty() {
         return Err(Failure::list("these need a newer Rust than is declared:", &findings));
     }
@@ -46,6 +53,33 @@ fn findings(metadata: &Metadata) -> Vec<String> {
     findings
 }
 
+/// What of the language a package uses that is newer than it declares.
+fn new_words(package: &Package) -> Result<Vec<String>, Failure> {
+    let sources = package.manifest.with_file_name("src");
+    let mut files = Vec::new();
+    collect(&sources, &mut files)?;
+    let mut findings = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file)
+            .map_err(|error| Failure::new(format!("cannot read {}: {error}", file.display())))?;
+        findings.extend(newer_than(package, &file, &text));
+    }
+    Ok(findings)
+}
+
+fn newer_than(package: &Package, file: &Path, text: &str) -> Vec<String> {
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+    lines
+        .filter_map(|(number, line)| {
+            let declared = package.rust_version?;
+            let (word, since) =
+                WORDS.iter().find(|(word, since)| *since > declared && line.contains(word))?;
+            let place = format!("{}:{}", file.display(), number + 1);
+            Some(format!("{} declares Rust {declared}, and `{word}` in {place} needs {since}", package.name))
+        })
+        .collect()
+}
+
 /// An optional crate of ours may ask for a newer Rust than the crate that offers it: who turns the feature on is
 /// told so by that crate's own `rust-version`, and that crate is checked on its own.
 fn raises_the_floor(from: &Package, to: &Package) -> bool {
@@ -62,7 +96,6 @@ fn raises_the_floor(from: &Package, to: &Package) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metadata::RustVersion;
     use crate::metadata::tests::{sample, sample_workspace};
 
     fn foreign(name: &str, rust_version: Option<RustVersion>) -> Package {
@@ -96,6 +129,20 @@ mod tests {
             let metadata = sample_workspace(vec![facade, store], &[("facade", "store", Kind::Normal)]);
             assert_eq!(findings(&metadata).len(), expected);
         }
+    }
+
+    #[test]
+    fn a_let_chain_is_found_where_it_is_too_new() {
+        let text = "if a\n    && let Some(b) = c {}\n// && let Some\n";
+        let found = |rust_version| {
+            let package = Package { rust_version: Some(rust_version), ..sample("crates/core", "core", &[]) };
+            newer_than(&package, Path::new("a.rs"), text)
+        };
+        assert_eq!(
+            found(RustVersion(1, 85)),
+            ["core declares Rust 1.85, and `&& let ` in a.rs:2 needs 1.88"]
+        );
+        assert!(found(RustVersion(1, 88)).is_empty());
     }
 
     #[test]
