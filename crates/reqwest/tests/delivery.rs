@@ -339,7 +339,7 @@ async fn c1_an_endless_body_is_cut_off_at_the_cap() {
 }
 
 #[tokio::test]
-async fn insecure_urls_are_not_sent() {
+async fn c21_insecure_urls_are_not_sent() {
     let seen = answering(answer(200, "", b"")).await;
     let port = seen.url("").rsplit(':').next().unwrap().to_owned();
     for url in [

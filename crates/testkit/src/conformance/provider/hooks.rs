@@ -1,6 +1,7 @@
 //! Hooks: overridden, forwarded, and kept inside what they may do.
 
-use authflow_core::{ErrorKind, HttpRequest, Revocation};
+use authflow_core::{ErrorKind, HttpRequest, HttpResponse, Revocation};
+use http::StatusCode;
 use url::Url;
 
 use super::callback::expect;
@@ -39,6 +40,11 @@ pub async fn every_hook_can_be_overridden(fixture: &ProviderFixture) -> Outcome 
     let revocation = succeed!(rig.flow.revoke(&tokens).await, "revoking");
     ensure!(revocation == Revocation::Partial, "what revoke returns is lost");
 
+    let unauthorized = HttpResponse::new(StatusCode::UNAUTHORIZED, "");
+    let plain = Rig::new(fixture)?.flow.manager().refuses_token(&unauthorized);
+    let marked = rig.flow.manager().refuses_token(&unauthorized);
+    ensure!(marked != plain, "what refuses_token answers is lost");
+
     let called = rig.notes.hooks();
     for hook in [
         "resolve",
@@ -49,6 +55,7 @@ pub async fn every_hook_can_be_overridden(fixture: &ProviderFixture) -> Outcome 
         "token_response",
         "after_exchange",
         "authenticate",
+        "refuses_token",
         "revoke",
     ] {
         ensure!(called.contains(&hook), "the hook {hook} is never called");

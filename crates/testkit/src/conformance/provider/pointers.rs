@@ -1,6 +1,7 @@
 //! A manager behind a pointer is the same manager.
 
-use authflow_core::HttpRequest;
+use authflow_core::{HttpRequest, HttpResponse};
+use http::StatusCode;
 
 use super::fixture::{Pointer, ProviderFixture};
 use super::replies::{RefreshReply, refresh_reply};
@@ -80,5 +81,13 @@ async fn transcript(fixture: &ProviderFixture, pointer: Pointer) -> Result<Vec<L
     }
     let hooks = rig.notes.hooks().join(" ");
     note("the order of the hooks".to_owned(), hooks.as_bytes());
+    let refuses =
+        |body: String| rig.flow.manager().refuses_token(&HttpResponse::new(StatusCode::UNAUTHORIZED, body));
+    note("what an empty 401 is about".to_owned(), &[u8::from(refuses(String::new()))]);
+    for (name, values) in [("error_code", 0..1000), ("error_id", 400..500)] {
+        let about: Vec<u8> =
+            values.map(|value| u8::from(refuses(format!("{{\"{name}\":{value}}}")))).collect();
+        note(format!("what a 401 with each {name} is about"), &about);
+    }
     Ok(lines)
 }

@@ -161,7 +161,7 @@ impl FlowManager for Probe {
 
     fn refuses_token(&self, response: &HttpResponse) -> bool {
         self.notes.enter("refuses_token", Stage::Other);
-        self.inner.refuses_token(response)
+        self.inner.refuses_token(response) != (self.twist == Twist::Marks)
     }
 
     async fn revoke(&self, cx: &Call<'_>, http: &dyn HttpClient, tokens: &TokenSet) -> Result<Revocation> {
