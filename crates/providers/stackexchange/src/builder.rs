@@ -46,7 +46,7 @@ pub struct StackExchangeBuilder {
     token_endpoint: TokenEndpoint,
     state_store: Option<Arc<dyn StateStore>>,
     account_lookup: bool,
-    base: Option<Url>,
+    base: Option<String>,
 }
 
 /// Where the user is sent, and where the token endpoints are.
@@ -117,9 +117,9 @@ impl StackExchangeBuilder {
     }
 
     /// Puts all endpoints below `base`, under their usual paths: `{base}/oauth`, `{base}/2.3/me`. For tests and proxies.
-    /// https, or http to a loopback address.
-    pub fn endpoints_at(mut self, base: &Url) -> Self {
-        self.base = Some(base.clone());
+    /// https, or http to a loopback address; a `&str` or a [`Url`].
+    pub fn endpoints_at(mut self, base: impl AsRef<str>) -> Self {
+        self.base = Some(base.as_ref().to_owned());
         self
     }
 
@@ -152,7 +152,7 @@ impl StackExchangeBuilder {
             ));
         }
         check_authentication(&self.credentials)?;
-        let (oauth, api) = bases(self.base.as_ref())?;
+        let (oauth, api) = bases(self.base.as_deref())?;
         let provider = Provider::builder(self.provider_id)
             .name("Stack Exchange")
             .base_uri(&oauth)
@@ -196,9 +196,12 @@ fn check_authentication(credentials: &ClientCredentials) -> Result<()> {
     ))
 }
 
-fn bases(base: Option<&Url>) -> Result<(String, String)> {
+fn bases(base: Option<&str>) -> Result<(String, String)> {
     let Some(base) = base else { return Ok((OAUTH_BASE.to_owned(), API_BASE.to_owned())) };
-    if !is_secure(base) || base.query().is_some() || base.fragment().is_some() {
+    let base = Url::parse(base).map_err(|source| {
+        Error::configuration("endpoints_at takes a URL, https://...").with_source(source)
+    })?;
+    if !is_secure(&base) || base.query().is_some() || base.fragment().is_some() {
         return Err(Error::configuration(
             "endpoints_at takes https, or http to a loopback address, without query and fragment: Stack Exchange destroys \
              tokens that are sent in the clear",

@@ -78,7 +78,17 @@ fn other_endpoints_are_secure_ones() {
         "https://user@proxy.example/",
     ] {
         assert!(message(builder().endpoints_at(&Url::parse(base).unwrap())).contains("https"), "{base}");
+        assert!(message(builder().endpoints_at(base)).contains("https"), "{base}");
     }
+}
+
+#[test]
+fn what_is_no_url_is_no_base_and_is_not_repeated() {
+    for base in ["user:secret@proxy", "secret", "http://user:secret@", ""] {
+        let message = message(builder().endpoints_at(base));
+        assert!(message.contains("endpoints_at") && !message.contains("secret"), "{base}: {message}");
+    }
+    builder().endpoints_at("http://127.0.0.1:9").build().unwrap();
 }
 
 #[tokio::test]
