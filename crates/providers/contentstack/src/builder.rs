@@ -83,7 +83,7 @@ pub struct ContentstackBuilder {
     organization_uid: Option<Secret>,
     api_key: Option<Secret>,
     user_lookup: bool,
-    base: Option<Url>,
+    base: Option<String>,
 }
 
 impl ContentstackBuilder {
@@ -170,8 +170,8 @@ impl ContentstackBuilder {
 
     /// Puts application, Developer Hub and Content Management API of every region below `base`, under their usual paths. For
     /// tests and proxies. https, or http to a loopback address.
-    pub fn endpoints_at(mut self, base: &Url) -> Self {
-        self.base = Some(base.clone());
+    pub fn endpoints_at(mut self, base: impl AsRef<str>) -> Self {
+        self.base = Some(base.as_ref().to_owned());
         self
     }
 
@@ -204,7 +204,7 @@ impl ContentstackBuilder {
             }
         }
         check_authentication(&self.credentials)?;
-        let base = self.base.as_ref().map(base_of).transpose()?;
+        let base = self.base.as_deref().map(base_of).transpose()?;
         let at = |origin: fn(Region) -> &'static str| {
             let place = |region: Region| base.as_deref().unwrap_or_else(|| origin(region)).to_owned();
             let names =
@@ -273,8 +273,11 @@ fn check_authentication(credentials: &ClientCredentials) -> Result<()> {
     ))
 }
 
-fn base_of(base: &Url) -> Result<String> {
-    if !is_secure(base) || base.query().is_some() || base.fragment().is_some() {
+fn base_of(base: &str) -> Result<String> {
+    let base = Url::parse(base).map_err(|source| {
+        Error::configuration("endpoints_at takes a URL, https://...").with_source(source)
+    })?;
+    if !is_secure(&base) || base.query().is_some() || base.fragment().is_some() {
         return Err(Error::configuration(
             "endpoints_at takes https, or http to a loopback address, without query and fragment",
         ));

@@ -69,7 +69,10 @@ fn other_endpoints_are_secure_ones() {
         "https://u@proxy.example/",
     ] {
         assert!(message(builder().endpoints_at(&Url::parse(base).unwrap())).contains("https"), "{base}");
+        assert!(message(builder().endpoints_at(base)).contains("https"), "{base}");
     }
+    assert!(message(builder().endpoints_at("proxy.example")).contains("takes a URL"));
+    builder().endpoints_at("http://127.0.0.1:9").build().unwrap();
 }
 
 #[tokio::test]
