@@ -155,7 +155,7 @@ fn waits_for(unsaved: &BTreeMap<String, Kept>, left: Duration) -> String {
     };
     format!(
         "The provider has given new tokens{}, and the store does not take them ({}). They are held in memory and offered to it \
-         again, for {} seconds more at most. Ctrl-C gives them up.",
+         again, for {} seconds more at most. A second Ctrl-C gives them up.",
         of(unsaved),
         kept.store,
         left.as_secs()

@@ -58,8 +58,9 @@ async fn g4_stray_hits_do_not_end_the_wait() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request:?}: {answer}");
         assert!(!answer.contains(&code) && !answer.contains(&state), "{answer}");
     }
-    for round in 0..5 {
-        let junk: Vec<_> = (0..200)
+    for round in 0..20 {
+        // No more at once than there are seats: of a crowd, those that a busy machine keeps from talking are sent away.
+        let junk: Vec<_> = (0..50)
             .map(|at| {
                 let host = host.clone();
                 let target = format!("/callback?code={round}&state={at}");
@@ -69,7 +70,8 @@ async fn g4_stray_hits_do_not_end_the_wait() {
             })
             .collect();
         for answer in junk {
-            assert!(answer.await.unwrap().starts_with("HTTP/1.1 400 "));
+            let answer = answer.await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{answer:?}");
         }
     }
     assert_eq!(server.ledger().count(Endpoint::Token), 0);
