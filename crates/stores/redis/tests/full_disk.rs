@@ -149,8 +149,8 @@ async fn x7_a_redis_without_room_for_what_it_is_to_answer_ends_and_loses_nothing
 
     disk.fill();
     assert_eq!(app.connect_until_refused().await.kind(), StoreErrorKind::OutcomeUnknown);
-    let server = std::cell::RefCell::new(&mut app.server);
-    until("it ends", async || server.borrow_mut().has_ended()).await;
+    let server = std::sync::Mutex::new(&mut app.server);
+    until("it ends", || std::future::ready(server.lock().unwrap().has_ended())).await;
     app.refuses_all().await;
     begins_nothing(&connections).await;
     assert_eq!(in_time(connections.token(&user)).await.unwrap().expose(), token.expose());

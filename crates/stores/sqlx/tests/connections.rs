@@ -150,7 +150,7 @@ async fn x26_no_code_is_sent_while_a_server_is_down_and_the_callback_works_later
         let server = std::cell::RefCell::new(Server::start(kind));
         // That long a server that is down is asked again whether it is.
         let database = one_connection(&server.borrow().url(), Duration::from_secs(2));
-        until("the tables are made", async || database.migrate().await.is_ok()).await;
+        until("the tables are made", || async { database.migrate().await.is_ok() }).await;
         let (down, back) = (async || server.borrow_mut().kill(), async || server.borrow_mut().restart());
         sends_no_code_while_it_is_down(&database, down, back).await;
     }

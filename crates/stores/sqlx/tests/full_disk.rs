@@ -327,8 +327,8 @@ async fn x8_a_postgres_that_has_no_room_for_its_log_loses_nothing_that_was_answe
         }
     };
     assert_eq!(refused.kind(), StoreErrorKind::OutcomeUnknown, "{}", text(&refused));
-    let server = std::cell::RefCell::new(&mut app.server);
-    until("it ends", async || server.borrow_mut().has_ended()).await;
+    let server = std::sync::Mutex::new(&mut app.server);
+    until("it ends", || std::future::ready(server.lock().unwrap().has_ended())).await;
     app.store = SqlTokenStore::new(&app.down());
     assert_eq!(app.connect_until_refused(MUCH).await.kind(), StoreErrorKind::Unavailable);
     assert_eq!(app.lease(1).await.unwrap().kind(), StoreErrorKind::Unavailable);

@@ -229,18 +229,19 @@ async fn x8_the_loser_of_a_deadlock_of_postgres_is_tried_again() {
 async fn is_unavailable_without<D: sqlx::Database>(pool: sqlx::Pool<D>, database: SqlDatabase) {
     let store = SqlTokenStore::new(&database);
     let key = key("user");
-    let taken = std::cell::RefCell::new(None);
-    until("the connection is taken", async || {
+    let taken = std::sync::Mutex::new(None);
+    until("the connection is taken", || async {
         let acquired = pool.acquire().await.ok();
-        taken.replace(acquired);
-        taken.borrow().is_some()
+        let is_taken = acquired.is_some();
+        *taken.lock().unwrap() = acquired;
+        is_taken
     })
     .await;
     let error = in_time(store.put(&key, incarnation(), write(b"one"))).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
     assert!(text(&error).contains("allow more connections"), "{}", text(&error));
     drop(taken);
-    until("the connection is free", async || store.put(&key, incarnation(), write(b"one")).await.is_ok())
+    until("the connection is free", || async { store.put(&key, incarnation(), write(b"one")).await.is_ok() })
         .await;
 }
 

@@ -32,7 +32,7 @@ pub use self::server::{Server, free_port, run};
 pub use self::watched::Watched;
 
 /// Waits until something is so, asking for it again and again. In between, the processor is the server's.
-pub async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+pub async fn until<F: Future<Output = bool> + Send>(what: &str, is_so: impl Fn() -> F + Send + Sync) {
     let wait = async {
         while !is_so().await {
             a_moment().await;

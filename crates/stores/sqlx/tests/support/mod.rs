@@ -96,7 +96,7 @@ pub async fn say(url: &str, statement: &'static str) -> u64 {
 }
 
 /// Waits until something is so, asking for it again and again. In between, the processor is the server's.
-pub async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+pub async fn until<F: Future<Output = bool> + Send>(what: &str, is_so: impl Fn() -> F + Send + Sync) {
     let wait = async {
         while !is_so().await {
             SystemClock::new().sleep(Duration::from_millis(10)).await;
