@@ -43,23 +43,26 @@ pub enum ConnectError {
         /// What the server says it is, if the user may ask.
         version: Option<String>,
     },
-    /// The server evicts keys when its memory is full, connections among them.
+    /// The server evicts keys when its memory is full, connections among them. Where that is no loss,
+    /// [`RedisConfig::accept_eviction_of_connections`](crate::RedisConfig::accept_eviction_of_connections) says so.
     #[error(
         "the server evicts connections when its memory is full (maxmemory-policy is {policy}), and their users have to connect \
-         again; set it to noeviction or to one of volatile-*, or say RedisConfig::accept_eviction_of_connections"
+         again; set it to noeviction or to one of volatile-*"
     )]
     Evicts {
         /// Its `maxmemory-policy`.
         policy: String,
     },
-    /// The server does not tell its `maxmemory-policy`.
+    /// The server does not tell its `maxmemory-policy`. Where evicted connections are no loss,
+    /// [`RedisConfig::accept_eviction_of_connections`](crate::RedisConfig::accept_eviction_of_connections) says so.
     #[error(
         "the server does not tell its maxmemory-policy, so that it may evict connections; give the user the right `+info` or \
-         `+config|get`, or say RedisConfig::accept_eviction_of_connections"
+         `+config|get`"
     )]
     EvictionUnknown,
-    /// The server is a replica that takes no writes.
-    #[error("the server is a replica and takes no writes; name the master, or use RedisConfig::sentinel")]
+    /// The server is a replica that takes no writes. The master is found by
+    /// [`RedisConfig::sentinel`](crate::RedisConfig::sentinel).
+    #[error("the server is a replica and takes no writes; name the master")]
     Replica,
     /// One server was configured, and it is part of a cluster.
     #[error("the server is part of a cluster; use RedisConfig::cluster")]
