@@ -49,7 +49,8 @@ impl Kind {
     const fn ready(self) -> &'static str {
         match self {
             Self::Redis => "Ready to accept connections",
-            Self::Postgres => "database system is ready to accept connections",
+            // A standby says that it accepts read-only connections.
+            Self::Postgres => "database system is ready to accept",
             Self::MariaDb => "ready for connections",
         }
     }
@@ -172,9 +173,38 @@ impl Server {
     pub fn start_within(directory: &Path, kind: Kind, more: &[&str]) -> Self {
         let dir = kind.program().directory_in(directory);
         kind.init(&dir);
+        Self::on(kind, dir, more)
+    }
+
+    /// With what is in the directory.
+    fn on(kind: Kind, dir: TempDir, more: &[&str]) -> Self {
         let more: Vec<_> = more.iter().map(|&arg| arg.to_owned()).collect();
         let (port, process) = on_a_free_port(|port| spawn(kind, &dir, port, &more));
         Self { kind, port, more, process, dir }
+    }
+
+    /// A standby of this server, which is PostgreSQL, with more arguments: it has all that is there, and is sent what follows.
+    #[must_use]
+    pub fn standby(&self, more: &[&str]) -> Self {
+        assert_eq!(self.kind, Kind::Postgres);
+        let dir = POSTGRES.directory();
+        let data = dir.path().join("data");
+        POSTGRES.beside("pg_basebackup").run(&[
+            "--host=127.0.0.1",
+            &format!("--port={}", self.port),
+            "--username=authflow",
+            &format!("--pgdata={}", text(&data)),
+            "--write-recovery-conf",
+            "--checkpoint=fast",
+            "--no-sync",
+        ]);
+        Self::on(self.kind, dir, more)
+    }
+
+    /// Makes a primary of a standby, and returns once it is one: all that it was sent is there.
+    pub fn promote(&self) {
+        let data = self.dir.path().join("data");
+        POSTGRES.beside("pg_ctl").run(&["promote", "--timeout=300", "-D", text(&data)]);
     }
 
     /// The address of its first database.

@@ -1,12 +1,13 @@
 //! From an address to a database.
 
+use std::future::Future;
 use std::time::Duration;
 
 use sqlx::pool::PoolOptions;
 use url::Url;
 
 use crate::database::SqlDatabase;
-use crate::error::{ConnectError, Failure, Stage, failure};
+use crate::error::{ConnectError, Stage, failure};
 
 /// How long a connection is waited for: less than `Connections` waits for a store.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
@@ -167,6 +168,7 @@ async fn connect_postgres(address: &Url) -> Result<SqlDatabase, ConnectError> {
     use std::str::FromStr as _;
 
     use sqlx::postgres::{PgConnectOptions, PgSslMode};
+    use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
     let mut options = PgConnectOptions::from_str(address.as_str()).map_err(|_| ConnectError::Address)?;
     let is_here = options.get_socket().is_some() || is_this_machine(options.get_host());
@@ -174,7 +176,15 @@ async fn connect_postgres(address: &Url) -> Result<SqlDatabase, ConnectError> {
     if !is_here && is_default && !says_how_to_encrypt(address) {
         options = options.ssl_mode(PgSslMode::VerifyFull);
     }
-    Ok(SqlDatabase::postgres(of_a_server().connect_with(options).await.map_err(refused)?))
+    in_time(async {
+        let mut connection = options.connect().await.map_err(refused)?;
+        let answer = sqlx::raw_sql("SELECT pg_is_in_recovery()").fetch_one(&mut connection).await;
+        let is_standby = answer.and_then(|row| row.try_get(0)).map_err(refused)?;
+        let _it_was_of_use = connection.close().await;
+        if is_standby { Err(ConnectError::Standby) } else { Ok(()) }
+    })
+    .await?;
+    Ok(SqlDatabase::postgres(of_a_server().connect_lazy_with(options)))
 }
 
 #[cfg(not(feature = "postgres"))]
@@ -187,13 +197,20 @@ async fn connect_mysql(address: &Url) -> Result<SqlDatabase, ConnectError> {
     use std::str::FromStr as _;
 
     use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
+    use sqlx::{ConnectOptions as _, Connection as _};
 
     let mut options = MySqlConnectOptions::from_str(address.as_str()).map_err(|_| ConnectError::Address)?;
     let is_here = options.get_socket().is_some() || is_this_machine(options.get_host());
     if !is_here && !says_how_to_encrypt(address) {
         options = options.ssl_mode(MySqlSslMode::VerifyIdentity);
     }
-    Ok(SqlDatabase::mysql(of_a_server().connect_with(options).await.map_err(refused)?))
+    in_time(async {
+        let connection = options.connect().await.map_err(refused)?;
+        let _it_was_of_use = connection.close().await;
+        Ok(())
+    })
+    .await?;
+    Ok(SqlDatabase::mysql(of_a_server().connect_lazy_with(options)))
 }
 
 #[cfg(not(feature = "mysql"))]
@@ -226,14 +243,26 @@ fn says_how_to_encrypt(address: &Url) -> bool {
     address.query_pairs().any(|(name, _)| matches!(&*name, "sslmode" | "ssl-mode"))
 }
 
+/// One connection is made before there is a pool, which would try again and again and not tell why in the end.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-fn refused(error: sqlx::Error) -> ConnectError {
-    ConnectError::Refused(cause(error))
+async fn in_time(connecting: impl Future<Output = Result<(), ConnectError>>) -> Result<(), ConnectError> {
+    let connected = tokio::time::timeout(ACQUIRE_TIMEOUT, connecting).await;
+    connected.unwrap_or_else(|_| Err(ConnectError::Refused("no answer came in time".into())))
 }
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+fn refused(error: sqlx::Error) -> ConnectError {
+    use crate::error::{Cause, LOGIN, NO_DATABASE};
+    match failure(error, Stage::Revocable).into_cause() {
+        Cause::Refused { hint: LOGIN, .. } => ConnectError::Authentication,
+        Cause::Refused { hint: NO_DATABASE, .. } => ConnectError::NoDatabase,
+        cause => ConnectError::Refused(cause.into()),
+    }
+}
+
+#[cfg(feature = "sqlite")]
 fn cause(error: sqlx::Error) -> Box<dyn std::error::Error + Send + Sync + 'static> {
-    let failure: Failure = failure(error, Stage::Revocable);
-    failure.into_cause().into()
+    failure(error, Stage::Revocable).into_cause().into()
 }
 
 #[cfg(all(test, any(feature = "mysql", feature = "postgres")))]

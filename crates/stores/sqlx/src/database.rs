@@ -47,14 +47,15 @@ impl SqlDatabase {
         Self::with(AnyPool::Sqlite(pool))
     }
 
-    /// Connections to PostgreSQL that the application opened.
+    /// Connections to PostgreSQL that the application opened. A standby refuses every call: what it holds may be old.
     #[cfg(feature = "postgres")]
     #[must_use]
     pub fn postgres(pool: sqlx::PgPool) -> Self {
         Self::with(AnyPool::Postgres(pool))
     }
 
-    /// Connections to MySQL or MariaDB that the application opened.
+    /// Connections to MySQL or MariaDB that the application opened: to the primary, which these databases cannot be asked for.
+    /// What a replica holds may be old.
     #[cfg(feature = "mysql")]
     #[must_use]
     pub fn mysql(pool: sqlx::MySqlPool) -> Self {
@@ -181,8 +182,7 @@ impl SqlDatabase {
             }
             #[cfg(feature = "postgres")]
             AnyPool::Postgres(pool) => {
-                let mut connection =
-                    Held::new(pool.acquire().await.map_err(|it| failure(it, Stage::Revocable))?);
+                let mut connection = Held::new(acquire(pool).await?);
                 let done = if self.prepares {
                     let work = run_on_postgres(&mut connection.connection, &bound, wanted);
                     self.in_time(stage, work).await
@@ -201,8 +201,7 @@ impl SqlDatabase {
             #[cfg(feature = "mysql")]
             AnyPool::MySql(pool) => {
                 use crate::driver::mysql;
-                let mut connection =
-                    Held::new(pool.acquire().await.map_err(|it| failure(it, Stage::Revocable))?);
+                let mut connection = Held::new(acquire(pool).await?);
                 let work = async {
                     let connection = &mut connection.connection;
                     Ok(match wanted {
@@ -288,6 +287,18 @@ async fn run_on_postgres(
     Ok(match wanted {
         Wanted::Rows => (postgres::rows(connection, bound).await?, 0),
         Wanted::Count => (Vec::new(), postgres::changed(connection, bound).await?),
+    })
+}
+
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+async fn acquire<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> Result<PoolConnection<D>, Failure> {
+    use crate::error::Cause;
+    pool.acquire().await.map_err(|error| match error {
+        // The pool has tried for all that time, and keeps to itself why it has none.
+        sqlx::Error::PoolTimedOut if pool.size() == 0 => Failure::NotDone(Cause::Text(
+            "no connection could be made in time: the database does not run, or takes none from here",
+        )),
+        error => failure(error, Stage::Revocable),
     })
 }
 

@@ -23,9 +23,18 @@ pub enum ConnectError {
     /// Others on this machine may read or write the database file.
     #[error("other users of this machine may read or write the database file; run chmod 600 on it")]
     FilePermissions,
-    /// No database answers, or it refuses. The source says why.
+    /// No database answers, or it refuses. The source says why. It may be another time.
     #[error("the database cannot be used; check the address, and that it runs")]
     Refused(#[source] Box<dyn Error + Send + Sync + 'static>),
+    /// The database refused user or password.
+    #[error("the database refused user or password")]
+    Authentication,
+    /// The server has no database of the name.
+    #[error("the server has no such database; make it, or correct its name in the address")]
+    NoDatabase,
+    /// The server is a standby of PostgreSQL: it takes no writes, and what it holds may be old. It may be the primary later.
+    #[error("the server is a standby, which takes no writes; connect to the primary")]
+    Standby,
 }
 
 /// Why [`SqlDatabase::migrate`](crate::SqlDatabase::migrate) failed. Nothing that is stored is lost; it can be called again.
@@ -110,9 +119,11 @@ pub(crate) enum Cause {
 
 pub(crate) const MISSING_TABLES: &str = "a table or column is missing: call SqlDatabase::migrate once";
 const READ_ONLY: &str = "it takes no writes: it is read-only, or a replica";
+/// What the statements make of a division by zero, and nothing else does.
+pub(crate) const STANDBY: &str = "it is a standby, and what it holds may be old: connect to the primary";
 const FULL: &str = "its disk is full, or it may not grow";
 const RIGHTS: &str = "the user may not do this; it needs SELECT, INSERT, UPDATE and DELETE on the tables";
-const LOGIN: &str = "it refused user or password";
+pub(crate) const LOGIN: &str = "it refused user or password";
 const TOO_MANY: &str = "it has too many connections";
 const IN_THE_WAY: &str = "another transaction is in the way";
 const WAITED: &str = "it waited too long for another transaction";
@@ -120,7 +131,7 @@ const CANCELLED: &str = "it cancelled the statement";
 const CLOSING: &str = "it ended the connection";
 const POOLER: &str = "a pooler between lost a prepared statement: leave prepared_statements off";
 const DAMAGED: &str = "its files are damaged";
-const NO_DATABASE: &str = "there is no such database";
+pub(crate) const NO_DATABASE: &str = "there is no such database";
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -234,6 +245,7 @@ fn postgres(code: &str) -> Verdict {
         "40001" | "40P01" | "42P07" | "42710" => Verdict::InTheWay,
         "42P01" | "3F000" | "42703" => Verdict::Refused(MISSING_TABLES),
         "25006" => Verdict::Refused(READ_ONLY),
+        "22012" => Verdict::Refused(STANDBY),
         "53100" => Verdict::Refused(FULL),
         "53300" | "53400" => Verdict::Refused(TOO_MANY),
         "55P03" => Verdict::Refused(WAITED),

@@ -32,7 +32,7 @@ impl Migrations {
             first,
             version: Sql::new(
                 dialect,
-                "SELECT MAX(version) FROM authflow_schema",
+                "SELECT MAX(version) FROM authflow_schema WHERE version > 0{primary}",
                 &[],
                 &[Column::Integer],
             ),

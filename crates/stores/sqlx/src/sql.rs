@@ -62,6 +62,20 @@ impl Dialect {
         }
     }
 
+    /// What a statement that only reads asks besides, of a server that can say it: a standby of PostgreSQL divides by zero,
+    /// whether there is a row or not, for its copy may be old. It is asked by each statement, as a pooler may have another
+    /// server behind it each time.
+    const fn on_the_primary(self) -> &'static str {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => "",
+            #[cfg(feature = "postgres")]
+            Self::Postgres => " AND (SELECT 1 / CASE WHEN pg_is_in_recovery() THEN 0 ELSE 1 END) = 1",
+            #[cfg(feature = "mysql")]
+            Self::MySql => "",
+        }
+    }
+
     fn placeholder(self, number: usize) -> String {
         match self {
             #[cfg(feature = "sqlite")]
@@ -151,6 +165,7 @@ impl Sql {
                 "now" => text.push_str(dialect.now()),
                 "believed" => text.push_str(&lasting(BELIEVED).to_string()),
                 "now_for_index" => text.push_str(dialect.now_for_index()),
+                "primary" => text.push_str(dialect.on_the_primary()),
                 _ => {
                     if let Some((_, piece)) = pieces.iter().find(|(known, _)| *known == name) {
                         self.render(dialect, piece, pieces, text);

@@ -91,7 +91,7 @@ impl Statements {
         let sql = |template, columns: &'static [Column]| Sql::new(dialect, template, PIECES, columns);
         let insert = if dialect.returns_what_it_wrote() { NEW_ROW_OR_REPLACE } else { NEW_ROW };
         Self {
-            load: sql("SELECT {record} FROM authflow_connections WHERE {here}", RECORD_COLUMNS),
+            load: sql("SELECT {record} FROM authflow_connections WHERE {here}{primary}", RECORD_COLUMNS),
             insert: sql(insert, &[]),
             replace: sql(
                 "UPDATE authflow_connections SET user_tag = :tag, key_bytes = :key, incarnation = :incarnation, \
@@ -135,18 +135,18 @@ impl Statements {
             purge: sql(purge(dialect), &[]),
             list: sql(
                 "SELECT {record} FROM authflow_connections WHERE user_tag = :tag AND id > :after \
-                 AND tombstone_until IS NULL ORDER BY id LIMIT :limit",
+                 AND tombstone_until IS NULL{primary} ORDER BY id LIMIT :limit",
                 RECORD_COLUMNS,
             ),
             due: sql(
                 "SELECT id, key_bytes, due_at FROM authflow_connections WHERE shard = :shard \
-                 AND due_at < :time AND due_at >= :after_due AND (due_at > :after_due OR id > :after) \
+                 AND due_at < :time AND due_at >= :after_due AND (due_at > :after_due OR id > :after){primary} \
                  ORDER BY due_at, id LIMIT :limit",
                 &[Bytes, Bytes, Integer],
             ),
             walk: sql(
                 "SELECT id, key_bytes FROM authflow_connections WHERE shard = :shard AND id > :after \
-                 AND tombstone_until IS NULL ORDER BY id LIMIT :limit",
+                 AND tombstone_until IS NULL{primary} ORDER BY id LIMIT :limit",
                 &[Bytes, Bytes],
             ),
         }

@@ -135,7 +135,7 @@ async fn x8_a_write_that_nobody_gets_is_given_up_in_time() {
         let saved = in_time(hurried.save_if_version(key, &Expected::version(put), write(b"two"))).await;
         let error = saved.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::OutcomeUnknown);
-        until("the proxy has had it", async || proxy.lost() == 1).await;
+        until("the proxy has had it", || std::future::ready(proxy.lost() == 1)).await;
         assert!(text(&error).contains("in time"), "{}", text(&error));
         assert_eq!(record(store, key).await.version, put);
         let saved = store.save_if_version(key, &Expected::version(put), write(b"two")).await.unwrap();
@@ -202,6 +202,7 @@ async fn x8_a_killed_server_loses_nothing_that_was_answered() {
         server.kill();
         let error = in_time(store.load(&key)).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        assert!(text(&error).contains("no connection could be made"), "{}", text(&error));
         check_error(&error, &key, b"one").unwrap();
         let expected = Expected::version(put);
         let save = store.save_if_version(&key, &expected, write(b"two"));
@@ -277,6 +278,25 @@ async fn h1_an_address_that_does_not_work_is_not_shown() {
         assert!(!shown.contains("planted"), "{shown}");
         let is_address = matches!(error, ConnectError::Address);
         assert_eq!(is_address, !address.contains(&nobody.to_string()), "{error:?}");
+    }
+}
+
+/// Who can do nothing about it but wait is told another thing than who has to change the address.
+#[tokio::test]
+async fn h5_why_a_server_cannot_be_used_is_told_and_has_a_type() {
+    for server in both() {
+        let (scheme, _) =
+            server.url().split_once(':').map(|(scheme, rest)| (scheme.to_owned(), rest.len())).unwrap();
+        let connect = async |address: String| SqlDatabase::connect(&address).await.unwrap_err();
+        let nobody = support::free_port();
+        let refused = connect(format!("{scheme}://authflow@127.0.0.1:{nobody}/x")).await;
+        assert!(matches!(refused, ConnectError::Refused(_)), "{refused:?}");
+        assert!(text(&refused).contains("Connection refused"), "{}", text(&refused));
+        let port = server.port;
+        let refused = connect(format!("{scheme}://nobody:planted-password@127.0.0.1:{port}/test")).await;
+        assert!(matches!(refused, ConnectError::Authentication), "{refused:?}");
+        let refused = connect(format!("{scheme}://authflow@127.0.0.1:{port}/nowhere")).await;
+        assert!(matches!(refused, ConnectError::NoDatabase), "{refused:?}");
     }
 }
 

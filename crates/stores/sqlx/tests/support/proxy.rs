@@ -1,7 +1,7 @@
 //! A TCP proxy that can lose the server's answers, reset, and fall silent.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +19,7 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Shared {
     words: &'static str,
+    server: AtomicU16,
     /// How many statements come until one whose answer is lost, and that one; zero for never.
     loses_answer: AtomicUsize,
     loses_question: AtomicBool,
@@ -44,6 +45,7 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
             words,
+            server: AtomicU16::new(server),
             loses_answer: AtomicUsize::default(),
             loses_question: AtomicBool::default(),
             hangs: AtomicBool::default(),
@@ -54,12 +56,18 @@ impl Proxy {
         let seen = Arc::clone(&shared);
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                let server = seen.server.load(Ordering::SeqCst);
                 if let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await {
                     tokio::spawn(carry(client, server, Arc::clone(&seen)));
                 }
             }
         });
         Self { port, shared, task }
+    }
+
+    /// Who connects from now on comes to another server.
+    pub fn lead_to(&self, server: u16) {
+        self.shared.server.store(server, Ordering::SeqCst);
     }
 
     /// The next statement is done, and its answer is lost.
