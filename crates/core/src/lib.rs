@@ -52,7 +52,6 @@ mod token;
 mod token_bytes;
 #[cfg(feature = "connections")]
 mod token_store;
-#[cfg(feature = "connections")]
 mod wait;
 
 pub use self::binding::{Binding, User};

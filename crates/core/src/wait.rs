@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 /// What `work` gives, if it does so before `limit` ends.
+#[cfg(feature = "connections")]
 pub(crate) async fn within<T>(work: impl Future<Output = T>, limit: impl Future<Output = ()>) -> Option<T> {
     let mut work = pin!(work);
     let mut limit = pin!(limit);
@@ -17,6 +18,7 @@ pub(crate) async fn within<T>(work: impl Future<Output = T>, limit: impl Future<
 }
 
 /// The same with a limit that is made only if `work` has to wait: a timer costs something although it never ends.
+#[cfg(feature = "connections")]
 pub(crate) async fn within_if_it_waits<T, L: Future<Output = ()>>(
     work: impl Future<Output = T>,
     limit: impl FnOnce() -> L,
@@ -29,6 +31,7 @@ pub(crate) async fn within_if_it_waits<T, L: Future<Output = ()>>(
 }
 
 /// What `work` gives, while `companion` runs beside it. One that ends first is not missed.
+#[cfg(feature = "connections")]
 pub(crate) async fn beside<T>(work: impl Future<Output = T>, companion: impl Future<Output = ()>) -> T {
     let mut work = pin!(work);
     let mut companion = pin!(companion);

@@ -14,9 +14,8 @@ use connections_support::{Rotates, World, ask};
 /// Polls `work` so often, or until it is ready, and drops it then. Between two polls everything else takes one step.
 async fn polled<T>(work: impl Future<Output = T>, polls: usize) -> Option<T> {
     let mut work = pin!(work);
-    let mut cx = Context::from_waker(Waker::noop());
     for _ in 0..polls {
-        if let Poll::Ready(done) = work.as_mut().poll(&mut cx) {
+        if let Poll::Ready(done) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             return Some(done);
         }
         tokio::task::yield_now().await;
