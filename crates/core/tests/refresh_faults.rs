@@ -7,9 +7,9 @@ mod connections_support;
 use std::sync::atomic::Ordering;
 
 use authflow_core::{
-    Clock as _, ErrorKind, LeaseHolder, LeaseRequest, Recovery, RefreshMark, TokenStore as _,
+    Clock as _, ErrorKind, Health, LeaseHolder, LeaseRequest, Recovery, RefreshMark, TokenStore as _,
 };
-use connections_support::{Fault, Rotates, SECOND, World};
+use connections_support::{Fault, Rotates, SECOND, World, user};
 
 #[tokio::test]
 async fn x12_a_lost_answer_of_a_strict_provider_is_named() {
@@ -125,25 +125,76 @@ async fn x13_retry_after_of_ten_years_is_capped() {
     assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
 }
 
-/// T-B7: by the parsed code, and only that one.
+/// T-B7: by the parsed code, and only that one. Meanwhile the tokens stay as they are.
 #[tokio::test]
 async fn x14_t_b7_no_other_answer_ends_a_connection() {
+    const CHALLENGE: &[(&str, &str)] = &[("www-authenticate", r#"Bearer error="invalid_grant""#)];
+    let retry = Recovery::Retry { after: None };
     let faults = [
-        (Fault::Answer(500, &[], r#"{"error":"invalid_grant"}"#), ErrorKind::Unavailable),
-        (Fault::Answer(502, &[], "<html>invalid_grant</html>"), ErrorKind::Unavailable),
-        (Fault::Answer(400, &[], r#"{"error":"invalid_client"}"#), ErrorKind::Refused),
-        (Fault::Answer(400, &[], r#"{"error":"invalid_grant_x"}"#), ErrorKind::Refused),
-        (Fault::Answer(408, &[], "invalid_grant"), ErrorKind::InvalidResponse),
-        (Fault::Answer(429, &[], "{}"), ErrorKind::RateLimited),
-        (Fault::NotSent, ErrorKind::Network),
+        (Fault::Answer(500, &[], GONE), ErrorKind::Unavailable, retry),
+        (Fault::Answer(502, &[], "<html>invalid_grant</html>"), ErrorKind::Unavailable, retry),
+        (Fault::Answer(401, &[], r#"{"error":"invalid_client"}"#), ErrorKind::Refused, FIX),
+        (Fault::Answer(401, CHALLENGE, r#"{"error":"invalid_client"}"#), ErrorKind::Refused, FIX),
+        (Fault::Answer(401, CHALLENGE, "{}"), ErrorKind::Refused, Recovery::GiveUp),
+        (Fault::Answer(401, CHALLENGE, ""), ErrorKind::InvalidResponse, Recovery::GiveUp),
+        (Fault::Answer(400, &[], r#"{"error":"invalid_scope"}"#), ErrorKind::Refused, FIX),
+        (Fault::Answer(400, &[], r#"{"error":"unauthorized_client"}"#), ErrorKind::Refused, FIX),
+        (Fault::Answer(400, &[], r#"{"error":"unsupported_grant_type"}"#), ErrorKind::Refused, FIX),
+        (Fault::Answer(400, &[], r#"{"error":"invalid_request"}"#), ErrorKind::Refused, Recovery::GiveUp),
+        (
+            Fault::Answer(400, &[], r#"{"error":"interaction_required"}"#),
+            ErrorKind::Refused,
+            Recovery::GiveUp,
+        ),
+        (Fault::Answer(400, &[], r#"{"error":"invalid_grant_x"}"#), ErrorKind::Refused, Recovery::GiveUp),
+        (Fault::Answer(400, &[], r#"{"error":"INVALID_GRANT"}"#), ErrorKind::Refused, Recovery::GiveUp),
+        (Fault::Answer(408, &[], "invalid_grant"), ErrorKind::Unavailable, retry),
+        (Fault::Answer(429, &[], "{}"), ErrorKind::RateLimited, retry),
+        (Fault::NotSent, ErrorKind::Network, retry),
     ];
-    for (fault, kind) in faults {
+    for (fault, kind, recovery) in faults {
         let (world, connections, key) = World::connected(Rotates::Strictly).await;
         world.expire();
         world.server.fault(fault.clone());
-        assert_eq!(connections.token(&key).await.unwrap_err().kind(), kind, "{fault:?}");
+        let error = connections.token(&key).await.unwrap_err();
+        assert_eq!((error.kind(), error.recovery()), (kind, recovery), "{fault:?}");
+        let listed = world.process().list(&user()).await.unwrap();
+        assert!(!matches!(listed.connections[0].health, Health::NeedsReconnect { .. }), "{fault:?}");
         world.clock.advance(10 * SECOND);
         assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2", "{fault:?}");
+    }
+}
+
+const GONE: &str = r#"{"error":"invalid_grant"}"#;
+const FIX: Recovery = Recovery::FixConfiguration;
+
+/// Statuses that say *later*: with and without `Retry-After`, and whatever code is in the body. The refresh token is not used
+/// up by them, but for those that may come after the work was done.
+#[tokio::test]
+async fn x13_what_says_later_is_tried_later() {
+    const AFTER: &[(&str, &str)] = &[("retry-after", "20")];
+    for status in [408, 425, 429, 500, 502, 503, 504] {
+        for (headers, wait) in [(AFTER, 20), (&[][..], 0)] {
+            let (world, connections, key) = World::connected(Rotates::Strictly).await;
+            world.expire();
+            world.server.fault(Fault::Answer(status, headers, GONE));
+            let error = connections.token(&key).await.unwrap_err();
+            let kind = if status == 429 { ErrorKind::RateLimited } else { ErrorKind::Unavailable };
+            assert_eq!(error.kind(), kind, "{status}");
+            let health = world.process().list(&user()).await.unwrap().connections[0].health;
+            let may_be_used = matches!(status, 500 | 502 | 504);
+            assert_eq!(health, if may_be_used { Health::InDoubt } else { Health::Good }, "{status}");
+            if wait > 0 {
+                world.clock.advance((wait - 1) * SECOND);
+                for process in [&connections, &world.process()] {
+                    assert_eq!(process.token(&key).await.unwrap_err().kind(), kind, "{status}");
+                }
+                assert_eq!(world.server.refreshes(), 1, "{status}");
+            }
+            world.clock.advance(10 * SECOND);
+            assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2", "{status}");
+            assert_eq!((world.server.refreshes(), world.server.most_uses()), (2, 1), "{status}");
+        }
     }
 }
 

@@ -285,7 +285,7 @@ async fn x13_rate_limits_and_outages_are_retryable_and_their_codes_are_not_belie
         (Some("Wed, 15 Jan 2020 08:01:00 GMT"), Some(Duration::ZERO)),
         (None, None),
     ] {
-        for status in [429, 500, 502, 503] {
+        for status in [408, 425, 429, 500, 502, 503] {
             let rig = Rig::new();
             let mut response = HttpResponse::new(
                 http::StatusCode::from_u16(status).unwrap(),
@@ -482,6 +482,7 @@ async fn x14_only_invalid_grant_ends_a_connection() {
         (400, r#"{"error":"invalid_grant"}"#, ErrorKind::InvalidGrant, Recovery::Reconnect),
         (401, r#"{"error":"invalid_client"}"#, ErrorKind::Refused, Recovery::FixConfiguration),
         (400, r#"{"error":"invalid_scope"}"#, ErrorKind::Refused, Recovery::FixConfiguration),
+        (400, r#"{"error":"unauthorized_client"}"#, ErrorKind::Refused, Recovery::FixConfiguration),
         (400, r#"{"error":"my_invalid_grant_text"}"#, ErrorKind::Refused, Recovery::GiveUp),
         (400, r#"{"error":"x","error_description":"invalid_grant"}"#, ErrorKind::Refused, Recovery::GiveUp),
         (400, "invalid_grant", ErrorKind::InvalidResponse, Recovery::GiveUp),

@@ -66,7 +66,7 @@ pub enum ErrorKind {
     StoreOutcomeUnknown,
     /// A store does not answer, or refuses. What was asked was not done.
     StoreUnavailable,
-    /// The provider is down (HTTP 5xx).
+    /// The provider is down (HTTP 5xx), or did not take the request now (408, 425).
     Unavailable,
     /// The provider has no such thing: no refresh, no revocation.
     Unsupported,

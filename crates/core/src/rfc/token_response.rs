@@ -23,7 +23,7 @@ use crate::token::TokenSet;
 /// # Errors
 ///
 /// [`ErrorKind::InvalidGrant`] and [`ErrorKind::Refused`] for the provider's error, with whatever status it came;
-/// [`ErrorKind::RateLimited`] and [`ErrorKind::Unavailable`] for 429 and 5xx, whose codes are never believed;
+/// [`ErrorKind::RateLimited`] for 429 and [`ErrorKind::Unavailable`] for 5xx, 408 and 425, whose codes are never believed;
 /// [`ErrorKind::InvalidResponse`] for what is neither. No error holds the body.
 pub fn token_response(cx: &Call<'_>, response: &HttpResponse) -> Result<TokenSet> {
     let quirks = cx.provider.quirks();
@@ -81,7 +81,7 @@ fn error_in(
     };
     let error = if status == StatusCode::TOO_MANY_REQUESTS {
         fixed(ErrorKind::RateLimited, "the provider asks to slow down")
-    } else if status.is_server_error() {
+    } else if status.is_server_error() || is_for_now(status) {
         // A proxy or a broken server wrote this: no code in it may end a connection.
         fixed(ErrorKind::Unavailable, "the provider is not available")
     } else if status.is_redirection() {
@@ -102,6 +102,12 @@ fn error_in(
     let prefix = if error.server_error().is_none() { redact::body_prefix(cx, &response.body) } else { None };
     let wait = retry_after(&response.headers, cx.now);
     Some(error.with_status(status).with_retry_after(wait).with_body_prefix(prefix))
+}
+
+/// The request was not looked at, and may be sent again: it did not come in time (RFC 9110 §15.5.9), or came too early for a
+/// server that fears a replay (RFC 8470 §5.2).
+fn is_for_now(status: StatusCode) -> bool {
+    status == StatusCode::REQUEST_TIMEOUT || status == StatusCode::TOO_EARLY
 }
 
 fn holds(condition: &Condition, document: Object<'_>) -> bool {
