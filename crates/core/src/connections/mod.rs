@@ -187,7 +187,7 @@ impl Connections {
     /// The code is not sent while the store is unreachable; the state is not used up then, and the same callback works later.
     /// Where the store fails after the exchange, it is asked again a few times, and then the tokens are given back
     /// ([`ErrorKind::NotDurable`]). A connection that the user had before with this account is
-    /// replaced, whole.
+    /// replaced, whole. Its tokens are not revoked: many providers would end the new ones with them.
     pub fn complete(
         &self,
         provider_id: &str,
@@ -324,7 +324,9 @@ impl Connections {
     /// has not disconnected it.
     ///
     /// A process that is killed after the removal and before the revocation leaves the tokens in force at the provider until
-    /// they expire, and nothing here holds them any more. A program that ends in order waits with [`drain`](Self::drain).
+    /// they expire or its user ends them there: nothing here holds them any more, and a second call finds nothing to revoke.
+    /// (The other order would be worse: whoever refreshes in between would put new tokens into a record that seems alive.) A
+    /// program that ends in order waits with [`drain`](Self::drain).
     ///
     /// # Errors
     ///
