@@ -53,7 +53,7 @@ async fn a_parameter_of_one_flow_replaces_the_providers_own() {
     let authorization = rig.flow.begin(&user()).param("prompt", "login").param("hint", "").await.unwrap();
     let url = authorization.url();
     assert!(url.ends_with("&locale=en&prompt=login"), "{url}");
-    assert!(!url.contains("consent") && !url.contains("empty") && !url.contains("hint"), "{url}");
+    assert!(!url.contains("consent") && !url.contains("empty=") && !url.contains("hint="), "{url}");
     rig.tokens();
     rig.finish(&callback(url), &user()).await.unwrap();
 }
