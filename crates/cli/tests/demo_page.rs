@@ -42,7 +42,7 @@ async fn each_provider_is_connected_used_and_disconnected() {
             page.post(&format!("/accounts/{provider}/disconnect"), &format!("{form}return_to=%2F")).await;
         assert_eq!((answer.status, answer.header("location")), (303, Some("/")), "{answer:?}");
         let (_, said) = page.said(revision, &["Disconnect: ", "the provider has revoked the tokens"]).await;
-        assert!(said.contains("Ledger: revoked"), "{said}");
+        assert!(said.contains("records: revoked"), "{said}");
         page.shows_no_token(&said);
         assert!(page.card(provider).await.contains("Not connected"), "{provider}");
     }
@@ -147,7 +147,7 @@ async fn the_command_line_switches_a_fault_on_from_the_beginning() {
     let from = page.revision().await;
     let answer = page.visit("rfc", Decision::Approve).await;
     assert_eq!((answer.status, answer.header("location")), (303, Some("/")), "{answer:?}");
-    let (_, said) = page.said(from, &["The fault wrong-iss shows", "IssuerMismatch"]).await;
+    let (_, said) = page.said(from, &["The fault wrong-iss shows", "names another issuer"]).await;
     assert!(!said.contains("grant_type"), "the code is sent nowhere: {said}");
     assert!(page.card("rfc").await.contains("Not connected"));
     page.leaks.assert_clean();

@@ -8,9 +8,10 @@ use authflow_web::{ACCOUNT_FIELD, RETURN_TO_FIELD};
 use maud::{Markup, html};
 
 use super::app::{BASE, Demo, left, why};
-use super::feed::{Line, Message};
+use super::feed::{Line, Message, Tone};
 use super::sequence;
 use super::view::{milliseconds, moment, seconds};
+use crate::args::DemoProvider;
 use crate::terminal::{printable, shortened};
 
 /// What a card shows.
@@ -19,7 +20,10 @@ pub(super) struct Card {
     id: &'static str,
     title: &'static str,
     about: &'static str,
+    explained: &'static str,
     refreshes: bool,
+    /// Whether the API refused the token, and there is no other.
+    is_refused: bool,
     connection: Option<Connection>,
     last: Option<Arc<Message>>,
 }
@@ -33,12 +37,30 @@ pub(super) async fn read(demo: &Demo) -> Result<Vec<Card>, Error> {
             id: stage.id(),
             title: stage.title(),
             about: stage.about(),
+            explained: explained(stage.provider),
+            is_refused: demo.story.is_refused(stage.provider),
             refreshes: flow.is_some_and(|flow| flow.provider().supports_refresh()),
             connection: demo.connection(stage.id()).await?,
             last: demo.story.feed.last_note(stage.provider),
         });
     }
     Ok(cards)
+}
+
+/// The words of that which not everybody knows.
+const fn explained(provider: DemoProvider) -> &'static str {
+    match provider {
+        DemoProvider::Rfc => "PKCE ties the code to who asked; iss is the issuer, who answers.",
+        DemoProvider::StackExchange => "",
+        DemoProvider::Contentstack => "The app uid is the number of the app in Contentstack's catalogue.",
+    }
+}
+
+/// The one that there is most to do with: the last to be connected, else the last that was spoken of.
+pub(super) fn in_front(demo: &Demo, cards: &[Card]) -> Option<DemoProvider> {
+    let connected = cards.iter().filter_map(|card| Some((card.connection.as_ref()?.connected_at, card.id)));
+    let last = connected.max_by_key(|(at, _)| *at).and_then(|(_, id)| demo.story.stage_of(id));
+    last.map(|stage| stage.provider).or_else(|| demo.story.feed.last_provider())
 }
 
 pub(super) fn cards(cards: &[Card]) -> Markup {
@@ -49,6 +71,7 @@ fn card(card: &Card) -> Markup {
     let heading = format!("account-{}", card.id);
     let (state, tone) = match card.connection.as_ref().map(|connection| connection.health) {
         None => ("Not connected", "off"),
+        Some(_) if card.is_refused => ("Connect again", "bad"),
         Some(Health::Good) => ("Connected", "good"),
         Some(Health::InDoubt) => ("A refresh is in doubt", "warn"),
         Some(_) => ("Connect again", "bad"),
@@ -61,7 +84,10 @@ fn card(card: &Card) -> Markup {
             }
             @match &card.connection {
                 None => {
-                    p class="faint" { (card.about) }
+                    p class="faint" {
+                        (card.about)
+                        @if !card.explained.is_empty() { " " (card.explained) }
+                    }
                     div class="buttons" { (connect(card, "Connect", true)) }
                 }
                 Some(connection) => (connected(card, connection)),
@@ -75,7 +101,11 @@ fn card(card: &Card) -> Markup {
 fn said(message: &Message) -> Markup {
     html! {
         @if let Line::Note { text, tone, .. } = &message.line {
-            p class={ "last " (sequence::tone_class(*tone)) } { (moment(message.at)) " " (text) }
+            p class={ "last " (sequence::tone_class(*tone)) } {
+                (moment(message.at)) " "
+                @if *tone == Tone::Survived { strong { "Survived." } " " }
+                (text)
+            }
         }
     }
 }
@@ -83,6 +113,9 @@ fn said(message: &Message) -> Markup {
 fn connected(card: &Card, connection: &Connection) -> Markup {
     let needs = match connection.health {
         Health::NeedsReconnect { reason, .. } => Some(why(reason)),
+        _ if card.is_refused => {
+            Some("the API no longer accepts the access token, and no other is to be had.")
+        }
         _ => None,
     };
     html! {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use authflow::{Begin, Revocation};
 use authflow::{
-    Clock as _, Connection, ConnectionKey, Connections, Error, EventKind, Expiry, Flow, Health, HttpRequest,
-    Limits, MemoryStateStore, MemoryTokenStore, Next, ReconnectReason, SystemClock, User,
+    Clock as _, Connection, ConnectionKey, Connections, Error, ErrorKind, EventKind, Expiry, Flow, Health,
+    HttpRequest, Limits, MemoryStateStore, MemoryTokenStore, Next, ReconnectReason, SystemClock, User,
     reqwest::ReqwestClient,
 };
 use authflow_testkit::Endpoint;
@@ -21,6 +21,7 @@ use super::feed::{Line, Tone};
 use super::guard::Site;
 use super::story::Story;
 use super::tap::Tap;
+use super::words;
 use crate::args::DemoProvider;
 use crate::demo::stage::Stage;
 use crate::failure::Failure;
@@ -101,13 +102,40 @@ impl Demo {
             Err(failure) => return failure.tell(),
         };
         match answered {
-            Ok(response) if response.status.is_success() => {
-                let proves = [Endpoint::Resource, Endpoint::Token];
-                self.story.success(provider, &proves, "The application has what it asked for.");
-            }
-            Ok(response) => self.fail(provider, "The API said no", &stage.api_error(&response)),
+            Ok(response) if response.status.is_success() => self.called(stage).await,
+            Ok(response) => self.refused(stage, &stage.api_error(&response)),
             Err(error) => self.fail(provider, "The call failed", &error),
         }
+    }
+
+    async fn called(&self, stage: &Stage) {
+        self.story.not_refused(stage.provider);
+        let is_in_doubt = match self.connection(stage.id()).await {
+            Ok(Some(connection)) => connection.health == Health::InDoubt,
+            _ => false,
+        };
+        if is_in_doubt {
+            // Whether this is survived, the next refresh tells.
+            let text = "The application has what it asked for, with the old access token. How the refresh ended is not known yet.";
+            return self.story.note(stage.provider, Tone::Warn, text);
+        }
+        let proves = [Endpoint::Resource, Endpoint::Token];
+        self.story.success(stage.provider, &proves, "The application has what it asked for.");
+    }
+
+    /// The API answered, and not with what was asked for.
+    fn refused(&self, stage: &Stage, error: &Error) {
+        if error.kind() != ErrorKind::InvalidGrant {
+            return self.fail(stage.provider, "The call failed, and the connection stays", error);
+        }
+        // The one who has the token refreshed has done it by now, and asked again.
+        self.story.refused(stage.provider);
+        self.story.forget_faults(stage.provider);
+        let text = format!(
+            "The call failed: {} No other token is to be had: you have to connect again.",
+            words::of(error)
+        );
+        self.story.note(stage.provider, Tone::Bad, text);
     }
 
     /// A refresh before its time.
@@ -115,7 +143,13 @@ impl Demo {
         let Some((_, key)) = self.key(provider).await else { return };
         // How it ends is told by the event.
         if let Err(error) = self.connections.refresh_now(&key).await {
-            self.fail(provider, "No new token", &error);
+            match self.served(provider).await {
+                Some(served) => {
+                    let text = format!("No new token: {} {served}", words::of(&error));
+                    self.story.note(provider, Tone::Warn, text);
+                }
+                None => self.fail(provider, "No new token", &error),
+            }
         }
     }
 
@@ -134,12 +168,19 @@ impl Demo {
         }
     }
 
+    /// Tells what failed. What comes later has not survived what came before it.
     fn fail(&self, provider: DemoProvider, what: &str, error: &Error) {
-        let mut text = format!("{what}: {} ({:?}).", printable(&error.to_string()), error.kind());
-        if let Some(wait) = error.retry_after() {
-            text.push_str(&format!(" The provider asks to wait {} seconds.", wait.as_secs()));
-        }
-        self.story.note(provider, Tone::Bad, text);
+        self.story.forget_faults(provider);
+        self.story.note(provider, Tone::Bad, format!("{what}: {}", words::of(error)));
+    }
+
+    /// That the access token is still good, where it is: a refresh that fails costs nobody anything then.
+    async fn served(&self, provider: DemoProvider) -> Option<&'static str> {
+        let stage = self.story.stage(provider)?;
+        let connection = self.connection(stage.id()).await.ok()??;
+        let needs_user = matches!(connection.health, Health::NeedsReconnect { .. });
+        let is_left = left(&connection).is_some_and(|left| !left.is_zero());
+        (!needs_user && is_left).then_some("The old access token is still good and is served.")
     }
 
     /// Tells what happens to the connections.
@@ -150,25 +191,22 @@ impl Demo {
             let Some(stage) = self.story.stage_of(event.key.provider_id()) else { continue };
             let provider = stage.provider;
             match event.kind {
-                EventKind::Connected => {
-                    let proves =
-                        [Endpoint::Authorization, Endpoint::Consent, Endpoint::Token, Endpoint::Resource];
-                    let text = "Connected: the tokens are kept, under this user.";
-                    self.story.success(provider, &proves, text);
-                }
                 EventKind::Refreshed => {
                     let text = "Refreshed: whoever asks from now on gets the new token.";
                     self.story.success(provider, &[Endpoint::Token], text);
                 }
                 EventKind::RefreshFailed(kind) => {
-                    let served = match self.connection(stage.id()).await {
-                        Ok(Some(of)) if left(&of).is_some_and(|left| !left.is_zero()) => {
-                            "The old access token is still good and is served; the refresh is tried again later."
+                    let (tone, then) = match self.served(provider).await {
+                        Some(served) => (Tone::Warn, format!("{served} The refresh is tried again later.")),
+                        None => {
+                            self.story.forget_faults(provider);
+                            let then =
+                                "There is no token to serve until a refresh succeeds; it is tried again.";
+                            (Tone::Bad, then.to_owned())
                         }
-                        _ => "There is no token to serve until a refresh succeeds; it is tried again.",
                     };
-                    let text = format!("The refresh failed ({kind:?}). {served}");
-                    self.story.note(provider, Tone::Bad, text);
+                    let text = format!("The refresh failed: {}. {then}", words::of_kind(kind));
+                    self.story.note(provider, tone, text);
                 }
                 EventKind::NotDurable => {
                     let text = "The new tokens are not in the store yet, and are kept in memory.";
@@ -270,6 +308,7 @@ impl Application for Demo {
             }
             Outcome::Disconnected { key, disconnected } => {
                 let Some(stage) = self.story.stage_of(key.provider_id()) else { return Ok(()) };
+                self.story.not_refused(stage.provider);
                 match &disconnected.revocation {
                     Some(Ok(Revocation::Revoked)) => {
                         let text = "Disconnected: the provider has revoked the tokens.";
@@ -285,7 +324,15 @@ impl Application for Demo {
                     }
                 }
             }
-            // The event tells it.
+            // Told here, and not by the event, which may come when there is more to tell already.
+            Outcome::Connected(connected) => {
+                let Some(stage) = self.story.stage_of(connected.key.provider_id()) else { return Ok(()) };
+                self.story.not_refused(stage.provider);
+                let proves =
+                    [Endpoint::Authorization, Endpoint::Consent, Endpoint::Token, Endpoint::Resource];
+                let text = "Connected: the tokens are kept, under this user.";
+                self.story.success(stage.provider, &proves, text);
+            }
             _ => {}
         }
         Ok(())
@@ -294,7 +341,12 @@ impl Application for Demo {
     fn on_error(&self, request: &Parts, error: &(dyn std::error::Error + 'static)) {
         let id = request.uri.path().rsplit('/').nth(1).unwrap_or_default();
         let Some(stage) = self.story.stage_of(id) else { return };
-        self.story.note(stage.provider, Tone::Bad, format!("Refused: {}", printable(&error.to_string())));
+        self.story.forget_faults(stage.provider);
+        let text = match error.downcast_ref::<Error>() {
+            Some(error) => words::of(error),
+            None => printable(&error.to_string()),
+        };
+        self.story.note(stage.provider, Tone::Bad, format!("Refused: {text}"));
     }
 }
 
@@ -303,7 +355,6 @@ impl Demo {
     fn ended(&self, provider_id: &str, what: &str, error: &Error, response: &mut Response<Bytes>) {
         response.headers_mut().insert(LOCATION, HeaderValue::from_static("/"));
         if let Some(stage) = self.story.stage_of(provider_id) {
-            self.story.forget_faults(stage.provider);
             self.fail(stage.provider, what, error);
         }
     }

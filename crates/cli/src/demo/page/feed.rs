@@ -57,6 +57,8 @@ impl Lane {
 pub(super) enum Tone {
     Plain,
     Good,
+    /// It went wrong, and nobody is without a token for it.
+    Warn,
     Bad,
     /// It failed, and was withstood.
     Survived,
@@ -168,6 +170,11 @@ impl Feed {
                 && matches!(message.line, Line::Note { at: Lane::Application, .. })
         };
         inner.messages.iter().rev().find(is_note).cloned()
+    }
+
+    /// The provider that something was said of last.
+    pub(super) fn last_provider(&self) -> Option<DemoProvider> {
+        self.lock().messages.iter().rev().find_map(|message| message.provider)
     }
 
     pub(super) fn clear(&self) {

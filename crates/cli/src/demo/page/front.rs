@@ -17,6 +17,7 @@ use super::story::Story;
 use crate::args::DemoProvider;
 use crate::demo::explain;
 use crate::demo::recorder::masked_path;
+use crate::demo::stage::Stage;
 use crate::terminal::printable;
 
 /// Tells a request, lets it be answered, and tells the answer.
@@ -81,8 +82,12 @@ fn begin(
             "The browser does not say that a page of this application asks for this."
         }
         Action::Connect => "You press Connect.",
+        Action::Callback if provider.and_then(|of| story.stage(of)).is_some_and(Stage::has_issuer) => {
+            "The browser brings the answer. State, cookie and iss (the issuer: who answers) are compared before the code is used."
+        }
         Action::Callback => {
-            "The browser brings the answer. State, issuer and the cookie are compared before the code is used."
+            "The browser brings the answer. State and cookie are compared before the code is used. This provider does not say \
+             who answers."
         }
         Action::Disconnect => {
             "You press Disconnect. The connection is forgotten here first, so that no refresh under way brings it back; then \

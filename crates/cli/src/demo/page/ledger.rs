@@ -3,14 +3,16 @@
 use authflow_testkit::{Endpoint, Entry, Outcome};
 use url::Url;
 
+use super::faults;
 use super::feed::{Field, Lane, Line, Tone};
 use crate::demo::recorder::masked_path;
+use crate::demo::stage::Stage;
 use crate::demo::{explain, transcript};
 use crate::terminal::{masked_briefly, printable};
 
 /// The lines of an entry. Requests of the browser are told from here only; those of the application it has told itself, and the
 /// ledger adds what the server did.
-pub(super) fn lines(entry: &Entry) -> Vec<Line> {
+pub(super) fn lines(entry: &Entry, stage: &Stage) -> Vec<Line> {
     let mut lines = match entry.endpoint() {
         Endpoint::Authorization => asked(entry),
         Endpoint::Consent => decided(entry),
@@ -20,7 +22,7 @@ pub(super) fn lines(entry: &Entry) -> Vec<Line> {
     };
     if let Some(fault) = entry.fault() {
         let at = if entry.endpoint() == Endpoint::Resource { Lane::Api } else { Lane::Server };
-        let text = format!("The fault {fault} shows: {}.", fault.about());
+        let text = format!("The fault {fault} shows: {}.", faults::about(fault, stage));
         lines.push(Line::Note { at, text, tone: Tone::Bad });
     }
     lines
@@ -110,7 +112,8 @@ fn answered(entry: &Entry) -> Line {
 
 /// What the server did with a request of the application.
 fn acted(entry: &Entry, at: Lane) -> Line {
-    let mut text = format!("Ledger: {}", transcript::outcome(entry.outcome()));
+    let who = if at == Lane::Api { "The API" } else { "The server" };
+    let mut text = format!("{who} records: {}", transcript::outcome(entry.outcome()));
     let who: Vec<String> = [("client", entry.client()), ("user", entry.subject())]
         .into_iter()
         .filter_map(|(what, who)| Some(format!("{what} {}", printable(who?))))

@@ -14,6 +14,7 @@ mod tap;
 #[cfg(test)]
 mod tests;
 mod view;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -64,9 +64,12 @@
     if (again) again.focus({ preventScroll: true });
   };
 
-  // Where the messages are below the accounts, a line above these has the newest one, and leads there.
+  // Where the messages are below the accounts, a line at the foot of the screen has the newest one, and leads to what it is part
+  // of.
   const latest = byId("latest");
   let isInView = false;
+  let beginning = null;
+  const newestAct = () => [...list.querySelectorAll(":scope > .act")].pop();
   const point = () => {
     const last = list.lastElementChild;
     latest.hidden = isInView || !last;
@@ -74,28 +77,49 @@
     const said = last.querySelector(".name code, h3, .said > p:last-child");
     const way = last.querySelector(".way");
     latest.textContent = `${way ? `${way.textContent.replace(/→\s*to/, "→")}: ` : ""}${said ? said.textContent : ""}`;
+    latest.href = `#${(beginning?.isConnected ? beginning : newestAct())?.id || "sequence"}`;
   };
   new IntersectionObserver((entries) => {
     isInView = entries.some((entry) => entry.isIntersecting);
     point();
-  }).observe(scroll);
+  }, { rootMargin: "0px 0px -15% 0px" }).observe(scroll);
 
-  const toNewest = () => { scroll.scrollTop = scroll.scrollHeight; };
+  // What begins is shown from its beginning, and stays there while it goes on, until the reader scrolls.
+  let shownAt = 0;
+  const hasScrolled = () => Math.abs(scroll.scrollTop - shownAt) > 2;
   const isAtEnd = () => scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 80;
+  const settle = () => {
+    const lanes = scroll.firstElementChild.getBoundingClientRect().bottom;
+    if (beginning) scroll.scrollTop += beginning.getBoundingClientRect().top - lanes;
+    else scroll.scrollTop = scroll.scrollHeight;
+    shownAt = scroll.scrollTop;
+  };
+  // A button was pressed here: what comes of it is what is looked for.
+  let isAwaited = false;
+  // What begins within such a time is part of what went before: a refresh in the middle of a call.
+  const PAUSE = 3000;
+  let lastAt = Date.now();
 
   const show = (news) => {
     ahead = news.now - Date.now();
     revision = news.revision;
-    const follow = isAtEnd();
+    const follow = isAwaited || isAtEnd();
+    if (hasScrolled() || news.afresh || !beginning?.isConnected) beginning = null;
     if (news.afresh) list.replaceChildren();
     if (news.messages) {
       const before = list.lastElementChild;
       list.insertAdjacentHTML("beforeend", news.messages);
+      const isAnother = isAwaited || !beginning || Date.now() - lastAt > PAUSE;
+      let next = null;
       let added = before ? before.nextElementSibling : list.firstElementChild;
       for (; added; added = added.nextElementSibling) {
         added.classList.add("new");
+        if (added.matches(".act") && follow && !next && isAnother) next = added;
         clocks(added);
       }
+      if (next || isAwaited) beginning = next;
+      isAwaited = false;
+      lastAt = Date.now();
       while (list.children.length > MOST) list.firstElementChild.remove();
     }
     point();
@@ -103,7 +127,7 @@
     replace(byId("accounts"), news.accounts);
     replace(byId("faults"), news.faults);
     tick();
-    if (follow) toNewest();
+    if (beginning || follow) settle();
   };
 
   /** Tells what went wrong in the server's own words, until what is tried next goes well. */
@@ -154,7 +178,7 @@
     if (!("live" in form.dataset)) return;
     event.preventDefault();
     const button = event.submitter;
-    toNewest();
+    isAwaited = true;
     button?.setAttribute("aria-busy", "true");
     try {
       const body = new URLSearchParams(new FormData(form, button));
@@ -172,6 +196,16 @@
   clocks(document);
   tick();
   setInterval(tick, 250);
-  toNewest();
+  const server = byId("fault-provider");
+  const ofServer = () => {
+    for (const form of document.querySelectorAll(".of")) {
+      form.hidden = form.dataset.of !== server.value;
+      form.querySelector("h3").hidden = true;
+    }
+  };
+  server.addEventListener("change", ofServer);
+  ofServer();
+  beginning = newestAct() || null;
+  settle();
   listen();
 })();

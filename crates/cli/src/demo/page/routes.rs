@@ -139,7 +139,7 @@ async fn fault(State(demo): State<Demo>, headers: HeaderMap, body: Bytes) -> Res
     let form = form(&body);
     let stage = provider(&demo, &form).and_then(|provider| demo.story.stage(provider));
     let Some(stage) = stage else { return unknown() };
-    let presets = faults::presets();
+    let presets = faults::presets(stage.provider);
     let preset = form.get("preset").and_then(|name| presets.iter().find(|preset| preset.name == name));
     let named = form.get("fault").and_then(|name| name.parse::<Fault>().ok());
     match (preset, named) {

@@ -19,7 +19,7 @@ fn message(demo: &Demo, message: &Message) -> Markup {
         .map(|stage| (stage.id(), stage.title()));
     match &message.line {
         Line::Act { title, reference } => html! {
-            li class="act" data-id=(message.id) {
+            li class="act" id={ "said-" (message.id) } data-id=(message.id) {
                 (rail(&html! {}))
                 div class="said" {
                     h3 { (title) }
@@ -58,7 +58,7 @@ fn message(demo: &Demo, message: &Message) -> Markup {
                         @match tone {
                             Tone::Survived => { strong { "Survived. " } }
                             Tone::Bad => { span class="unseen" { "Problem: " } }
-                            Tone::Plain | Tone::Good => {}
+                            Tone::Plain | Tone::Good | Tone::Warn => {}
                         }
                         (text)
                     }
@@ -114,6 +114,7 @@ pub(super) const fn tone_class(tone: Tone) -> &'static str {
     match tone {
         Tone::Plain => "plain",
         Tone::Good => "good",
+        Tone::Warn => "warn",
         Tone::Bad => "bad",
         Tone::Survived => "survived",
     }

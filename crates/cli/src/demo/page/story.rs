@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use authflow_testkit::{Endpoint, Fault, FaultSpan, SetFault};
 
 use super::feed::{Feed, Lane, Line, Tone};
-use super::ledger;
+use super::{faults, ledger};
 use crate::args::DemoProvider;
 use crate::demo::stage::Stage;
 
@@ -24,6 +24,8 @@ struct Inner {
     next: Vec<u64>,
     /// The faults that showed and were not yet followed by a success.
     suffered: Vec<Suffered>,
+    /// Where the API has refused a token for which no other was to be had.
+    refused: Vec<DemoProvider>,
 }
 
 /// A fault that showed.
@@ -78,7 +80,24 @@ impl Story {
         self.feed.push(Some(provider), Line::Note { at: Lane::Application, text, tone });
     }
 
-    /// The connection is lost or gone: nothing that comes later has survived what came before.
+    /// The API does not accept the token, and nothing brings another: only the user can.
+    pub(super) fn refused(&self, provider: DemoProvider) {
+        let mut inner = self.caught_up();
+        if !inner.refused.contains(&provider) {
+            inner.refused.push(provider);
+        }
+    }
+
+    /// There is a token that was not refused, or none at all.
+    pub(super) fn not_refused(&self, provider: DemoProvider) {
+        self.caught_up().refused.retain(|refused| *refused != provider);
+    }
+
+    pub(super) fn is_refused(&self, provider: DemoProvider) -> bool {
+        self.caught_up().refused.contains(&provider)
+    }
+
+    /// Something failed, or the connection is gone: nothing that comes later has survived what came before.
     pub(super) fn forget_faults(&self, provider: DemoProvider) {
         self.caught_up().suffered.retain(|suffered| suffered.provider != provider);
     }
@@ -90,18 +109,18 @@ impl Story {
 
     fn caught_up(&self) -> MutexGuard<'_, Inner> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let Inner { next, suffered } = &mut *inner;
+        let Inner { next, suffered, .. } = &mut *inner;
         for (stage, next) in self.stages.iter().zip(next) {
             for entry in stage.server.ledger().entries_from(*next) {
                 *next = entry.sequence().saturating_add(1);
-                if let Some(fault) = entry.fault() {
+                if let Some(fault) = entry.fault().filter(|fault| faults::is_met(fault, stage)) {
                     let new =
                         Suffered { provider: stage.provider, name: fault.name(), endpoint: entry.endpoint() };
                     if !suffered.contains(&new) {
                         suffered.push(new);
                     }
                 }
-                for line in ledger::lines(&entry) {
+                for line in ledger::lines(&entry, stage) {
                     self.feed.push(Some(stage.provider), line);
                 }
             }
@@ -126,9 +145,9 @@ impl Story {
             Endpoint::Resource => "its API",
             _ => "its token endpoint",
         };
-        let text = format!("A fault is on: {fault}, {often} {place}: {}.", fault.about());
+        let text = format!("A fault is on: {fault}, {often} {place}: {}.", faults::about(fault, stage));
         let at = if fault.endpoint() == Endpoint::Resource { Lane::Api } else { Lane::Server };
-        self.feed.push(Some(stage.provider), Line::Note { at, text, tone: Tone::Bad });
+        self.feed.push(Some(stage.provider), Line::Note { at, text, tone: Tone::Warn });
     }
 
     /// All servers behave again.

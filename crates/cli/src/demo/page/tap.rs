@@ -38,7 +38,7 @@ impl<C: HttpClient> HttpClient for Tap<C> {
         let result = self.inner.send(request, limits).await;
         let took = clock.monotonic().saturating_sub(begun);
         let (name, about, fields, tone) = match &result {
-            Ok(response) => answered(response, purpose),
+            Ok(response) => answered(response, purpose, self.provider),
             Err(error) => (
                 "no usable answer".to_owned(),
                 format!("{}. What the server did is not known here.", printable(&error.to_string())),
@@ -134,7 +134,11 @@ fn field(carried: Carried) -> Field {
     Field { name: carried.name, value: carried.value, about }
 }
 
-fn answered(response: &HttpResponse, purpose: Purpose) -> (String, String, Vec<Field>, Tone) {
+fn answered(
+    response: &HttpResponse,
+    purpose: Purpose,
+    provider: DemoProvider,
+) -> (String, String, Vec<Field>, Tone) {
     let status = response.status;
     let name = format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
     let mut fields: Vec<Field> = [RETRY_AFTER, WWW_AUTHENTICATE, LOCATION]
@@ -172,6 +176,9 @@ fn answered(response: &HttpResponse, purpose: Purpose) -> (String, String, Vec<F
         (Purpose::Api, false) => "The API believes the token.",
         (Purpose::Api, true) if status == http::StatusCode::UNAUTHORIZED => {
             "The API refuses the token: the application may refresh, once, and send the request again."
+        }
+        (Purpose::Api, true) if provider == DemoProvider::StackExchange => {
+            "The API says no: with 400 here, and the reason in the body."
         }
         (Purpose::Other, false) => "Done.",
         (Purpose::Api | Purpose::Other, true) => "The answer is an error.",

@@ -48,7 +48,7 @@ pub(super) fn page(demo: &Demo, cards: &[Card], news: &News) -> Markup {
                             h2 id="accounts-title" { "Connected accounts" }
                             div id="accounts" { (accounts::cards(cards)) }
                         }
-                        (fault_panel(demo))
+                        (fault_panel(demo, cards))
                         p class="faint" {
                             "The plain accounts page that every application gets: " a href=(BASE) { (BASE) } "."
                         }
@@ -71,6 +71,7 @@ pub(super) fn page(demo: &Demo, cards: &[Card], news: &News) -> Markup {
                                 ol id="messages" { (sequence::messages(demo, &news.messages)) }
                             }
                             div id="empty" hidden[!news.messages.is_empty()] { (first_steps()) }
+                            p class="end faint" { a href="#accounts-title" { "Back to the accounts" } }
                             div id="newest" {}
                         }
                     }
@@ -91,6 +92,10 @@ fn servers(demo: &Demo) -> &'static str {
 fn first_steps() -> Markup {
     html! {
         p { strong { "Nothing was said yet." } }
+        p class="faint" {
+            "Arrows will be what is sent, dots what somebody does or notices. What a server " i { "records" } " is in its ledger: its \
+             own list of what it did."
+        }
         ol {
             li { "Press " b { "Connect" } ". The browser goes to the authorization server, you approve, and it comes back with a code." }
             li { "Watch the access token run down. In its last quarter it is refreshed, and nobody notices." }
@@ -101,28 +106,42 @@ fn first_steps() -> Markup {
     }
 }
 
-fn fault_panel(demo: &Demo) -> Markup {
+fn fault_panel(demo: &Demo, cards: &[Card]) -> Markup {
+    let stages = &demo.story.stages;
+    let front = accounts::in_front(demo, cards).or_else(|| stages.first().map(|stage| stage.provider));
     html! {
         section class="card" aria-labelledby="faults-title" {
             h2 id="faults-title" { "Let a server misbehave" }
             div id="faults" role="status" { (active_faults(demo)) }
-            form method="post" action="/demo/fault" data-live id="fault-form" {
-                // Enter in a field presses the first button: what the fields say, and no preset.
-                button type="submit" hidden {}
-                div class="row" {
-                    label for="fault-provider" { "Which server" }
-                    select id="fault-provider" name="provider" {
-                        @for stage in &demo.story.stages { option value=(stage.id()) { (stage.title()) } }
+            div class="row" {
+                label for="fault-provider" { "Which server" }
+                // Not what was chosen before the page was loaded again: the account that is connected now.
+                select id="fault-provider" name="provider" form="fault-form" autocomplete="off" {
+                    @for stage in stages {
+                        option value=(stage.id()) selected[Some(stage.provider) == front] { (stage.title()) }
                     }
                 }
-                ul class="presets" {
-                    @for preset in faults::presets() {
-                        li {
-                            button type="submit" name="preset" value=(preset.name) id={ "preset-" (preset.name) } { (preset.title) }
-                            span class="faint" { (preset.then) }
+            }
+            @for stage in stages {
+                // Without script all of them are there, each under its server's name.
+                form method="post" action="/demo/fault" data-live data-of=(stage.id()) class="of" {
+                    h3 { (stage.title()) }
+                    input type="hidden" name="provider" value=(stage.id());
+                    ul class="presets" {
+                        @for preset in faults::presets(stage.provider) {
+                            li {
+                                button type="submit" name="preset" value=(preset.name) id={ "preset-" (stage.id()) "-" (preset.name) } {
+                                    (preset.title)
+                                }
+                                span class="faint" { (preset.then) }
+                            }
                         }
                     }
                 }
+            }
+            form method="post" action="/demo/fault" data-live id="fault-form" {
+                // Enter in a field presses the first button: what the fields say.
+                button type="submit" hidden {}
                 details {
                     summary { "Any other fault" }
                     div class="row" {
