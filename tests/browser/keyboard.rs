@@ -17,7 +17,7 @@ driven! {
 const STOPS: usize = 40;
 
 /// Goes on by Tab until it stops at what is meant, which has to be seen there.
-async fn tab_to(page: &Page, css: &str) {
+pub(crate) async fn tab_to(page: &Page, css: &str) {
     let is_there = "const at = document.activeElement;
         if (!at || !at.matches(arguments[0])) return null;
         const box = at.getBoundingClientRect(), look = getComputedStyle(at);

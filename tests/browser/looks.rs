@@ -52,11 +52,27 @@ pub(crate) async fn look_on(screens: &[(u32, bool)], program: &str, page: &Page,
         let overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
         let overflow = page.driver().execute(overflow, Vec::new()).await.unwrap();
         assert_eq!(overflow, json!(0), "{name}: nobody has to scroll sideways");
+        ends_with_what_it_shows(page, &name).await;
         let shot = page.cdp("Page.captureScreenshot", json!({ "captureBeyondViewport": true })).await;
         let shot = STANDARD.decode(shot["data"].as_str().expect("a picture")).unwrap();
         std::fs::write(folder(program).join(format!("{name}.png")), shot).unwrap();
         assert_accessible(page, &name).await;
     }
+}
+
+/// How much of nothing there may be below a page, in pixels.
+const MARGIN: f64 = 48.0;
+
+/// Nobody scrolls into blank paper: what is out of sight makes a document as long as what is in sight.
+async fn ends_with_what_it_shows(page: &Page, name: &str) {
+    let heights = "const all = document.documentElement;
+        return [all.scrollHeight, Math.max(all.clientHeight, document.body.getBoundingClientRect().bottom + scrollY)]";
+    let heights = page.driver().execute(heights, Vec::new()).await.unwrap();
+    let [document, shown] = [0, 1].map(|at| heights[at].as_f64().unwrap());
+    assert!(
+        document <= shown + MARGIN,
+        "{name}: the document ends at {document}, and what it shows at {shown}"
+    );
 }
 
 async fn the_example_and_its_provider(which: Which, browsers: Arc<Browsers>) {

@@ -1,6 +1,5 @@
 //! From an address to a database.
 
-use std::future::Future;
 use std::time::Duration;
 
 use sqlx::pool::PoolOptions;
