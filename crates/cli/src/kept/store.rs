@@ -115,7 +115,7 @@ pub(super) async fn open_store(url: &str) -> Result<Arc<dyn TokenStore>, Failure
             let connect = SqlDatabase::connect(url);
             let database = telling(CONNECTING, connect)
                 .await
-                .map_err(|error| unusable(&error, matches!(error, ConnectError::Refused(_))))?;
+                .map_err(|error| unusable(&error, is_up_to_the_server(&error)))?;
             let is_down = |error: &MigrateError| matches!(error, MigrateError::Database(_));
             telling(CONNECTING, database.migrate())
                 .await
@@ -132,6 +132,17 @@ pub(super) async fn open_store(url: &str) -> Result<Arc<dyn TokenStore>, Failure
             "the store's URL begins with none of redis://, rediss://, postgres://, mysql:// and sqlite:",
         )),
     }
+}
+
+/// Whether the address is good, so that the same command may do another time.
+const fn is_up_to_the_server(error: &ConnectError) -> bool {
+    matches!(
+        error,
+        ConnectError::Refused(_)
+            | ConnectError::Authentication
+            | ConnectError::NoDatabase
+            | ConnectError::Standby
+    )
 }
 
 /// One server, or the cluster that it is part of.

@@ -107,14 +107,14 @@ async fn connect(connections: &Connections, user: &str) -> ConnectionKey {
 }
 
 fn manager(server: &AuthorizationServer, quirks: Quirks) -> Box<dyn FlowManager> {
-    let base = server.base_url().parse().unwrap();
+    let base = server.base_url();
     let client = server.public_client();
     let credentials = ClientCredentials::public(client.id()).redirect_uri(REDIRECT_URI);
     match server.personality() {
         Personality::StackExchange => Box::new(
             StackExchange::builder(credentials)
                 .key(client.api_key())
-                .endpoints_at(&base)
+                .endpoints_at(base)
                 .without_account_lookup()
                 .build()
                 .unwrap(),
@@ -122,7 +122,7 @@ fn manager(server: &AuthorizationServer, quirks: Quirks) -> Box<dyn FlowManager>
         Personality::Contentstack => Box::new(
             Contentstack::builder(credentials)
                 .app_uid(client.registered_app_uid())
-                .endpoints_at(&base)
+                .endpoints_at(base)
                 .build()
                 .unwrap(),
         ),
