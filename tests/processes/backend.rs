@@ -6,6 +6,8 @@ use std::time::Duration;
 use authflow::redis::{RedisConfig, RedisStateStore, RedisTokenStore};
 use authflow::{StateStore, TokenStore};
 use authflow_file::{FileStateStore, FileTokenStore};
+use authflow_sqlx::sqlx::pool::PoolOptions;
+use authflow_sqlx::sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use authflow_sqlx::{SqlDatabase, SqlStateStore, SqlTokenStore};
 use authflow_test_servers::{self as servers, Server};
 
@@ -20,7 +22,7 @@ pub enum Kind {
     MariaDb,
 }
 
-/// A server that lives answers at last, also where dozens of processes share two processors.
+/// A store that lives answers at last, also where dozens of processes share two processors.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The stores that an address names.
@@ -29,7 +31,7 @@ pub async fn open(address: &str) -> Stores {
         ("file", directory) => {
             let tokens = FileTokenStore::open(format!("{directory}/connections")).await.unwrap();
             let states = FileStateStore::open(format!("{directory}/flows")).await.unwrap();
-            (Arc::new(tokens), Arc::new(states))
+            (Arc::new(tokens.lock_wait(PATIENCE)), Arc::new(states.lock_wait(PATIENCE)))
         }
         ("redis", _) => {
             let config = RedisConfig::server(address).unwrap().response_timeout(PATIENCE);
@@ -42,7 +44,16 @@ pub async fn open(address: &str) -> Stores {
 }
 
 async fn sql(address: &str) -> Stores {
-    let database = SqlDatabase::connect(address).await.unwrap().answer_timeout(PATIENCE);
+    let database = match address.strip_prefix("sqlite:") {
+        // As `connect` does, but for the time that another process may keep the file to itself.
+        Some(path) => {
+            let options = SqliteConnectOptions::new().filename(path).synchronous(SqliteSynchronous::Full);
+            let pool = PoolOptions::new().max_connections(4).acquire_timeout(PATIENCE);
+            SqlDatabase::sqlite(pool.connect_with(options.busy_timeout(PATIENCE)).await.unwrap())
+        }
+        None => SqlDatabase::connect(address).await.unwrap(),
+    };
+    let database = database.answer_timeout(PATIENCE);
     (Arc::new(SqlTokenStore::new(&database)), Arc::new(SqlStateStore::new(&database)))
 }
 

@@ -10,7 +10,7 @@ use authflow::{
     RemoveOutcome, Renew, SaveOutcome, Shard, StateContext, StateKey, StateStore, StoreError, Tenure,
     TokenStore, User, Version, Write, async_trait,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{RwLock, mpsc};
 
 /// With this begins each line that is meant for the test.
 pub const MARK: &str = "> ";
@@ -25,21 +25,32 @@ pub fn say(line: &str) {
 pub struct Gate {
     halts_at: Mutex<Option<String>>,
     lines: tokio::sync::Mutex<mpsc::UnboundedReceiver<String>>,
+    /// Is held by each call of a store, and by a process that is about to stand still.
+    calls: Arc<RwLock<()>>,
 }
 
 impl Gate {
     pub fn new() -> Arc<Self> {
         let (sender, lines) = mpsc::unbounded_channel();
+        let calls = Arc::new(RwLock::new(()));
+        let of_stores = Arc::clone(&calls);
         std::thread::spawn(move || {
+            let mut still = None;
             for line in std::io::stdin().lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
+                if line == "stand still" {
+                    still = Some(of_stores.blocking_write());
+                    say("still");
+                } else if line == "move" {
+                    still = None;
+                } else if sender.send(line).is_err() {
                     return;
                 }
             }
+            drop(still);
             // The test is gone.
             std::process::exit(0);
         });
-        Arc::new(Self { halts_at: Mutex::default(), lines: tokio::sync::Mutex::new(lines) })
+        Arc::new(Self { halts_at: Mutex::default(), lines: tokio::sync::Mutex::new(lines), calls })
     }
 
     /// The next line that the test says.
@@ -58,6 +69,12 @@ impl Gate {
     /// It goes on everywhere.
     pub fn halt_nowhere(&self) {
         *self.halts_at.lock().unwrap() = None;
+    }
+
+    /// What a store is asked, which no process is stopped in the middle of.
+    async fn call<F: Future + Send>(&self, call: F) -> F::Output {
+        let _turn = self.calls.read().await;
+        call.await
     }
 
     async fn pass(&self, point: &str, detail: &str) {
@@ -98,21 +115,21 @@ impl TokenStore for GatedTokens {
         write: Write,
     ) -> Result<Version, StoreError> {
         self.gate.pass("before put", "").await;
-        let answer = self.store.put(key, incarnation, write).await;
+        let answer = self.gate.call(self.store.put(key, incarnation, write)).await;
         self.gate.pass("after put", done(&answer)).await;
         answer
     }
 
     async fn load(&self, key: &ConnectionKey) -> Result<Loaded, StoreError> {
         self.gate.pass("before load", "").await;
-        let answer = self.store.load(key).await;
+        let answer = self.gate.call(self.store.load(key)).await;
         self.gate.pass("after load", done(&answer)).await;
         answer
     }
 
     async fn lease(&self, key: &ConnectionKey, request: LeaseRequest) -> Result<LeaseOutcome, StoreError> {
         self.gate.pass("before lease", "").await;
-        let answer = self.store.lease(key, request).await;
+        let answer = self.gate.call(self.store.lease(key, request)).await;
         let detail = match &answer {
             Ok(LeaseOutcome::Leased { .. }) => "leased",
             Ok(LeaseOutcome::Held { .. }) => "held",
@@ -130,7 +147,7 @@ impl TokenStore for GatedTokens {
         renew: Renew,
     ) -> Result<Tenure, StoreError> {
         self.gate.pass("before renew", "").await;
-        let answer = self.store.renew(key, holder, renew).await;
+        let answer = self.gate.call(self.store.renew(key, holder, renew)).await;
         let detail = if matches!(answer, Ok(Tenure::Lost)) { "lost" } else { done(&answer) };
         self.gate.pass("after renew", detail).await;
         answer
@@ -143,7 +160,7 @@ impl TokenStore for GatedTokens {
         release: Release,
     ) -> Result<Tenure, StoreError> {
         self.gate.pass("before release", "").await;
-        let answer = self.store.release(key, holder, release).await;
+        let answer = self.gate.call(self.store.release(key, holder, release)).await;
         self.gate.pass("after release", done(&answer)).await;
         answer
     }
@@ -155,7 +172,7 @@ impl TokenStore for GatedTokens {
         write: Write,
     ) -> Result<SaveOutcome, StoreError> {
         self.gate.pass("before save", "").await;
-        let answer = self.store.save_if_version(key, expected, write).await;
+        let answer = self.gate.call(self.store.save_if_version(key, expected, write)).await;
         let detail = match &answer {
             Ok(SaveOutcome::Saved(_)) => "saved",
             Ok(SaveOutcome::Changed(_)) => "changed",
@@ -168,7 +185,7 @@ impl TokenStore for GatedTokens {
 
     async fn remove(&self, key: &ConnectionKey, remove: Remove) -> Result<RemoveOutcome, StoreError> {
         self.gate.pass("before remove", "").await;
-        let answer = self.store.remove(key, remove).await;
+        let answer = self.gate.call(self.store.remove(key, remove)).await;
         self.gate.pass("after remove", done(&answer)).await;
         answer
     }
@@ -202,7 +219,7 @@ impl StateStore for GatedStates {
         ttl: Duration,
     ) -> Result<(), StoreError> {
         self.gate.pass("before store", "").await;
-        let answer = self.store.store_state(cx, key, flow, ttl).await;
+        let answer = self.gate.call(self.store.store_state(cx, key, flow, ttl)).await;
         self.gate.pass("after store", done(&answer)).await;
         answer
     }
@@ -213,7 +230,7 @@ impl StateStore for GatedStates {
         key: &StateKey,
     ) -> Result<Option<PendingFlow>, StoreError> {
         self.gate.pass("before check", "").await;
-        let answer = self.store.check_state(cx, key).await;
+        let answer = self.gate.call(self.store.check_state(cx, key)).await;
         self.gate.pass("after check", done(&answer)).await;
         answer
     }

@@ -118,11 +118,20 @@ impl Process {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// Returns once it stands still.
-    pub fn stop(&self) {
+    /// Returns once it stands still. It does so between two calls of its store: in the middle of one it would keep a lock there
+    /// for as long, on which others wait in vain.
+    pub async fn stop(&mut self) {
+        self.tell("stand still").await;
+        self.hear("still").await;
         self.signal(Signal::STOP);
         let status = waitpid(Some(self.pid()), WaitOptions::UNTRACED).unwrap();
         assert!(status.is_some_and(|(_, status)| status.stopped()), "{status:?}");
+    }
+
+    /// Lets it go on that was stopped.
+    pub async fn resume(&mut self) {
+        self.signal(Signal::CONT);
+        self.tell("move").await;
     }
 
     /// Waits for its end; it has to be a good one.

@@ -29,8 +29,8 @@ pub enum Rotates {
 /// No machine is so slow that a lease of this length ends before a test does. It is shorter than the longest lease that there
 /// is: one that claims more time than that has ended, and a clock that is put back a little makes it claim more.
 pub const LONG: Duration = Duration::from_secs(240);
-/// For how many seconds a refresh token is taken once more.
-const GRACE: u32 = 60;
+/// For how many seconds a refresh token is taken once more: for longer than any case lasts.
+const GRACE: u32 = 600;
 
 impl Rotates {
     pub const ALL: [Self; 3] = [Self::Strictly, Self::WithGrace, Self::Never];

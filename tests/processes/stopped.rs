@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use authflow_testkit::Outcome;
-use rustix::process::Signal;
 
 use crate::backend::Kind;
 use crate::process::Process;
@@ -67,8 +66,8 @@ pub async fn for_three_leases(kind: Kind) {
 
 /// A process that stands still at a point of its refresh.
 async fn stop_at(world: &World, point: &str) -> (Process, Option<Relay>) {
-    let (process, relay) = world.hold_at(point).await;
-    process.stop();
+    let (mut process, relay) = world.hold_at(point).await;
+    process.stop().await;
     (process, relay)
 }
 
@@ -81,7 +80,7 @@ async fn lease_if_free(world: &World) {
 
 /// Lets it go on from there. Gives what came of its refresh.
 async fn go_on(process: &mut Process, relay: Option<Relay>) -> String {
-    process.signal(Signal::CONT);
+    process.resume().await;
     match relay {
         Some(relay) => relay.let_go(),
         None => process.go_on().await,
