@@ -6,6 +6,7 @@ use std::time::Duration;
 use authflow::redis::{RedisConfig, RedisStateStore, RedisTokenStore};
 use authflow::{StateStore, TokenStore};
 use authflow_file::{FileStateStore, FileTokenStore};
+use authflow_sqlx::sqlx::Database;
 use authflow_sqlx::sqlx::pool::PoolOptions;
 use authflow_sqlx::sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use authflow_sqlx::{SqlDatabase, SqlStateStore, SqlTokenStore};
@@ -43,15 +44,25 @@ pub async fn open(address: &str) -> Stores {
     }
 }
 
+/// Before the address of a database that is killed.
+const MORTAL: &str = "mortal:";
+
+/// As `SqlDatabase::connect` does it, but for its patience: dozens of processes that get to a server at once may take longer.
 async fn sql(address: &str) -> Stores {
-    let database = match address.strip_prefix("sqlite:") {
-        // As `connect` does, but for the time that another process may keep the file to itself.
-        Some(path) => {
+    fn pool<D: Database>() -> PoolOptions<D> {
+        PoolOptions::new().acquire_timeout(PATIENCE)
+    }
+    let database = match address.split_once(':').expect("an address") {
+        // Nobody waits long for one that is dead.
+        ("mortal", address) => SqlDatabase::connect(address).await.unwrap(),
+        ("sqlite", path) => {
             let options = SqliteConnectOptions::new().filename(path).synchronous(SqliteSynchronous::Full);
-            let pool = PoolOptions::new().max_connections(4).acquire_timeout(PATIENCE);
-            SqlDatabase::sqlite(pool.connect_with(options.busy_timeout(PATIENCE)).await.unwrap())
+            let pool = pool().max_connections(4).connect_with(options.busy_timeout(PATIENCE));
+            SqlDatabase::sqlite(pool.await.unwrap())
         }
-        None => SqlDatabase::connect(address).await.unwrap(),
+        ("postgres", _) => SqlDatabase::postgres(pool().connect(address).await.unwrap()),
+        ("mysql", _) => SqlDatabase::mysql(pool().connect(address).await.unwrap()),
+        (other, _) => panic!("there is no store at {other}"),
     };
     let database = database.answer_timeout(PATIENCE);
     (Arc::new(SqlTokenStore::new(&database)), Arc::new(SqlStateStore::new(&database)))
@@ -60,6 +71,7 @@ async fn sql(address: &str) -> Stores {
 /// Makes the tables, where there are any to make.
 pub async fn prepare(address: &str) {
     if !address.starts_with("redis:") && !address.starts_with("file:") {
+        let address = address.strip_prefix(MORTAL).unwrap_or(address);
         let database = SqlDatabase::connect(address).await.unwrap();
         database.migrate().await.unwrap();
         database.close().await;
@@ -98,6 +110,15 @@ impl Backend {
             Running::Server(server) => server.url(),
         };
         Self { address, server: Mutex::new(running) }
+    }
+
+    /// One whose server is killed and restarted.
+    pub fn mortal(kind: Kind) -> Self {
+        let backend = Self::start(kind);
+        match kind {
+            Kind::Redis => backend,
+            _ => Self { address: format!("{MORTAL}{}", backend.address), ..backend },
+        }
     }
 
     /// A Redis that keeps nothing on its disk.

@@ -11,7 +11,7 @@ use crate::setup::Rotates;
 use crate::world::World;
 
 pub async fn and_restarted(kind: Kind) {
-    let rig = Rig::own(move || Backend::start(kind)).await;
+    let rig = Rig::own(move || Backend::mortal(kind)).await;
     before_the_lease(&rig).await;
     between_lease_and_save(&rig).await;
     before_the_save(&rig).await;
