@@ -10,7 +10,7 @@ use crate::backend::Kind;
 use crate::child::told;
 use crate::relay::{Ends, Spoiler};
 use crate::rig::{Rig, all};
-use crate::setup::{Rotates, Setup};
+use crate::setup::{LONG, Rotates, Setup};
 use crate::world::World;
 
 /// What arrives, and what is said of it where it is lost.
@@ -73,7 +73,9 @@ async fn spoiled(
 ) {
     let (ends, error) = answer;
     let case = format!("{ends:?}, {times} times, rotates {rotates:?}, {client:?}");
-    let world = World::expired(&rig, rotates).await;
+    let mut world = World::expired(&rig, rotates).await;
+    // It is not sent again under a lease that has ended.
+    world.setup.lease = LONG;
     let spoiler = Spoiler::of(&world.setup.server, ends, times).await;
     let setup = Setup { server: spoiler.url.clone(), ..world.setup.clone() };
     let (first, second) = (client.connections(&setup, &rig), world.here());
