@@ -26,14 +26,14 @@ fn credentials(client: &Client) -> ClientCredentials {
 }
 
 fn manager(server: &AuthorizationServer) -> Box<dyn FlowManager> {
-    let base = server.base_url().parse().unwrap();
+    let base = server.base_url();
     let client = server.post_client();
     match server.personality() {
         Personality::StackExchange => Box::new(
             StackExchange::builder(credentials(client))
                 .key(client.api_key())
                 .site("stackoverflow")
-                .endpoints_at(&base)
+                .endpoints_at(base)
                 .build()
                 .unwrap(),
         ),
@@ -41,7 +41,7 @@ fn manager(server: &AuthorizationServer) -> Box<dyn FlowManager> {
             Contentstack::builder(credentials(client))
                 .app_uid(client.registered_app_uid())
                 .region(Region::Na)
-                .endpoints_at(&base)
+                .endpoints_at(base)
                 .build()
                 .unwrap(),
         ),

@@ -112,20 +112,20 @@ impl Stage {
     ) -> Result<Box<dyn FlowManager>, Failure> {
         let client = self.client();
         let credentials = ClientCredentials::public(client.id()).redirect_uri(redirect_uri);
-        let base = url(self.server.base_url())?;
+        let base = self.server.base_url();
         Ok(match self.provider {
             DemoProvider::StackExchange => Box::new(
                 StackExchange::builder(credentials)
                     .key(client.api_key())
                     .site("stackoverflow")
-                    .endpoints_at(&base)
+                    .endpoints_at(base)
                     .state_store(states)
                     .build()?,
             ),
             DemoProvider::Contentstack => Box::new(
                 Contentstack::builder(credentials)
                     .app_uid(client.registered_app_uid())
-                    .endpoints_at(&base)
+                    .endpoints_at(base)
                     .state_store(states)
                     .build()?,
             ),

@@ -68,7 +68,7 @@ fn other_endpoints_are_secure_ones() {
         "https://proxy.example/?a=b",
         "https://u@proxy.example/",
     ] {
-        assert!(message(builder().endpoints_at(&Url::parse(base).unwrap())).contains("https"), "{base}");
+        assert!(message(builder().endpoints_at(Url::parse(base).unwrap())).contains("https"), "{base}");
         assert!(message(builder().endpoints_at(base)).contains("https"), "{base}");
     }
     assert!(message(builder().endpoints_at("proxy.example")).contains("takes a URL"));
@@ -78,9 +78,12 @@ fn other_endpoints_are_secure_ones() {
 #[tokio::test]
 async fn endpoints_can_be_below_another_base() {
     let http = Scripted::provider();
-    let base = Url::parse("https://proxy.example/cs/").unwrap();
     let proxied = || {
-        builder().region(Region::Eu).endpoints_at(&base).provider_id("second").default_scopes(["user:read"])
+        builder()
+            .region(Region::Eu)
+            .endpoints_at("https://proxy.example/cs/")
+            .provider_id("second")
+            .default_scopes(["user:read"])
     };
     let flow = flow(proxied(), &http);
     let authorization = flow.begin(&user()).await.unwrap();

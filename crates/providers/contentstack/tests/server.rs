@@ -91,8 +91,7 @@ async fn the_whole_journey() {
         })
         .await;
 
-    let base = Url::parse(&server.base_url()).unwrap();
-    let manager = with(public()).endpoints_at(&base).build().unwrap();
+    let manager = with(public()).endpoints_at(server.base_url()).build().unwrap();
     let flow = Flow::builder(manager).http_client(Wire).build().unwrap();
     let tokens = complete_with(&flow, "&location=EU").await.unwrap().tokens;
     let tokens = flow.refresh(&tokens).await.unwrap();

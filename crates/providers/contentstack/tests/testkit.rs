@@ -70,7 +70,7 @@ fn confidential(http: &Direct) -> ContentstackBuilder {
 fn at(client: &Client, credentials: ClientCredentials) -> ContentstackBuilder {
     Contentstack::builder(credentials.redirect_uri(REDIRECT))
         .app_uid(client.registered_app_uid())
-        .endpoints_at(&Url::parse(BASE).unwrap())
+        .endpoints_at(BASE)
 }
 
 fn flow(builder: ContentstackBuilder, http: &Arc<Direct>) -> Flow {
@@ -175,7 +175,7 @@ async fn an_install_begins_at_the_provider() {
         ClientCredentials::confidential(client.id(), client.secret().unwrap()).redirect_uri(callback);
     let manager = Contentstack::builder(credentials)
         .app_uid(client.registered_app_uid())
-        .endpoints_at(&Url::parse(BASE).unwrap())
+        .endpoints_at(BASE)
         .build()
         .unwrap();
     let flow = Flow::builder(manager).http_client(Arc::clone(&http)).build().unwrap();

@@ -77,7 +77,7 @@ fn other_endpoints_are_secure_ones() {
         "https://proxy.example/#a",
         "https://user@proxy.example/",
     ] {
-        assert!(message(builder().endpoints_at(&Url::parse(base).unwrap())).contains("https"), "{base}");
+        assert!(message(builder().endpoints_at(Url::parse(base).unwrap())).contains("https"), "{base}");
         assert!(message(builder().endpoints_at(base)).contains("https"), "{base}");
     }
 }
@@ -94,7 +94,7 @@ fn what_is_no_url_is_no_base_and_is_not_repeated() {
 #[tokio::test]
 async fn endpoints_can_be_below_another_base() {
     let http = Scripted::provider();
-    let manager = builder().endpoints_at(&Url::parse("https://proxy.example/se/").unwrap());
+    let manager = builder().endpoints_at(Url::parse("https://proxy.example/se/").unwrap());
     let flow = flow(manager.provider_id("second").default_scopes(["read_inbox"]), &http);
     let authorization = flow.begin(&user()).await.unwrap();
     assert!(authorization.url().starts_with("https://proxy.example/se/oauth?"));

@@ -57,8 +57,7 @@ fn gzip(body: &str) -> Vec<u8> {
 }
 
 fn flow(server: &MockServer, endpoint: TokenEndpoint) -> Flow {
-    let base = Url::parse(&server.base_url()).unwrap();
-    let manager = builder().endpoints_at(&base).token_endpoint(endpoint).build().unwrap();
+    let manager = builder().endpoints_at(server.base_url()).token_endpoint(endpoint).build().unwrap();
     Flow::builder(manager).http_client(Wire).build().unwrap()
 }
 

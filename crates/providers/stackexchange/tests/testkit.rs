@@ -68,9 +68,7 @@ fn confidential(http: &Direct) -> StackExchangeBuilder {
 }
 
 fn at(client: &Client, credentials: ClientCredentials) -> StackExchangeBuilder {
-    StackExchange::builder(credentials.redirect_uri(REDIRECT))
-        .key(client.api_key())
-        .endpoints_at(&Url::parse(BASE).unwrap())
+    StackExchange::builder(credentials.redirect_uri(REDIRECT)).key(client.api_key()).endpoints_at(BASE)
 }
 
 fn flow(builder: StackExchangeBuilder, http: &Arc<Direct>) -> Flow {
