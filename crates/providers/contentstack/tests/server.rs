@@ -15,7 +15,6 @@ use httpmock::MockServer;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use support::{CALLBACK, LIST_REPLY, USER_REPLY, attached, complete_with, public, with};
-use url::Url;
 
 /// The least that speaks HTTP.
 #[derive(Debug)]
