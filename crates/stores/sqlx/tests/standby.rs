@@ -160,6 +160,8 @@ async fn x8_i1_i4_a_refresh_across_a_failover_sends_the_newest_token_and_no_othe
     standby.promote();
     until("it goes on", || async { one.refresh_now(&key).await.is_ok() }).await;
     assert_eq!(refreshes(&provider), [Outcome::RefreshUsed, Outcome::RefreshUsed]);
+    // What it failed with is remembered for a moment.
+    until("the other goes on", || async { other.token(&key).await.is_ok() }).await;
     let third = other.token(&key).await.unwrap();
     assert!(![first.expose(), second.expose()].contains(&third.expose()));
     assert_eq!(counter(&standby, &key).await, 3);
