@@ -32,7 +32,8 @@ impl FailedTests {
             }
             return;
         }
-        if line == "failures:" || line.starts_with("test result: ") {
+        // A backtrace is in the log, and says less than it is long.
+        if matches!(line, "failures:" | "stack backtrace:") || line.starts_with("test result: ") {
             self.is_in_a_test = false;
         }
         let Some((_, said)) = self.tests.last_mut().filter(|_| self.is_in_a_test) else { return };
@@ -78,6 +79,8 @@ failures:
 
 thread 'b::c' panicked at src/lib.rs:1:1:
 left is not right
+stack backtrace:
+   0: __rustc::rust_begin_unwind
 
 ---- d stdout ----
 printed
