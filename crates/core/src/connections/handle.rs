@@ -1,16 +1,14 @@
 //! A handle to one connection, for those who ask often.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::Arc;
 
 use crate::connection_key::ConnectionKey;
-use crate::error::{Operation, Result};
+use crate::error::Result;
 
 use super::access::AccessToken;
-use super::failure;
+use super::at_hand::AtHand;
 use super::inner::Inner;
-use super::plan::Demand;
 use super::slots::Slot;
 
 /// One connection at hand. Give each thread or task a clone of its own: then none waits for another's counters.
@@ -19,19 +17,12 @@ use super::slots::Slot;
 pub struct Handle {
     inner: Arc<Inner>,
     slot: Arc<Slot>,
-    local: RwLock<Option<Local>>,
-}
-
-/// What this handle may serve without asking.
-struct Local {
-    token: AccessToken,
-    until: Duration,
-    epoch: u64,
+    at_hand: AtHand,
 }
 
 impl Handle {
-    pub(super) const fn new(inner: Arc<Inner>, slot: Arc<Slot>) -> Self {
-        Self { inner, slot, local: RwLock::new(None) }
+    pub(super) fn new(inner: Arc<Inner>, slot: Arc<Slot>) -> Self {
+        Self { inner, slot, at_hand: AtHand::default() }
     }
 
     /// Which connection.
@@ -47,33 +38,11 @@ impl Handle {
     ///
     /// As [`Connections::token`](super::Connections::token).
     pub async fn token(&self) -> Result<AccessToken> {
-        match self.at_hand() {
+        match self.at_hand.get(self.inner.clock.monotonic(), &self.slot.epoch) {
             Some(token) => Ok(token),
-            // On the heap, so that the future of the many other calls is small.
-            None => Box::pin(self.fetch()).await,
+            // On the heap, so that the future of the many other calls is small. And a token of its own: no other thread counts it.
+            None => Box::pin(self.inner.fetch(&self.slot, &self.at_hand, AccessToken::apart)).await,
         }
-    }
-
-    fn at_hand(&self) -> Option<AccessToken> {
-        let now = self.inner.clock.monotonic();
-        let local = self.local.read().unwrap_or_else(PoisonError::into_inner);
-        let local = local.as_ref()?;
-        (now < local.until && local.epoch == self.slot.epoch()).then(|| local.token.clone())
-    }
-
-    async fn fetch(&self) -> Result<AccessToken> {
-        // Read before: a change that comes in between is seen the next time.
-        let epoch = self.slot.epoch();
-        let obtained = self.inner.obtain_until(&self.slot, Demand::Valid).await;
-        let (token, until) =
-            obtained.map_err(|error| failure::at(error, &self.slot.key, Operation::Token))?;
-        if token.is_saved() && until > Duration::ZERO {
-            let token = token.apart();
-            let mut local = self.local.write().unwrap_or_else(PoisonError::into_inner);
-            *local = Some(Local { token: token.clone(), until, epoch });
-            return Ok(token);
-        }
-        Ok(token)
     }
 }
 

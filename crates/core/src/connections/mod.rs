@@ -1,6 +1,7 @@
 //! Connections: flows, a token store, and the refresh that keeps them alive.
 
 mod access;
+mod at_hand;
 mod builder;
 mod challenge;
 mod complete;
@@ -214,9 +215,12 @@ impl Connections {
     ///   asked for time, each process that shares the store keeps to it
     ///   ([`ErrorKind::Unavailable`], [`ErrorKind::RateLimited`]).
     pub async fn token(&self, key: &ConnectionKey) -> Result<AccessToken> {
+        if let Some(token) = self.0.slots.at_hand(key, self.0.clock.monotonic()) {
+            return Ok(token);
+        }
         let slot = self.0.slot(key);
-        let token = self.0.obtain(&slot, Demand::Valid).await;
-        token.map_err(|error| failure::at(error, key, Operation::Token))
+        // On the heap, so that the future of the many other calls is small.
+        Box::pin(self.0.fetch(&slot, &slot.at_hand, AccessToken::clone)).await
     }
 
     /// A handle to one connection, for those who ask for its token often.

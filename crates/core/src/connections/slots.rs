@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::token_store::Version;
 
 use super::access::AccessToken;
+use super::at_hand::AtHand;
 use super::plan::Unsent;
 use super::removal::Refused;
 
@@ -21,12 +22,28 @@ use super::removal::Refused;
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) key: ConnectionKey,
-    /// Counts the changes of what may be served, so that handles see them without a lock.
-    epoch: AtomicU64,
+    /// The changes of what may be served, so that handles see them without a lock.
+    pub(super) epoch: Epoch,
+    /// For who asks by the key: all of them share it.
+    pub(super) at_hand: AtHand,
     used: AtomicBool,
     /// Its last place among the pinned, none of which is given twice. Changed under their lock.
     pinned_at: AtomicU64,
     state: Mutex<State>,
+}
+
+/// Counts changes.
+#[derive(Debug, Default)]
+pub(super) struct Epoch(AtomicU64);
+
+impl Epoch {
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub(super) fn advance(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -96,7 +113,8 @@ impl Slot {
     fn new(key: ConnectionKey) -> Self {
         Self {
             key,
-            epoch: AtomicU64::new(0),
+            epoch: Epoch::default(),
+            at_hand: AtHand::default(),
             used: AtomicBool::new(true),
             pinned_at: AtomicU64::new(0),
             state: Mutex::default(),
@@ -108,13 +126,17 @@ impl Slot {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Acquire)
-    }
-
     /// What was served before is to be looked at again.
     pub(super) fn changed(&self) {
-        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.epoch.advance();
+        self.at_hand.clear();
+    }
+
+    /// It is not written to where it is known already: all threads read it.
+    fn is_used(&self) {
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Forgets the token, and whatever was told of it.
@@ -208,14 +230,21 @@ impl Slots {
         self.shard(key).read().unwrap_or_else(PoisonError::into_inner).slots.get(key).cloned()
     }
 
+    /// The token at hand of `key`. No pointer to the slot is made: all threads would count it.
+    pub(super) fn at_hand(&self, key: &ConnectionKey, now: Duration) -> Option<AccessToken> {
+        let shard = self.shard(key).read().unwrap_or_else(PoisonError::into_inner);
+        let slot = shard.slots.get(key)?;
+        let token = slot.at_hand.get(now, &slot.epoch)?;
+        slot.is_used();
+        Some(token)
+    }
+
     /// The slot of `key`, which is made if there is none.
     pub(super) fn get(&self, key: &ConnectionKey) -> Arc<Slot> {
         let shard = self.shard(key);
         let found = shard.read().unwrap_or_else(PoisonError::into_inner).slots.get(key).cloned();
         if let Some(slot) = found {
-            if !slot.used.load(Ordering::Relaxed) {
-                slot.used.store(true, Ordering::Relaxed);
-            }
+            slot.is_used();
             return slot;
         }
         let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
@@ -296,11 +325,34 @@ impl Hasher for FirstBytes {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
+    use super::super::access::View;
+    use super::super::contents::Contents;
+    use super::super::inner::Instant;
     use super::*;
     use crate::binding::User;
+    use crate::scopes::Scopes;
+    use crate::token::TokenSet;
+    use crate::token_store::Incarnation;
 
     fn key(n: usize) -> ConnectionKey {
         ConnectionKey::new(&User::new("t", n.to_string()), "p")
+    }
+
+    fn token() -> AccessToken {
+        let now = SystemTime::UNIX_EPOCH;
+        let first_seen = Instant { monotonic: Duration::ZERO, wall: now };
+        let contents = Contents::connected(TokenSet::new("AT", now), Scopes::none(), now);
+        let version = Version::first(Incarnation::from_bytes([1; 16]));
+        AccessToken::new(Arc::new(View {
+            key: key(1),
+            contents,
+            version,
+            mark: None,
+            is_saved: true,
+            first_seen,
+        }))
     }
 
     #[test]
@@ -343,5 +395,46 @@ mod tests {
         let (one, other) = (slots.get(&key(1)), slots.get(&key(2)));
         assert!(!Arc::ptr_eq(&one, &other));
         assert!(Arc::ptr_eq(&one, &slots.get(&key(1))));
+    }
+
+    #[test]
+    fn h1_what_was_at_hand_is_not_once_something_has_changed() {
+        let slots = Slots::new(100);
+        let slot = slots.get(&key(1));
+        let (now, until) = (Duration::ZERO, Duration::from_secs(1));
+        assert!(slots.at_hand(&key(1), now).is_none() && slots.at_hand(&key(2), now).is_none());
+        let read = slot.epoch.get();
+        slot.at_hand.keep(token(), until, &slot.epoch, read);
+        assert!(slots.at_hand(&key(1), now).is_some() && slots.at_hand(&key(2), now).is_none());
+        assert!(slots.at_hand(&key(1), until).is_none(), "its time is over");
+        let held = Arc::downgrade(&slots.at_hand(&key(1), now).unwrap().0);
+        slot.changed();
+        assert!(slots.at_hand(&key(1), now).is_none());
+        assert!(held.upgrade().is_none(), "nor is it in memory");
+
+        // What was read before a change, and would be kept after it.
+        let late = token();
+        let held = Arc::downgrade(&late.0);
+        slot.at_hand.keep(late, until, &slot.epoch, read);
+        assert!(slots.at_hand(&key(1), now).is_none());
+        assert!(held.upgrade().is_none(), "nor is that");
+        // A change that has not cleared it yet.
+        slot.at_hand.keep(token(), until, &slot.epoch, slot.epoch.get());
+        slot.epoch.advance();
+        assert!(slots.at_hand(&key(1), now).is_none());
+    }
+
+    #[test]
+    fn i6_whose_token_is_taken_from_hand_is_in_use() {
+        let slots = Slots::new(16 * SHARDS);
+        // The first one goes before it is known which are in use.
+        (20_000..21_000).for_each(|n| drop(slots.get(&key(n))));
+        let slot = slots.get(&key(0));
+        slot.at_hand.keep(token(), Duration::MAX, &slot.epoch, slot.epoch.get());
+        drop(slot);
+        for n in 1..20_000 {
+            drop(slots.get(&key(n)));
+            assert!(slots.at_hand(&key(0), Duration::ZERO).is_some(), "{n}");
+        }
     }
 }
