@@ -6,35 +6,33 @@ use std::time::Duration;
 use super::access::AccessToken;
 use super::slots::Epoch;
 
-/// Room for one token, and for how long it is good for that.
+/// Room for one token at hand.
 #[derive(Debug, Default)]
 pub(super) struct AtHand(RwLock<Option<Kept>>);
 
+/// A token, and for how long it is good for being at hand.
 #[derive(Debug)]
-struct Kept {
-    token: AccessToken,
-    until: Duration,
-    epoch: u64,
+pub(super) struct Kept {
+    pub(super) token: AccessToken,
+    /// By the monotonic clock.
+    pub(super) until: Duration,
+    /// What was read before the token was looked up.
+    pub(super) epoch: u64,
 }
 
 impl AtHand {
-    /// The token, unless its time is over by the monotonic clock or something has changed since.
     pub(super) fn get(&self, now: Duration, epoch: &Epoch) -> Option<AccessToken> {
-        let kept = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let kept = kept.as_ref()?;
-        (now < kept.until && kept.epoch == epoch.get()).then(|| kept.token.clone())
+        self.0.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.get(now, epoch)
     }
 
-    /// Keeps a token that was obtained after `read` was read, unless something has changed since.
-    pub(super) fn keep(&self, token: AccessToken, until: Duration, epoch: &Epoch, read: u64) {
-        let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        // Under the lock, so that what is cleared afterwards stays so.
-        if epoch.get() == read {
-            *kept = Some(Kept { token, until, epoch: read });
-        }
+    pub(super) fn keep(&self, kept: Kept) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(kept);
     }
+}
 
-    pub(super) fn clear(&self) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
+impl Kept {
+    /// The token, unless its time is over or something has changed since.
+    pub(super) fn get(&self, now: Duration, epoch: &Epoch) -> Option<AccessToken> {
+        (now < self.until && self.epoch == epoch.get()).then(|| self.token.clone())
     }
 }

@@ -301,12 +301,12 @@ impl Inner {
     fn remember(&self, key: &ConnectionKey, contents: Contents, version: Version) {
         let first_seen = self.instant();
         let slot = self.slot(key);
-        slot.forget();
+        self.slots.forget(&slot);
         self.removed(&slot);
         let view = View { key: key.clone(), contents, version, mark: None, is_saved: true, first_seen };
         let token = AccessToken::new(Arc::new(view));
         let loaded_at = first_seen.monotonic;
         slot.lock().cached = Some(Cached { token, loaded_at, fast_until: Duration::ZERO });
-        slot.changed();
+        self.slots.changed(&slot);
     }
 }

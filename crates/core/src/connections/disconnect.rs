@@ -41,7 +41,7 @@ impl Inner {
         let slot = self.slot(key);
         let at = self.clock.now();
         let cached = slot.lock().cached.as_ref().map(|cached| Arc::clone(cached.token.view()));
-        slot.forget();
+        self.slots.forget(&slot);
         let mut removed = self.ask(self.store.remove(key, Remove::new(self.settings.tombstone))).await;
         if removed.as_ref().is_err_and(|error| error.kind() == StoreErrorKind::OutcomeUnknown) {
             removed = self.ask(self.store.remove(key, Remove::new(self.settings.tombstone))).await;
@@ -66,7 +66,7 @@ impl Inner {
             Err(error) => (Err(failure::at(failure::of_store(error), key, Operation::Disconnect)), None),
         };
         // A flight that read the record before it went may have put it back.
-        slot.forget();
+        self.slots.forget(&slot);
         let known = cached.as_ref().map(|view| view.version);
         match &removal {
             Ok(_) => self.removed(&slot),

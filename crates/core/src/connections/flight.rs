@@ -213,7 +213,7 @@ impl Flight {
         if plan::can_follow((&before.version, old), (&view.version, new)) {
             return Ok(());
         }
-        self.slot.forget_token();
+        self.inner.slots.forget_token(&self.slot);
         Err(failure::contract(
             "the token store answered with an older record than before, or with another one of the same version; see that \
              nobody reads from a replica, and that the store compares versions before it writes",
@@ -345,7 +345,7 @@ impl Flight {
         if state.forgotten == self.forgotten {
             state.cached = Some(Cached { token: token.clone(), loaded_at, fast_until: Duration::ZERO });
             drop(state);
-            self.slot.changed();
+            self.inner.slots.changed(&self.slot);
         }
         token
     }
@@ -389,7 +389,7 @@ impl Flight {
             }
         }
         drop(state);
-        self.slot.changed();
+        self.inner.slots.changed(&self.slot);
         self.progress.send_replace(Progress::Done { result, is_new });
     }
 

@@ -7,7 +7,7 @@ use crate::connection_key::ConnectionKey;
 use crate::error::Result;
 
 use super::access::AccessToken;
-use super::at_hand::AtHand;
+use super::at_hand::{AtHand, Kept};
 use super::inner::Inner;
 use super::slots::Slot;
 
@@ -41,8 +41,17 @@ impl Handle {
         match self.at_hand.get(self.inner.clock.monotonic(), &self.slot.epoch) {
             Some(token) => Ok(token),
             // On the heap, so that the future of the many other calls is small. And a token of its own: no other thread counts it.
-            None => Box::pin(self.inner.fetch(&self.slot, &self.at_hand, AccessToken::apart)).await,
+            None => Box::pin(self.fetch()).await,
         }
+    }
+
+    async fn fetch(&self) -> Result<AccessToken> {
+        let own = |kept: Kept| {
+            let token = kept.token.apart();
+            self.at_hand.keep(Kept { token: token.clone(), ..kept });
+            token
+        };
+        self.inner.fetch(&self.slot, own).await
     }
 }
 

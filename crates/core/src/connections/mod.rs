@@ -220,7 +220,7 @@ impl Connections {
         }
         let slot = self.0.slot(key);
         // On the heap, so that the future of the many other calls is small.
-        Box::pin(self.0.fetch(&slot, &slot.at_hand, AccessToken::clone)).await
+        Box::pin(self.0.fetch(&slot, |kept| self.0.slots.keep(&slot, kept))).await
     }
 
     /// A handle to one connection, for those who ask for its token often.

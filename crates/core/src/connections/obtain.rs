@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::observe::observed;
 
 use super::access::AccessToken;
-use super::at_hand::AtHand;
+use super::at_hand::Kept;
 use super::failure;
 use super::flight::Flight;
 use super::inner::Inner;
@@ -30,23 +30,18 @@ enum Look {
 }
 
 impl Inner {
-    /// A token that is good now, which stays at hand.
+    /// A token that is good now; `keep` is given what may stay at hand, and says what to serve.
     pub(super) async fn fetch(
         self: &Arc<Self>,
         slot: &Arc<Slot>,
-        at_hand: &AtHand,
-        kept_as: impl FnOnce(&AccessToken) -> AccessToken,
+        keep: impl FnOnce(Kept) -> AccessToken,
     ) -> Result<AccessToken> {
         // Read before: a change that comes in between is seen.
         let epoch = slot.epoch.get();
         let obtained = self.obtain_until(slot, Demand::Valid).await;
         let (token, until) = obtained.map_err(|error| failure::at(error, &slot.key, Operation::Token))?;
-        if !token.is_saved() || until.is_zero() {
-            return Ok(token);
-        }
-        let token = kept_as(&token);
-        at_hand.keep(token.clone(), until, &slot.epoch, epoch);
-        Ok(token)
+        let stays = token.is_saved() && !until.is_zero();
+        Ok(if stays { keep(Kept { token, until, epoch }) } else { token })
     }
 
     /// A token for `demand`. It is safe to drop this future at any time: the flight goes on.

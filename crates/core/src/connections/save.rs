@@ -87,7 +87,7 @@ impl Flight {
                     }
                 }
                 Attempt::Violated(error) => {
-                    self.slot.forget_token();
+                    inner.slots.forget_token(&self.slot);
                     inner.tell(self.key(), EventKind::RefreshFailed(error.kind()));
                     return Err(error);
                 }
@@ -151,7 +151,7 @@ impl Flight {
             let mut state = self.slot.lock();
             state.cached = state.cached.take().filter(|cached| cached.token.is_saved());
             drop(state);
-            self.slot.changed();
+            self.inner.slots.changed(&self.slot);
         }
     }
 

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::token_store::Version;
 
 use super::access::AccessToken;
-use super::at_hand::AtHand;
+use super::at_hand::Kept;
 use super::plan::Unsent;
 use super::removal::Refused;
 
@@ -22,10 +22,8 @@ use super::removal::Refused;
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) key: ConnectionKey,
-    /// The changes of what may be served, so that handles see them without a lock.
+    /// The changes of what may be served, so that who has a token at hand sees them without a lock.
     pub(super) epoch: Epoch,
-    /// For who asks by the key: all of them share it.
-    pub(super) at_hand: AtHand,
     used: AtomicBool,
     /// Its last place among the pinned, none of which is given twice. Changed under their lock.
     pinned_at: AtomicU64,
@@ -114,7 +112,6 @@ impl Slot {
         Self {
             key,
             epoch: Epoch::default(),
-            at_hand: AtHand::default(),
             used: AtomicBool::new(true),
             pinned_at: AtomicU64::new(0),
             state: Mutex::default(),
@@ -126,34 +123,11 @@ impl Slot {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was served before is to be looked at again.
-    pub(super) fn changed(&self) {
-        self.epoch.advance();
-        self.at_hand.clear();
-    }
-
     /// It is not written to where it is known already: all threads read it.
     fn is_used(&self) {
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
-    }
-
-    /// Forgets the token, and whatever was told of it.
-    pub(super) fn forget_token(&self) {
-        self.lock().cached = None;
-        self.changed();
-    }
-
-    /// Forgets all but a flight that is under way.
-    pub(super) fn forget(&self) {
-        let mut state = self.lock();
-        state.cached = None;
-        state.failure = None;
-        state.forced = None;
-        state.forgotten = state.forgotten.wrapping_add(1);
-        drop(state);
-        self.changed();
     }
 }
 
@@ -190,9 +164,15 @@ const MAX_PINNED: usize = 10_000;
 
 #[derive(Default)]
 struct Shard {
-    slots: HashMap<ConnectionKey, Arc<Slot>, BuildHasherDefault<FirstBytes>>,
+    slots: HashMap<ConnectionKey, Place, BuildHasherDefault<FirstBytes>>,
     /// In the order in which they are looked at when one has to go.
     order: VecDeque<ConnectionKey>,
+}
+
+/// A slot, and the token that all who ask by its key share. It lies here, so that one lock is enough to come by it.
+struct Place {
+    slot: Arc<Slot>,
+    at_hand: Option<Kept>,
 }
 
 const SHARDS: usize = 64;
@@ -227,33 +207,72 @@ impl Slots {
 
     /// The slot of `key`, if there is one.
     pub(super) fn find(&self, key: &ConnectionKey) -> Option<Arc<Slot>> {
-        self.shard(key).read().unwrap_or_else(PoisonError::into_inner).slots.get(key).cloned()
+        let shard = self.shard(key).read().unwrap_or_else(PoisonError::into_inner);
+        shard.slots.get(key).map(|place| Arc::clone(&place.slot))
     }
 
     /// The token at hand of `key`. No pointer to the slot is made: all threads would count it.
     pub(super) fn at_hand(&self, key: &ConnectionKey, now: Duration) -> Option<AccessToken> {
         let shard = self.shard(key).read().unwrap_or_else(PoisonError::into_inner);
-        let slot = shard.slots.get(key)?;
-        let token = slot.at_hand.get(now, &slot.epoch)?;
+        let Place { slot, at_hand } = shard.slots.get(key)?;
+        let token = at_hand.as_ref()?.get(now, &slot.epoch)?;
         slot.is_used();
         Some(token)
     }
 
+    /// Keeps a token at hand, unless something has changed since it was looked up.
+    pub(super) fn keep(&self, slot: &Slot, kept: Kept) -> AccessToken {
+        let token = kept.token.clone();
+        let before = self.place(slot, |place| {
+            // Under the lock, so that what is let go of afterwards stays so.
+            if place.slot.epoch.get() == kept.epoch { place.at_hand.replace(kept) } else { Some(kept) }
+        });
+        drop(before);
+        token
+    }
+
+    /// What was served of a slot before is to be looked at again.
+    pub(super) fn changed(&self, slot: &Slot) {
+        slot.epoch.advance();
+        drop(self.place(slot, |place| place.at_hand.take()));
+    }
+
+    /// Forgets the token, and whatever was told of it.
+    pub(super) fn forget_token(&self, slot: &Slot) {
+        slot.lock().cached = None;
+        self.changed(slot);
+    }
+
+    /// Forgets all but a flight that is under way.
+    pub(super) fn forget(&self, slot: &Slot) {
+        let mut state = slot.lock();
+        state.cached = None;
+        state.failure = None;
+        state.forced = None;
+        state.forgotten = state.forgotten.wrapping_add(1);
+        drop(state);
+        self.changed(slot);
+    }
+
+    /// Changes the place of a slot that is in use; what `change` returns is dropped without the lock.
+    fn place(&self, slot: &Slot, change: impl FnOnce(&mut Place) -> Option<Kept>) -> Option<Kept> {
+        let mut shard = self.shard(&slot.key).write().unwrap_or_else(PoisonError::into_inner);
+        shard.slots.get_mut(&slot.key).and_then(change)
+    }
+
     /// The slot of `key`, which is made if there is none.
     pub(super) fn get(&self, key: &ConnectionKey) -> Arc<Slot> {
-        let shard = self.shard(key);
-        let found = shard.read().unwrap_or_else(PoisonError::into_inner).slots.get(key).cloned();
-        if let Some(slot) = found {
+        if let Some(slot) = self.find(key) {
             slot.is_used();
             return slot;
         }
-        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = shard.slots.get(key) {
-            return Arc::clone(slot);
+        let mut shard = self.shard(key).write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = shard.slots.get(key) {
+            return Arc::clone(&place.slot);
         }
         shard.make_room(self.capacity);
         let slot = Arc::new(Slot::new(key.clone()));
-        shard.slots.insert(key.clone(), Arc::clone(&slot));
+        shard.slots.insert(key.clone(), Place { slot: Arc::clone(&slot), at_hand: None });
         shard.order.push_back(key.clone());
         slot
     }
@@ -289,7 +308,7 @@ impl Shard {
         while self.slots.len() >= capacity && looks > 0 {
             looks -= 1;
             let Some(key) = self.order.pop_front() else { return };
-            let stays = self.slots.get(&key).is_some_and(|slot| {
+            let stays = self.slots.get(&key).is_some_and(|Place { slot, .. }| {
                 // Only this map holds a slot that is counted once: nobody can come by another pointer to it meanwhile.
                 Arc::strong_count(slot) > 1 || slot.used.swap(false, Ordering::Relaxed)
             });
@@ -404,22 +423,22 @@ mod tests {
         let (now, until) = (Duration::ZERO, Duration::from_secs(1));
         assert!(slots.at_hand(&key(1), now).is_none() && slots.at_hand(&key(2), now).is_none());
         let read = slot.epoch.get();
-        slot.at_hand.keep(token(), until, &slot.epoch, read);
+        slots.keep(&slot, Kept { token: token(), until, epoch: read });
         assert!(slots.at_hand(&key(1), now).is_some() && slots.at_hand(&key(2), now).is_none());
         assert!(slots.at_hand(&key(1), until).is_none(), "its time is over");
         let held = Arc::downgrade(&slots.at_hand(&key(1), now).unwrap().0);
-        slot.changed();
+        slots.changed(&slot);
         assert!(slots.at_hand(&key(1), now).is_none());
         assert!(held.upgrade().is_none(), "nor is it in memory");
 
         // What was read before a change, and would be kept after it.
         let late = token();
         let held = Arc::downgrade(&late.0);
-        slot.at_hand.keep(late, until, &slot.epoch, read);
+        slots.keep(&slot, Kept { token: late, until, epoch: read });
         assert!(slots.at_hand(&key(1), now).is_none());
         assert!(held.upgrade().is_none(), "nor is that");
         // A change that has not cleared it yet.
-        slot.at_hand.keep(token(), until, &slot.epoch, slot.epoch.get());
+        slots.keep(&slot, Kept { token: token(), until, epoch: slot.epoch.get() });
         slot.epoch.advance();
         assert!(slots.at_hand(&key(1), now).is_none());
     }
@@ -430,7 +449,7 @@ mod tests {
         // The first one goes before it is known which are in use.
         (20_000..21_000).for_each(|n| drop(slots.get(&key(n))));
         let slot = slots.get(&key(0));
-        slot.at_hand.keep(token(), Duration::MAX, &slot.epoch, slot.epoch.get());
+        slots.keep(&slot, Kept { token: token(), until: Duration::MAX, epoch: slot.epoch.get() });
         drop(slot);
         for n in 1..20_000 {
             drop(slots.get(&key(n)));
