@@ -4,18 +4,15 @@
 
 mod support;
 
-use std::time::Duration;
-
 use authflow_core::{
-    Expected, Lease, LeaseOutcome, LeaseRequest, Loaded, Page, Remove, RemoveOutcome, Renew, SaveOutcome,
-    StoreErrorKind, Tenure, TokenStore as _, Version,
+    LeaseRequest, Loaded, Page, Remove, RemoveOutcome, StoreErrorKind, TokenStore as _, Version,
 };
 use authflow_redis::RedisTokenStore;
 use redis::aio::MultiplexedConnection;
 use support::Server;
 use support::tokens::{
-    LONG, all_errors, bytes, connect_as, connection, due, fields, found, holder, lengthen_lease, mark, open,
-    redis_key, sealed, set_field,
+    LONG, all_errors, bytes, connect_as, connection, due, fields, found, holder, mark, open, redis_key,
+    set_field,
 };
 
 async fn field(admin: &mut MultiplexedConnection, redis_key: &[u8], name: &str, value: &[u8]) {
@@ -118,33 +115,6 @@ async fn f14_what_is_no_hash_is_corrupt_and_stays() {
     let RemoveOutcome::Removed { record: None, tombstone } = removed else { panic!("{removed:?}") };
     assert_ne!(tombstone.incarnation(), version.incarnation());
     assert!(matches!(store.load(&key).await.unwrap(), Loaded::Tombstone(of) if of == tombstone));
-}
-
-/// The clock that it is read by is a little behind the one that it was taken by: it is held, for every operation, and for no
-/// longer than a lease may last.
-#[tokio::test]
-async fn f11_x17_a_lease_is_not_lost_to_a_clock_that_is_a_little_behind() {
-    let server = Server::start(&[]);
-    let store = open(&server).await;
-    let (key, owner) = (connection("user"), holder());
-    let version = connect_as(&store, &key, "one").await.unwrap();
-    store.lease(&key, LeaseRequest::new(owner, Lease::LONGEST)).await.unwrap();
-    let redis_key = redis_key(&server, &key).await.unwrap();
-    let behind = async || lengthen_lease(&server, &redis_key, Duration::from_secs(50)).await;
-    let is_owners =
-        |lease: &Lease| assert!(lease.holder == owner && lease.remaining <= Lease::LONGEST, "{lease:?}");
-
-    behind().await;
-    is_owners(&found(&store, &key).await.unwrap().unwrap().lease.expect("it is held"));
-    match store.lease(&key, LeaseRequest::new(holder(), LONG)).await.unwrap() {
-        LeaseOutcome::Held { lease, .. } => is_owners(&lease),
-        other => panic!("{other:?}"),
-    }
-    assert_eq!(store.renew(&key, &owner, Renew::new(Lease::LONGEST)).await.unwrap(), Tenure::Held);
-    behind().await;
-    let expected = Expected::version(version).held_by(owner);
-    let saved = store.save_if_version(&key, &expected, sealed("two")).await.unwrap();
-    assert!(matches!(saved, SaveOutcome::Saved(_)), "{saved:?}");
 }
 
 /// Whole, and sound in itself, but another's: of another user, or of the same one.

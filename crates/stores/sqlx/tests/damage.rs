@@ -7,8 +7,8 @@ mod support;
 use std::time::{Duration, SystemTime};
 
 use authflow_core::{
-    ConnectionKey, Expected, Incarnation, KeyRing, Lease, LeaseOutcome, LeaseRequest, Loaded, Page, Record,
-    RefreshMark, Remove, Renew, SaveOutcome, SealContext, StoreErrorKind, Tenure, TokenStore as _,
+    ConnectionKey, Incarnation, KeyRing, Lease, LeaseOutcome, LeaseRequest, Loaded, Page, Record,
+    RefreshMark, Remove, SealContext, StoreErrorKind, TokenStore as _,
 };
 use authflow_sqlx::sqlx::sqlite::SqlitePoolOptions;
 use authflow_sqlx::{SqlDatabase, SqlTokenStore, sqlx};
@@ -219,32 +219,6 @@ async fn x20_no_flipped_bit_of_a_number_gives_anything_else() {
             assert!(store.load(&key).await.unwrap().into_record().is_none(), "{bit}");
             is_read_by_all(store, &key).await;
         }
-    }
-}
-
-/// The clock that it is read by is a little behind the one that it was taken by: it is held, for every operation, and for no
-/// longer than a lease may last.
-#[tokio::test]
-async fn f11_x17_a_lease_is_not_lost_to_a_clock_that_is_a_little_behind() {
-    for (store, past) in &of_each("behind").await {
-        let (key, owner) = (key("user"), holder());
-        let version = store.put(&key, incarnation(), write(b"one")).await.unwrap();
-        store.lease(&key, LeaseRequest::new(owner, Lease::LONGEST)).await.unwrap();
-        let behind = async || past.set("lease_until = lease_until + 50000").await;
-        let is_owners =
-            |lease: &Lease| assert!(lease.holder == owner && lease.remaining <= Lease::LONGEST, "{lease:?}");
-
-        behind().await;
-        is_owners(&record(store, &key).await.lease.expect("it is held"));
-        match store.lease(&key, LeaseRequest::new(holder(), LONG)).await.unwrap() {
-            LeaseOutcome::Held { lease, .. } => is_owners(&lease),
-            other => panic!("{other:?}"),
-        }
-        assert_eq!(store.renew(&key, &owner, Renew::new(Lease::LONGEST)).await.unwrap(), Tenure::Held);
-        behind().await;
-        let expected = Expected::version(version).held_by(owner);
-        let saved = store.save_if_version(&key, &expected, write(b"two")).await.unwrap();
-        assert!(matches!(saved, SaveOutcome::Saved(_)), "{saved:?}");
     }
 }
 

@@ -75,6 +75,7 @@ macro_rules! __token_store_checks {
             f12_a_lease_that_has_ended_is_lost,
             f11_no_lease_lasts_longer_than_the_longest,
             x17_a_lease_that_a_clock_ahead_wrote_has_ended,
+            x17_a_lease_is_held_for_a_clock_that_is_a_little_behind,
             a_renewal_sets_the_time_and_the_mark,
             a_release_ends_the_lease,
             anothers_lease_is_not_touched,

@@ -143,7 +143,8 @@ impl Broken {
     fn lasts(&self, until: Duration) -> bool {
         let longest = match self.wrong {
             Wrong::LeaseForAsLongAsAsked => Duration::MAX,
-            _ => Lease::LONGEST,
+            Wrong::ClockBehindEndsALease => Lease::LONGEST,
+            _ => Lease::LONGEST + Lease::LEEWAY,
         };
         until.checked_sub(self.now()).is_some_and(|left| !left.is_zero() && left <= longest)
     }
@@ -162,8 +163,12 @@ impl Broken {
             _ => self.lasts(until),
         };
         let lease = entry.lease.filter(|(_, until)| believed(*until));
+        let longest = match self.wrong {
+            Wrong::LeaseForAsLongAsAsked | Wrong::SaysALeaseLastsForLonger => Duration::MAX,
+            _ => Lease::LONGEST,
+        };
         let lease = lease.map(|(holder, until)| {
-            Lease::new(holder, until.saturating_sub(now).max(Duration::from_millis(1)))
+            Lease::new(holder, until.saturating_sub(now).clamp(Duration::from_millis(1), longest))
         });
         let key = match self.wrong {
             Wrong::ForgetsTheAccount => entry.key.with_account(""),
@@ -184,9 +189,17 @@ impl Broken {
         older.filter(|_| self.is(wrong)).unwrap_or(record)
     }
 
-    fn is_held(&self, entry: &Entry, holder: &LeaseHolder, anyone: Wrong, ended: Wrong) -> bool {
+    fn is_held(
+        &self,
+        entry: &Entry,
+        holder: &LeaseHolder,
+        anyone: Wrong,
+        ended: Wrong,
+        behind: Wrong,
+    ) -> bool {
         entry.lease.is_some_and(|(owner, until)| {
-            (owner == *holder || self.is(anyone)) && (self.lasts(until) || self.is(ended))
+            let is_lost = self.is(behind) && until > self.now() + Lease::LONGEST;
+            (owner == *holder || self.is(anyone)) && (self.lasts(until) && !is_lost || self.is(ended))
         })
     }
 }

@@ -125,6 +125,16 @@ async fn x17_leases_that_a_clock_made_immortal_are_found() {
 }
 
 #[tokio::test]
+async fn x17_leases_that_are_lost_to_a_clock_that_is_a_little_behind_are_found() {
+    bites!(ClockBehindEndsALease: x17_a_lease_is_held_for_a_clock_that_is_a_little_behind);
+    bites!(ClockBehindLosesARenewal: x17_a_lease_is_held_for_a_clock_that_is_a_little_behind);
+    bites!(ClockBehindLosesARelease: x17_a_lease_is_held_for_a_clock_that_is_a_little_behind);
+    bites!(ClockBehindLosesASave: x17_a_lease_is_held_for_a_clock_that_is_a_little_behind);
+    bites!(SaysALeaseLastsForLonger: x17_a_lease_is_held_for_a_clock_that_is_a_little_behind);
+    bites!(LeasesWhatIsHeld: x17_a_lease_is_held_for_a_clock_that_is_a_little_behind);
+}
+
+#[tokio::test]
 async fn f12_holders_that_do_not_lose_their_lease_are_found() {
     bites!(RenewsWhatHasEnded: f12_a_lease_that_has_ended_is_lost);
     bites!(ReleasesWhatHasEnded: f12_a_lease_that_has_ended_is_lost);

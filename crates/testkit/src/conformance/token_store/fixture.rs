@@ -86,7 +86,7 @@ impl<S: TokenStore> TokenStoreFixture<S> {
     }
 
     /// Lets the lease that is stored under a key end so much later, behind the store's back: as if the store's clock had gone
-    /// back since it was taken. Without it the check about that is skipped: for a store whose clock cannot go back.
+    /// back since it was taken. Without it the checks about that are skipped: for a store whose clock cannot go back.
     #[must_use]
     pub fn lengthen_lease<F>(
         mut self,

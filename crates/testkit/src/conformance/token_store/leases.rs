@@ -271,6 +271,53 @@ pub async fn x17_a_lease_that_a_clock_ahead_wrote_has_ended<S: TokenStore>(
     Ok(Verdict::Held)
 }
 
+/// F11, X17: a lease that claims up to [`Lease::LEEWAY`] more time than any lease has was taken by a clock that is a little
+/// ahead of the one that it is read by: it is held, for every operation, and for no longer than a lease may last.
+pub async fn x17_a_lease_is_held_for_a_clock_that_is_a_little_behind<S: TokenStore>(
+    fixture: TokenStoreFixture<S>,
+) -> Outcome {
+    let (store, key) = (fixture.store(), Names::new()?.any());
+    let (owner, other) = (holder()?, holder()?);
+    let behind = Lease::LEEWAY - Duration::from_secs(10);
+    let longest = LeaseRequest::new(owner, Lease::LONGEST);
+    let is_owners =
+        |lease: Option<Lease>| is_the_longest(lease) && lease.is_some_and(|lease| lease.holder == owner);
+    let version = connect(store, &key, b"sealed").await?;
+    lease(store, &key, longest.clone().mark(mark(owner, 1))).await?;
+    if !fixture.lengthened(&key, behind).await {
+        return Ok(Verdict::Skipped("the fixture does not say how a lease is made longer"));
+    }
+
+    let found = record(store, &key).await?;
+    ensure!(is_owners(found.lease), "by a clock that is {behind:?} behind the lease is {:?}", found.lease);
+    let outcome = lease(fixture.other(), &key, LeaseRequest::new(other, LONG).mark(mark(other, 2))).await?;
+    let LeaseOutcome::Held { lease: held, version: of } = outcome else {
+        return Err(Failure::new(format!("by a clock that is {behind:?} behind another gets {outcome:?}")));
+    };
+    ensure!(is_owners(Some(held)), "by a clock that is {behind:?} behind another is told of {held:?}");
+    ensure!(of == version, "the version is said to be {of:?}, not {version:?}");
+    let renew = Renew::new(Lease::LONGEST);
+    let renewed = succeed!(fixture.other().renew(&key, &owner, renew).await, "renewing");
+    ensure!(renewed == Tenure::Held, "by a clock that is {behind:?} behind a renewal finds its lease lost");
+    let found = record(store, &key).await?;
+    ensure!(is_owners(found.lease), "a lease that is renewed for the longest time is {:?}", found.lease);
+    ensure!(found.mark == Some(mark(owner, 1)), "a refusal and a renewal made {:?} of the mark", found.mark);
+
+    fixture.lengthened(&key, behind).await;
+    let expected = Expected::version(version).held_by(owner);
+    let saved = succeed!(store.save_if_version(&key, &expected, write(b"new")).await, "saving");
+    ensure!(
+        matches!(saved, SaveOutcome::Saved(_)),
+        "by a clock that is {behind:?} behind a save is {saved:?}"
+    );
+
+    lease(store, &key, longest).await?;
+    fixture.lengthened(&key, behind).await;
+    let released = succeed!(store.release(&key, &owner, Release::new()).await, "releasing");
+    ensure!(released == Tenure::Held, "by a clock that is {behind:?} behind a release finds its lease lost");
+    Ok(Verdict::Held)
+}
+
 /// A renewal lets the lease last from now on for the new time, shorter or longer, and writes the mark if it has one.
 pub async fn a_renewal_sets_the_time_and_the_mark<S: TokenStore>(fixture: TokenStoreFixture<S>) -> Outcome {
     let (store, key, owner) = (fixture.store(), Names::new()?.any(), holder()?);

@@ -245,7 +245,8 @@ impl TokenStore for Broken {
                 Some(Slot::Tombstone { .. }) if self.is(Wrong::RenewsATombstone) => return Ok(Tenure::Held),
                 _ => return Ok(Tenure::Lost),
             };
-            if !self.is_held(entry, holder, Wrong::AnyoneRenews, Wrong::RenewsWhatHasEnded) {
+            let behind = Wrong::ClockBehindLosesARenewal;
+            if !self.is_held(entry, holder, Wrong::AnyoneRenews, Wrong::RenewsWhatHasEnded, behind) {
                 return Ok(Tenure::Lost);
             }
             if !self.is(Wrong::RenewKeepsTheTime) {
@@ -274,7 +275,8 @@ impl TokenStore for Broken {
                 _ => return Ok(Tenure::Lost),
             };
             let due_at = release.due_at.map(|time| self.due_at(time));
-            if !self.is_held(entry, holder, Wrong::AnyoneReleases, Wrong::ReleasesWhatHasEnded) {
+            let behind = Wrong::ClockBehindLosesARelease;
+            if !self.is_held(entry, holder, Wrong::AnyoneReleases, Wrong::ReleasesWhatHasEnded, behind) {
                 if self.is(Wrong::LostReleaseSetsTheDueTime) {
                     entry.due_at = due_at.or(entry.due_at);
                 }
@@ -335,8 +337,8 @@ impl TokenStore for Broken {
                 return Ok(SaveOutcome::Changed(self.record(entry)));
             }
             let held = |holder: &LeaseHolder| {
-                let ended = Wrong::SaveForAHolderWhoseLeaseEnded;
-                self.is_held(entry, holder, Wrong::SaveNeedsNoHolder, ended)
+                let (ended, behind) = (Wrong::SaveForAHolderWhoseLeaseEnded, Wrong::ClockBehindLosesASave);
+                self.is_held(entry, holder, Wrong::SaveNeedsNoHolder, ended, behind)
             };
             if expected.holder.is_some_and(|holder| !held(&holder))
                 || (self.is(Wrong::SaveNeedsALease) && entry.lease.is_none())
