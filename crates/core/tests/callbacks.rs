@@ -137,7 +137,7 @@ fn takers(world: &World, codes: &Arc<Codes>) -> [[Taker; 2]; 2] {
         let states = Unhurried(Arc::clone(&world.states));
         client_support::flow_with_states(world, world.provider("p"), Arc::clone(codes), states)
     };
-    let connections = || client_support::builder(world, flow()).build().unwrap();
+    let connections = || world.builder_of(flow()).build().unwrap();
     [
         [Taker::Flow(flow()), Taker::Flow(flow())],
         [Taker::Connections(connections()), Taker::Connections(connections())],

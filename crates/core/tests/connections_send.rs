@@ -11,10 +11,9 @@ use authflow_core::quirks::{RefreshInput, TokenPlacement};
 use authflow_core::url::Url;
 use authflow_core::{
     AuthorizationResponse, BearerChallenge, Binding, ClientCredentials, ConfiguredProvider, Connections,
-    ErrorKind, Flow, FlowManager, HttpRequest, HttpResponse, MemoryTokenStore, Operation, Provider,
-    StateStore,
+    ErrorKind, FlowManager, HttpRequest, HttpResponse, MemoryTokenStore, Operation, Provider, StateStore,
 };
-use connections_support::{Rotates, SECOND, World};
+use connections_support::{REDIRECT_URI, Rotates, SECOND, World};
 
 const INVALID_TOKEN: &str = r#"Bearer realm="api", error="invalid_token""#;
 
@@ -152,15 +151,9 @@ async fn a_provider_may_say_that_a_401_is_not_about_the_token() {
         (403, "", true, 0, 0),
     ] {
         let world = World::new(Rotates::Strictly);
-        let credentials = ClientCredentials::public("client-1").redirect_uri("https://app.example/callback");
-        let provider = world.provider("p").build().unwrap();
-        let provider =
-            ConfiguredProvider::from_provider(provider, credentials, Arc::clone(&world.states)).unwrap();
+        let provider = world.manager(world.provider("p"), REDIRECT_URI, Arc::clone(&world.states));
         let manager = Arc::new(Reads { provider, is_about_the_token, read: Mutex::default() });
-        let flow = Flow::builder(Arc::clone(&manager)).http_client(Arc::clone(&world.server));
-        let flow = flow.clock(Arc::new(world.clock.clone())).build().unwrap();
-        let connections = Connections::builder().flow(flow).token_store(MemoryTokenStore::new());
-        let connections = connections.clock(Arc::new(world.clock.clone())).build().unwrap();
+        let connections = world.process_over(Arc::clone(&manager));
         let key = world.connect(&connections).await;
         world.server.api_answers(status, challenge);
         let response = connections.send(&key, get()).await.unwrap();

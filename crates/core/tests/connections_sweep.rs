@@ -4,7 +4,6 @@
 
 mod connections_support;
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
@@ -12,7 +11,7 @@ use authflow_core::{
     Connections, ErrorKind, Health, Key, LeaseHolder, LeaseRequest, RefreshMark, Release, Shard,
     TokenStore as _,
 };
-use connections_support::{Fault, Lie, LyingStore, Rotates, SECOND, World, user};
+use connections_support::{Fault, Lie, LyingStore, REDIRECT_URI, Rotates, SECOND, World, user};
 
 const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
@@ -259,9 +258,7 @@ async fn f15_a_reseal_leaves_what_changes_all_the_while() {
 async fn f15_a_reseal_needs_no_provider() {
     let (mut world, _, key) = World::connected(Rotates::Strictly).await;
     rotate(&mut world);
-    let builder = Connections::builder().flow(world.flow("q", "https://app.example/callback"));
-    let builder = builder.token_store(Arc::clone(&world.store)).keys(world.ring.clone());
-    let other = builder.clock(Arc::new(world.clock.clone())).build().unwrap();
+    let other = world.builder_of(world.flow("q", REDIRECT_URI)).build().unwrap();
     let swept = other.reseal().await.unwrap();
     assert_eq!((swept.seen, swept.done, swept.left), (1, 1, 0));
     without_the_old_key(&mut world).token(&key).await.unwrap();
@@ -294,8 +291,6 @@ async fn a_reseal_that_fails_gives_its_lease_back() {
 async fn a_sweep_leaves_providers_alone_that_it_does_not_know() {
     let (world, _, _) = World::connected(Rotates::Strictly).await;
     world.clock.advance(8 * DAY);
-    let builder = Connections::builder().flow(world.flow("q", "https://app.example/callback"));
-    let builder = builder.token_store(Arc::clone(&world.store)).keys(world.ring.clone());
-    let other = builder.clock(Arc::new(world.clock.clone())).build().unwrap();
+    let other = world.builder_of(world.flow("q", REDIRECT_URI)).build().unwrap();
     assert_eq!(other.sweep().await.unwrap().seen, 0);
 }

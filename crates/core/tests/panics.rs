@@ -11,12 +11,12 @@ use std::time::Duration;
 use authflow_core::rfc::{self, AuthorizationParameters};
 use authflow_core::{
     AuthorizationResponse, Binding, Call, Callback, ClientCredentials, ConfiguredProvider, Connected,
-    ConnectionKey, Connections, Endpoints, ErrorKind, EventKind, Flow, FlowManager, HttpClient, HttpRequest,
+    ConnectionKey, Connections, Endpoints, ErrorKind, EventKind, FlowManager, HttpClient, HttpRequest,
     HttpResponse, LeaseHolder, LeaseRequest, MemoryStateStore, Next, PendingFlow, Provider, Recovery,
     Removal, Result, Revocation, StateContext, StateKey, StateStore, StoreError, TokenSet, TokenStore as _,
     async_trait,
 };
-use connections_support::{Fault, Rotates, SECOND, World, ask, user};
+use connections_support::{Fault, REDIRECT_URI, Rotates, SECOND, World, ask, user};
 
 /// Which hook panics at its next call.
 #[derive(Clone, Debug, Default)]
@@ -162,21 +162,9 @@ impl Rig {
     async fn new(rotates: Rotates) -> Self {
         let world = World::new(rotates);
         let planted = Planted::default();
-        let credentials = ClientCredentials::confidential("client-1", "planted-secret")
-            .redirect_uri("https://app.example/callback");
         let states = States(Arc::clone(&world.states), planted.clone());
-        let provider = world.provider("p").build().unwrap();
-        let manager = ConfiguredProvider::from_provider(provider, credentials, states).unwrap();
-        let flow = Flow::builder(Hooked(manager, planted.clone()))
-            .http_client(Arc::clone(&world.server))
-            .clock(Arc::new(world.clock.clone()));
-        let connections = Connections::builder()
-            .flow(flow.build().unwrap())
-            .token_store(Arc::clone(&world.store))
-            .keys(world.ring.clone())
-            .clock(Arc::new(world.clock.clone()))
-            .build()
-            .unwrap();
+        let manager = world.manager(world.provider("p"), REDIRECT_URI, states);
+        let connections = world.process_over(Hooked(manager, planted.clone()));
         let key = world.connect(&connections).await;
         let other = world.connect_as(&connections, "user-43").await;
         Self { world, connections, key, other, planted }

@@ -139,7 +139,7 @@ async fn x18_a_point_in_time_is_taken_as_it_is_told() {
 }
 
 fn process(world: &World, flow: Flow) -> Connections {
-    client_support::builder(world, flow).build().unwrap()
+    world.builder_of(flow).build().unwrap()
 }
 
 #[tokio::test]

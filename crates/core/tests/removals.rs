@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use authflow_core::{
     Binding, Call, ClientCredentials, ConfiguredProvider, ConnectionKey, Connections, ErrorKind, EventKind,
-    Flow, FlowManager, HttpClient, Next, Provider, Removal, Result, Revocation, Scopes, StateStore, TokenSet,
+    FlowManager, HttpClient, Next, Provider, Removal, Result, Revocation, Scopes, StateStore, TokenSet,
     async_trait, rfc,
 };
-use connections_support::{Rotates, SECOND, World, user};
+use connections_support::{REDIRECT_URI, Rotates, SECOND, World, user};
 
 fn binding() -> Binding {
     Binding::user("tenant", "user-42")
@@ -177,20 +177,8 @@ impl FlowManager for InPart {
 #[tokio::test]
 async fn what_was_revoked_in_part_is_revoked_again_with_the_removal() {
     let world = World::new(Rotates::Strictly);
-    let credentials =
-        ClientCredentials::confidential("client-1", "secret").redirect_uri("https://app.example/callback");
-    let provider = world.provider("p").build().unwrap();
-    let manager =
-        ConfiguredProvider::from_provider(provider, credentials, Arc::clone(&world.states)).unwrap();
-    let flow = Flow::builder(InPart(manager)).http_client(Arc::clone(&world.server));
-    let flow = flow.clock(Arc::new(world.clock.clone())).build().unwrap();
-    let connections = Connections::builder()
-        .flow(flow)
-        .token_store(Arc::clone(&world.store))
-        .keys(world.ring.clone())
-        .clock(Arc::new(world.clock.clone()))
-        .build()
-        .unwrap();
+    let manager = world.manager(world.provider("p"), REDIRECT_URI, Arc::clone(&world.states));
+    let connections = world.process_over(InPart(manager));
     let key = world.connect(&connections).await;
     world.store.down(true);
     let disconnected = connections.disconnect(&key).await.unwrap();

@@ -165,7 +165,7 @@ async fn x11_a_client_without_a_deadline_is_given_up_by_the_limits_of_its_flow()
     let mut limits = Limits::default();
     limits.total = 5 * SECOND;
     let flow = flow.limits(limits).build().unwrap();
-    let slow = client_support::builder(&world, flow).build().unwrap();
+    let slow = world.builder_of(flow).build().unwrap();
     let began = world.clock.monotonic();
     let asked = ask(&world, &slow, &key);
     let (token, at) = world.clock.drive(async move { asked.await.unwrap() }).await;

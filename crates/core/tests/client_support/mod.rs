@@ -4,14 +4,9 @@
 
 use std::sync::Arc;
 
-use authflow_core::{
-    ClientCredentials, ConfiguredProvider, Connections, ConnectionsBuilder, Flow, FlowBuilder, HttpClient,
-    ProviderBuilder, StateStore,
-};
+use authflow_core::{Connections, Flow, FlowBuilder, HttpClient, ProviderBuilder, StateStore};
 
-use crate::connections_support::World;
-
-const REDIRECT_URI: &str = "https://app.example/callback";
+use crate::connections_support::{REDIRECT_URI, World};
 
 /// A flow of this provider through `client`, with the world's states.
 pub fn flow(world: &World, provider: ProviderBuilder, client: impl HttpClient) -> Flow {
@@ -34,22 +29,11 @@ pub fn flow_builder(
     client: impl HttpClient,
     states: impl StateStore,
 ) -> FlowBuilder {
-    let credentials =
-        ClientCredentials::confidential("client-1", "planted-secret").redirect_uri(REDIRECT_URI);
-    let manager = ConfiguredProvider::from_provider(provider.build().unwrap(), credentials, states).unwrap();
+    let manager = world.manager(provider, REDIRECT_URI, states);
     Flow::builder(manager).http_client(client).clock(Arc::new(world.clock.clone()))
-}
-
-/// Connections with this flow, and with the world's store, keys and clock.
-pub fn builder(world: &World, flow: Flow) -> ConnectionsBuilder {
-    Connections::builder()
-        .flow(flow)
-        .token_store(Arc::clone(&world.store))
-        .keys(world.ring.clone())
-        .clock(Arc::new(world.clock.clone()))
 }
 
 /// One more process whose provider `p` is reached through `client`.
 pub fn process(world: &World, client: impl HttpClient) -> Connections {
-    builder(world, flow(world, world.provider("p"), client)).build().unwrap()
+    world.builder_of(flow(world, world.provider("p"), client)).build().unwrap()
 }

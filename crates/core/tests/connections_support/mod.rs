@@ -22,8 +22,8 @@ use std::time::Duration;
 use authflow_core::quirks::Rotation;
 use authflow_core::{
     AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, ConnectionKey, Connections,
-    ConnectionsBuilder, Flow, KeyRing, MemoryStateStore, MemoryTokenStore, Provider, ProviderBuilder, Quirks,
-    Result, User,
+    ConnectionsBuilder, Flow, FlowManager, KeyRing, MemoryStateStore, MemoryTokenStore, Provider,
+    ProviderBuilder, Quirks, Result, StateStore, User,
 };
 use tokio::task::JoinHandle;
 
@@ -32,6 +32,7 @@ pub use self::lies::{Lie, LyingStore};
 pub use self::server::{Fault, Rotates, Server};
 pub use self::store::FaultyStore;
 
+pub const REDIRECT_URI: &str = "https://app.example/callback";
 pub const SECOND: Duration = Duration::from_secs(1);
 
 pub struct World {
@@ -80,11 +81,23 @@ impl World {
     }
 
     pub fn flow_of(&self, provider: ProviderBuilder, redirect_uri: &str) -> Flow {
-        let provider = provider.build().unwrap();
+        self.flow_over(self.manager(provider, redirect_uri, Arc::clone(&self.states)))
+    }
+
+    /// What a test wraps to change a hook, or to see it called.
+    pub fn manager(
+        &self,
+        provider: ProviderBuilder,
+        redirect_uri: &str,
+        states: impl StateStore,
+    ) -> ConfiguredProvider {
         let credentials =
             ClientCredentials::confidential("client-1", "planted-secret").redirect_uri(redirect_uri);
-        let manager =
-            ConfiguredProvider::from_provider(provider, credentials, Arc::clone(&self.states)).unwrap();
+        ConfiguredProvider::from_provider(provider.build().unwrap(), credentials, states).unwrap()
+    }
+
+    /// A flow over a manager that wraps another, or is one.
+    pub fn flow_over(&self, manager: impl FlowManager) -> Flow {
         Flow::builder(manager)
             .http_client(Arc::clone(&self.server))
             .clock(Arc::new(self.clock.clone()))
@@ -93,8 +106,13 @@ impl World {
     }
 
     pub fn builder(&self) -> ConnectionsBuilder {
+        self.builder_of(self.flow("p", REDIRECT_URI))
+    }
+
+    /// Connections of another flow, with the world's store, keys and clock.
+    pub fn builder_of(&self, flow: Flow) -> ConnectionsBuilder {
         Connections::builder()
-            .flow(self.flow("p", "https://app.example/callback"))
+            .flow(flow)
             .token_store(Arc::clone(&self.store))
             .keys(self.ring.clone())
             .clock(Arc::new(self.clock.clone()))
@@ -103,6 +121,11 @@ impl World {
     /// Connections of one more process.
     pub fn process(&self) -> Connections {
         self.builder().build().unwrap()
+    }
+
+    /// The same, over a manager.
+    pub fn process_over(&self, manager: impl FlowManager) -> Connections {
+        self.builder_of(self.flow_over(manager)).build().unwrap()
     }
 
     pub async fn callback(&self, connections: &Connections, binding: &Binding) -> String {
