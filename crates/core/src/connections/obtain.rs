@@ -40,8 +40,8 @@ impl Inner {
         let epoch = slot.epoch.get();
         let obtained = self.obtain_until(slot, Demand::Valid).await;
         let (token, until) = obtained.map_err(|error| failure::at(error, &slot.key, Operation::Token))?;
-        let stays = token.is_saved() && !until.is_zero();
-        Ok(if stays { keep(Kept { token, until, epoch }) } else { token })
+        // One that the store does not have yet stays no longer than others: once it has it, or will not, there is a change.
+        Ok(if until.is_zero() { token } else { keep(Kept { token, until, epoch }) })
     }
 
     /// A token for `demand`. It is safe to drop this future at any time: the flight goes on.
