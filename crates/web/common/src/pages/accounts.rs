@@ -36,7 +36,7 @@ impl<'a> Overview<'a> {
     pub(super) fn document(&self) -> Document<'static> {
         let texts = self.texts;
         let groups = self.groups();
-        let nothing = self.connections.is_empty() && self.unreadable == 0;
+        let nothing = self.is_empty();
         let main = html! {
             h1 { (texts.accounts_title) }
             p.lead { (texts.accounts_lead) }
@@ -53,6 +53,11 @@ impl<'a> Overview<'a> {
             @for (index, group) in groups.iter().enumerate() { (self.group(index, group)) }
         };
         Document { title: self.title(), refresh: None, wide: true, main }
+    }
+
+    /// Whether nothing is connected, as far as can be read.
+    fn is_empty(&self) -> bool {
+        self.connections.is_empty() && self.unreadable == 0
     }
 
     /// What has just happened comes first, since it is what a screen reader says first.
@@ -133,9 +138,11 @@ impl<'a> Overview<'a> {
         }
     }
 
+    /// What the page is for as long as nothing is connected; afterwards what can be done as well.
     fn connect(&self, action: &str, name: &str) -> Markup {
+        let look = if self.is_empty() { Look::Primary } else { Look::Plain };
         let label = self.texts.fill(&self.texts.connect, &[("provider", Value::Name(name))]);
-        Button::new(action, self.token, Look::Primary, label).return_to(self.return_to).render()
+        Button::new(action, self.token, look, label).return_to(self.return_to).render()
     }
 
     fn connect_another(&self, action: &str, name: &str) -> Markup {

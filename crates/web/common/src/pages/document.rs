@@ -208,13 +208,14 @@ pub(super) fn heard_only(content: &Markup) -> Markup {
     html! { span.heard { " " (content) } }
 }
 
-/// A link that looks like a button.
-pub(super) fn link(to: &str, look: Look, label: &str) -> Markup {
-    let class = match look {
-        Look::Primary => "button primary",
-        Look::Plain | Look::Ending => "button",
-    };
-    html! { a href=(path(to)) class=(class) { (label) } }
+/// The link that the page is for: it looks like a button.
+pub(super) fn main_link(to: &str, label: &str) -> Markup {
+    html! { a href=(path(to)) class="button primary" { (label) } }
+}
+
+/// The way back: a link that looks like one, since nothing is done by it.
+pub(super) fn way_back(to: &str, label: &str) -> Markup {
+    html! { a href=(path(to)) class="back" { (label) } }
 }
 
 /// The pictures beside a word. They say nothing that the word does not say.

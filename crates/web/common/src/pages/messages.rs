@@ -5,7 +5,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use super::ProviderLink;
-use super::document::{Button, Document, Look, NO_VALUES, Value, Values, link};
+use super::document::{Button, Document, Look, NO_VALUES, Value, Values, main_link, way_back};
 use super::texts::{Message, Text, Texts};
 
 /// A page of one message and what can be done there.
@@ -30,14 +30,14 @@ pub(super) fn message(
 
 /// A message that is about no provider, and leads to the accounts page.
 pub(super) fn elsewhere(texts: &Texts, text: &Message, accounts: &str) -> Document<'static> {
-    message(texts, text, NO_VALUES, &link(accounts, Look::Plain, &texts.accounts_title))
+    message(texts, text, NO_VALUES, &way_back(accounts, &texts.accounts_title))
 }
 
 /// The way to sign in, where there is one: nobody sees the accounts page before that. Else the way to the accounts page.
 pub(super) fn sign_in_or(texts: &Texts, sign_in: Option<&str>, accounts: &str) -> Markup {
     match sign_in {
-        Some(sign_in) => link(sign_in, Look::Primary, &texts.sign_in_here),
-        None => link(accounts, Look::Plain, &texts.accounts_title),
+        Some(sign_in) => main_link(sign_in, &texts.sign_in_here),
+        None => way_back(accounts, &texts.accounts_title),
     }
 }
 
@@ -63,7 +63,7 @@ pub(super) fn unavailable(
 
 /// The step between, which goes on by itself.
 pub(super) fn going_on<'a>(texts: &Texts, to: &'a str) -> Document<'a> {
-    let go_on = link(to, Look::Primary, &texts.go_on);
+    let go_on = main_link(to, &texts.go_on);
     Document { refresh: Some(to), ..message(texts, &texts.going_on, NO_VALUES, &go_on) }
 }
 
@@ -87,7 +87,7 @@ impl<'a> About<'a> {
 
     /// What can be done is on the accounts page.
     pub(super) fn led_away(&self, texts: &Texts, text: &Message) -> Document<'static> {
-        let accounts = link(self.accounts, Look::Plain, &texts.accounts_title);
+        let accounts = way_back(self.accounts, &texts.accounts_title);
         message(texts, text, &[("provider", Value::Name(self.provider.name))], &accounts)
     }
 
@@ -98,7 +98,7 @@ impl<'a> About<'a> {
             Button::new(self.provider.connect, self.token, Look::Primary, texts.fill(label, values))
                 .return_to(self.return_to)
                 .render();
-        let accounts = link(self.accounts, Look::Plain, &texts.accounts_title);
+        let accounts = way_back(self.accounts, &texts.accounts_title);
         message(texts, text, values, &html! { (connect) (accounts) })
     }
 }

@@ -123,6 +123,7 @@ impl Names {
         };
         let few = rows.get(..3).unwrap_or_default();
         see("accounts", &overview(few, &providers, 0, None));
+        see("accounts-one", &overview(rows.get(..1).unwrap_or_default(), &providers, 0, None));
         see("accounts-all", &overview(&rows, &providers, 1, None));
         see("accounts-empty", &overview(&[], &providers, 0, None));
         see("accounts-no-provider", &overview(&[], &[], 0, None));

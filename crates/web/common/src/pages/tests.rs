@@ -305,7 +305,12 @@ fn an_empty_page_explains_and_offers() {
     let page = page("accounts-empty");
     assert!(page.contains("Nothing is connected yet"));
     assert_eq!(page.matches("Not connected").count(), 2);
-    assert!(page.contains("Connect <bdi>Stack Exchange</bdi></button>"));
+    assert!(page.contains("class=\"button primary\">Connect <bdi>Stack Exchange</bdi></button>"));
+    let one = self::page("accounts-one");
+    assert!(
+        one.contains("class=\"button\">Connect <bdi>Contentstack</bdi></button>"),
+        "it is no longer what the page is for"
+    );
     assert!(self::page("accounts-no-provider").contains("No service has been set up yet"));
     let unreadable = self::page("accounts-unreadable");
     assert!(
@@ -399,7 +404,7 @@ fn who_is_not_signed_in_finds_where_to() {
             "{led}"
         );
         assert!(!led.contains("href=\"/auth\""), "nobody sees that page before: {led}");
-        assert!(page.contains("<a href=\"/auth\" class=\"button\">Connected accounts</a>"), "{page}");
+        assert!(page.contains("<a href=\"/auth\" class=\"back\">Connected accounts</a>"), "{page}");
     }
 }
 
