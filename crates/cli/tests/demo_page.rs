@@ -313,7 +313,10 @@ async fn what_is_told_of_a_request_has_a_bound() {
     page.get(&format!("/accounts/rfc/callback?{many}")).await;
     let long = format!("{}={}", "n".repeat(9000), "v".repeat(9000));
     page.get(&format!("/accounts/rfc/callback?{long}")).await;
-    let (_, said) = page.said(from, &["nnnn", "vvvv"]).await;
+    // The same of one that is posted.
+    page.post("/accounts/rfc/callback", &format!("posted{long}")).await;
+    assert_eq!(page.post("/accounts/rfc/callback", &"a&".repeat(40_000)).await.status, 413);
+    let (_, said) = page.said(from, &["nnnn", "vvvv", "postedn"]).await;
     assert_eq!(said.matches("<code>a</code>").count(), 23, "and a line that says how many more");
     assert!(said.contains("15977 more"), "{said}");
     assert!(said.len() < 20_000, "{}", said.len());
@@ -365,7 +368,7 @@ async fn g9_ctrl_c_ends_it_and_that_is_its_good_end() {
 
 #[tokio::test]
 async fn what_belongs_to_the_page_does_not_go_with_headless() {
-    for option in [&["--no-browser"][..], &["--lifetime", "5"]] {
+    for option in [&["--no-browser"][..], &["--lifetime", "5"], &["--flow-lifetime", "5"]] {
         let ended = run(&[&["demo", "rfc", "--headless"], option].concat()).await;
         assert_eq!(ended.code, Some(2), "{option:?}: {ended:?}");
     }

@@ -34,12 +34,18 @@ Environment:
 pub(super) const DEMO_LONG: &str = "\
 Shows what OAuth 2.0 does, against authorization servers on this machine.
 
-Nothing leaves the machine and nothing has to be registered. Three servers are started: one speaks as the RFCs say, one as \
+Nothing leaves the machine, but what is meant for a server of yours, and nothing has to be registered. Three servers are started: one speaks as the RFCs say, one as \
 Stack Exchange, one as Contentstack. The program is an application with connected accounts: it serves a page on a free port \
 of 127.0.0.1, writes the line `open: URL` to stderr and opens your browser there. Connect an account, and read beside it \
 each message between browser, application, server and API; watch the access token run down and be refreshed; switch a fault \
 on; disconnect. It goes on until Ctrl-C, and keeps nothing. Where there is no browser, open the address elsewhere on this \
 machine.
+
+A server of yours can be beside them. Describe it as `authflow login` has it, by a file or by its endpoints, with the client \
+id of your registration there, and register the redirect URI http://127.0.0.1:PORT/accounts/own/callback: without a port, \
+where the provider takes any port of 127.0.0.1 (RFC 8252 section 7.3), else with the port that --redirect-uri then has too. It \
+gets a card, and what the application and it say to each other is shown. What it says to the browser is not, and faults are for \
+the demo's own servers. *Call the API* asks the userinfo_endpoint that a file names; without one it is not offered.
 
 With --headless there is no page: the program is its own user, goes through one whole flow of each provider, writes a \
 transcript to stdout and ends by itself. (Without --headless, the page has taken the place of the one flow through the browser \
@@ -53,7 +59,9 @@ pub(super) const DEMO_EXAMPLES: &str = "\
 Examples:
   authflow demo                                 the page, with all three providers
   authflow demo stackexchange                   the page, with this one
+  authflow demo ./gitea.toml --client-id my-app the page, with a server of yours beside the three
   authflow demo --fault unavailable             the page; the servers misbehave from the beginning
+  authflow demo --flow-lifetime 5               the page; who takes longer to approve is late
   authflow demo --headless                      a transcript of all three, one after the other
   authflow demo rfc --headless --fault wrong-iss
   authflow demo --fault help                    the faults, with what each does

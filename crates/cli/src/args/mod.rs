@@ -65,9 +65,10 @@ impl Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Whose wire format the server speaks. Without it all three; with --headless and --fault: rfc
+    /// Whose wire format the server speaks: `rfc`, `stackexchange` or `contentstack`. Without it all three; with --headless and
+    /// --fault: rfc. Or a file (.toml, .json) that describes a provider: a server of yours, on the page beside the three
     #[arg(value_name = "PROVIDER")]
-    pub(crate) provider: Option<DemoProvider>,
+    pub(crate) provider: Option<OsString>,
 
     /// Without a page and a browser: be your own user, and write a transcript
     #[arg(long)]
@@ -77,19 +78,44 @@ pub(crate) struct DemoArgs {
     #[arg(long, conflicts_with = "headless")]
     pub(crate) no_browser: bool,
 
-    /// How long an access token lives at the servers of the page, in seconds
+    /// How long an access token lives at the demo's own servers, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60, conflicts_with = "headless", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(crate) lifetime: u32,
+
+    /// How long one may take between *Connect* and the callback, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, conflicts_with = "headless", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) flow_lifetime: u32,
 
     /// Let the server misbehave in this way; `help` lists the names
     #[arg(long, value_name = "NAME")]
     pub(crate) fault: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) own: OwnArgs,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+/// A server of the user's on the demo's page, as `login` has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub(crate) struct OwnArgs {
+    #[command(flatten)]
+    pub(crate) endpoints: EndpointArgs,
+
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+
+    /// The redirect URI that is registered: http://127.0.0.1:PORT/accounts/own/callback. The page is then at this port. Default:
+    /// a free one
+    #[arg(long, value_name = "URL", help_heading = "Your registration at the provider")]
+    pub(crate) redirect_uri: Option<String>,
+
+    /// Ask your server for this scope instead of the provider's default ones; repeat it for more
+    #[arg(long = "scope", value_name = "SCOPE", value_parser = scope, help_heading = "Your registration at the provider")]
+    pub(crate) scopes: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DemoProvider {
     /// Stack Exchange: comma scopes, `expires`, the token in the query, no refresh
-    #[value(name = "stackexchange")]
     StackExchange,
     /// Contentstack: app uid, region in the callback, revocation in three steps
     Contentstack,
@@ -162,38 +188,11 @@ pub(crate) struct ProviderArgs {
     #[arg(value_name = "PROVIDER")]
     pub(crate) provider: Option<OsString>,
 
-    /// Instead of PROVIDER: the authorization endpoint (RFC 6749 section 3.1)
-    #[arg(long, value_name = "URL", help_heading = "A provider by its endpoints")]
-    pub(crate) authorization_endpoint: Option<String>,
+    #[command(flatten)]
+    pub(crate) endpoints: EndpointArgs,
 
-    /// The token endpoint (RFC 6749 section 3.2)
-    #[arg(long, value_name = "URL", help_heading = "A provider by its endpoints")]
-    pub(crate) token_endpoint: Option<String>,
-
-    /// The revocation endpoint (RFC 7009)
-    #[arg(long, value_name = "URL", help_heading = "A provider by its endpoints")]
-    pub(crate) revocation_endpoint: Option<String>,
-
-    /// The issuer. The callback must then name the same one (RFC 9207)
-    #[arg(long, value_name = "ISS", help_heading = "A provider by its endpoints")]
-    pub(crate) issuer: Option<String>,
-
-    /// An origin of the provider's API, where access tokens may go, such as `https://api.example`; repeat it for more
-    #[arg(long = "api-origin", value_name = "ORIGIN", help_heading = "A provider by its endpoints")]
-    pub(crate) api_origins: Vec<String>,
-
-    /// The client id that the provider gave your application when it was registered
-    #[arg(long, value_name = "ID", help_heading = "Your registration at the provider")]
-    pub(crate) client_id: Option<String>,
-
-    /// The environment variable that holds the client secret. A secret on a command line could be read by everyone on
-    /// the machine
-    #[arg(long, value_name = "VAR", help_heading = "Your registration at the provider")]
-    pub(crate) client_secret_env: Option<String>,
-
-    /// How the client authenticates, where the provider's default does not fit the registration
-    #[arg(long, value_name = "HOW", help_heading = "Your registration at the provider")]
-    pub(crate) client_auth: Option<ClientAuth>,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
 
     /// The redirect URI that is registered. Port 0 stands for a free one. An address that is not of this machine can only
     /// be pasted. Default: http://127.0.0.1:0/callback
@@ -215,6 +214,47 @@ pub(crate) struct ProviderArgs {
     /// Stack Exchange: the site that API requests are about, such as stackoverflow
     #[arg(long, value_name = "SITE", help_heading = "What only some providers have")]
     pub(crate) site: Option<String>,
+}
+
+/// A provider by nothing but its endpoints.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub(crate) struct EndpointArgs {
+    /// Instead of PROVIDER: the authorization endpoint (RFC 6749 section 3.1)
+    #[arg(long, value_name = "URL", help_heading = "A provider by its endpoints")]
+    pub(crate) authorization_endpoint: Option<String>,
+
+    /// The token endpoint (RFC 6749 section 3.2)
+    #[arg(long, value_name = "URL", help_heading = "A provider by its endpoints")]
+    pub(crate) token_endpoint: Option<String>,
+
+    /// The revocation endpoint (RFC 7009)
+    #[arg(long, value_name = "URL", help_heading = "A provider by its endpoints")]
+    pub(crate) revocation_endpoint: Option<String>,
+
+    /// The issuer. The callback must then name the same one (RFC 9207)
+    #[arg(long, value_name = "ISS", help_heading = "A provider by its endpoints")]
+    pub(crate) issuer: Option<String>,
+
+    /// An origin of the provider's API, where access tokens may go, such as `https://api.example`; repeat it for more
+    #[arg(long = "api-origin", value_name = "ORIGIN", help_heading = "A provider by its endpoints")]
+    pub(crate) api_origins: Vec<String>,
+}
+
+/// Who we are there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub(crate) struct ClientArgs {
+    /// The client id that the provider gave your application when it was registered
+    #[arg(long, value_name = "ID", help_heading = "Your registration at the provider")]
+    pub(crate) client_id: Option<String>,
+
+    /// The environment variable that holds the client secret. A secret on a command line could be read by everyone on
+    /// the machine
+    #[arg(long, value_name = "VAR", help_heading = "Your registration at the provider")]
+    pub(crate) client_secret_env: Option<String>,
+
+    /// How the client authenticates, where the provider's default does not fit the registration
+    #[arg(long, value_name = "HOW", help_heading = "Your registration at the provider")]
+    pub(crate) client_auth: Option<ClientAuth>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -11,6 +11,7 @@ pub(super) fn authorization(name: &str) -> &'static str {
         "code_challenge" => "hash of the verifier, which stays (PKCE)",
         "code_challenge_method" => "the hash is SHA-256",
         "nonce" => "has to be in the id_token",
+        "response_mode" => "how the answer comes: as a form",
         _ => "the provider's own",
     }
 }

@@ -3,10 +3,13 @@
 mod explain;
 mod fault;
 mod journey;
+mod own;
 mod page;
 mod recorder;
 mod stage;
 mod transcript;
+
+use std::path::PathBuf;
 
 use authflow_testkit::Fault;
 
@@ -15,6 +18,7 @@ use crate::failure::Failure;
 use crate::terminal::result;
 use fault::Choice;
 use journey::Journey;
+use own::Own;
 
 /// In the order in which they are shown: from the usual to the special.
 const ALL: [DemoProvider; 3] = [DemoProvider::Rfc, DemoProvider::StackExchange, DemoProvider::Contentstack];
@@ -25,11 +29,45 @@ pub(crate) async fn run(args: &DemoArgs) -> Result<(), Failure> {
         Choice::None => None,
         Choice::Fault(fault) => Some(fault),
     };
-    if args.headless { journeys(args, fault).await } else { page::run(args, fault).await }
+    let named = Named::of(args)?;
+    let own = Own::of(named.file.as_deref(), &args.own)?;
+    match own {
+        Some(_) if args.headless => Err(Failure::usage(
+            "--headless is the user of the demo's own servers, and cannot be one of yours: leave it out, and use the page",
+        )),
+        None if args.headless => journeys(named.provider, fault).await,
+        own => page::run(args, named.provider, own, fault).await,
+    }
 }
 
-async fn journeys(args: &DemoArgs, fault: Option<Fault>) -> Result<(), Failure> {
-    let providers = match (args.provider, &fault) {
+/// What PROVIDER means.
+struct Named {
+    /// One of the demo's own servers.
+    provider: Option<DemoProvider>,
+    /// A file that describes another one.
+    file: Option<PathBuf>,
+}
+
+impl Named {
+    fn of(args: &DemoArgs) -> Result<Self, Failure> {
+        let Some(name) = &args.provider else { return Ok(Self { provider: None, file: None }) };
+        if let Some(provider) = ALL.into_iter().find(|provider| name == provider.id()) {
+            return Ok(Self { provider: Some(provider), file: None });
+        }
+        let path = PathBuf::from(name);
+        if path.is_file() {
+            return Ok(Self { provider: None, file: Some(path) });
+        }
+        Err(Failure::usage(format!(
+            "there is no server and no file `{}`. The demo's own are rfc, stackexchange and contentstack; a file (TOML or JSON) \
+             describes one of yours, and `authflow login --help` has one to start from",
+            path.display()
+        )))
+    }
+}
+
+async fn journeys(provider: Option<DemoProvider>, fault: Option<Fault>) -> Result<(), Failure> {
+    let providers = match (provider, &fault) {
         (Some(provider), _) => vec![provider],
         (None, Some(_)) => vec![DemoProvider::Rfc],
         (None, None) => ALL.to_vec(),

@@ -12,6 +12,7 @@ use authflow::{
 use authflow_testkit::{AuthorizationServer, Client, Fault, Personality};
 use url::Url;
 
+use super::page::Party;
 use crate::args::DemoProvider;
 use crate::failure::Failure;
 
@@ -51,6 +52,11 @@ impl Stage {
     fn client(&self) -> &Client {
         let own = self.client_id.and_then(|id| self.server.client(id));
         own.unwrap_or_else(|| self.server.public_client())
+    }
+
+    /// Who it is among those of the page.
+    pub(super) const fn party(&self) -> Party {
+        Party::Testkit(self.provider)
     }
 
     /// The provider id.
@@ -153,25 +159,29 @@ impl Stage {
         {
             return error;
         }
-        let body = rfc::parse_object(response, ResponseFormat::Auto).unwrap_or_default();
-        let text =
-            |names: [&str; 2]| names.into_iter().find_map(|name| body.get(name)?.as_str().map(str::to_owned));
-        let code = text(["error", "error_name"]);
-        let words = text(["error_description", "error_message"]);
-        let error = match (response.status.as_u16(), code) {
-            (429, _) => Error::new(ErrorKind::RateLimited, "the API asks to slow down"),
-            (500.., _) => Error::new(ErrorKind::Unavailable, "the API is not available"),
-            (401, code) => Error::new(ErrorKind::InvalidGrant, "the API does not accept the access token")
-                .with_server_error(ServerError::new(
-                    code.as_deref().unwrap_or("invalid_token"),
-                    words.as_deref(),
-                    None,
-                )),
-            (400..500, Some(code)) => Error::refused(ServerError::new(&code, words.as_deref(), None)),
-            _ => Error::invalid_response("the API's answer is not one that can be used"),
-        };
-        error.with_status(response.status)
+        api_error(response)
     }
+}
+
+/// Why an API said no that speaks as most do.
+pub(super) fn api_error(response: &HttpResponse) -> Error {
+    let body = rfc::parse_object(response, ResponseFormat::Auto).unwrap_or_default();
+    let text =
+        |names: [&str; 2]| names.into_iter().find_map(|name| body.get(name)?.as_str().map(str::to_owned));
+    let code = text(["error", "error_name"]);
+    let words = text(["error_description", "error_message"]);
+    let error = match (response.status.as_u16(), code) {
+        (429, _) => Error::new(ErrorKind::RateLimited, "the API asks to slow down"),
+        (500.., _) => Error::new(ErrorKind::Unavailable, "the API is not available"),
+        (401, code) => {
+            Error::new(ErrorKind::InvalidGrant, "the API does not accept the access token").with_server_error(
+                ServerError::new(code.as_deref().unwrap_or("invalid_token"), words.as_deref(), None),
+            )
+        }
+        (400..500, Some(code)) => Error::refused(ServerError::new(&code, words.as_deref(), None)),
+        _ => Error::invalid_response("the API's answer is not one that can be used"),
+    };
+    error.with_status(response.status)
 }
 
 fn builder(provider: DemoProvider) -> authflow_testkit::Builder {

@@ -153,15 +153,18 @@ mod tests {
     use authflow::{Incarnation, KeyRing, SealContext};
 
     use super::{Profile, context, key, owner};
-    use crate::args::ProviderArgs;
+    use crate::args::{ClientArgs, EndpointArgs, ProviderArgs};
     use crate::provider::{Purpose, Registration};
 
     fn profile() -> Profile {
         let args = ProviderArgs {
-            authorization_endpoint: Some("https://as.example/a".to_owned()),
-            token_endpoint: Some("https://as.example/t".to_owned()),
-            api_origins: vec!["https://api.example".to_owned()],
-            client_id: Some("client-1".to_owned()),
+            endpoints: EndpointArgs {
+                authorization_endpoint: Some("https://as.example/a".to_owned()),
+                token_endpoint: Some("https://as.example/t".to_owned()),
+                api_origins: vec!["https://api.example".to_owned()],
+                ..EndpointArgs::default()
+            },
+            client: ClientArgs { client_id: Some("client-1".to_owned()), ..ClientArgs::default() },
             ..ProviderArgs::default()
         };
         Profile {

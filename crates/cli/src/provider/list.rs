@@ -6,7 +6,7 @@ use authflow::quirks::{PkceSupport, PkceWithSecret, RefreshInput};
 use authflow::{FlowManager, Provider};
 
 use super::{Purpose, Registration};
-use crate::args::ProviderArgs;
+use crate::args::{ClientArgs, ProviderArgs};
 use crate::failure::Failure;
 use crate::states::States;
 use crate::terminal::{Style, WIDTH, result, wrapped};
@@ -62,7 +62,7 @@ pub(crate) fn list() -> Result<(), Failure> {
 fn sample(name: &str) -> Result<Box<dyn FlowManager>, Failure> {
     let mut args = ProviderArgs {
         provider: Some(name.into()),
-        client_id: Some("0".to_owned()),
+        client: ClientArgs { client_id: Some("0".to_owned()), ..ClientArgs::default() },
         ..ProviderArgs::default()
     };
     if name == "contentstack" {

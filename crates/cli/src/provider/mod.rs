@@ -19,7 +19,7 @@ use authflow::{
 
 pub(crate) use self::list::list;
 pub(crate) use self::saved::Saved;
-use crate::args::{ClientAuth, ProviderArgs};
+use crate::args::{ClientArgs, ClientAuth, EndpointArgs, ProviderArgs};
 use crate::failure::Failure;
 use crate::states::States;
 
@@ -63,9 +63,10 @@ impl Registration {
     pub(crate) fn of(args: &ProviderArgs, purpose: Purpose) -> Result<Self, Failure> {
         let which = Which::of(args)?;
         which.refuse_strangers(args)?;
-        let (client_secret, authentication) = secret(args)?;
+        let (client_secret, authentication) = secret(&args.client)?;
         let mut lacking = Lacking::default();
-        let client_id = lacking.text(args.client_id.as_ref(), "--client-id", which.where_client_id_is());
+        let client_id =
+            lacking.text(args.client.client_id.as_ref(), "--client-id", which.where_client_id_is());
         let kind = match which {
             Which::StackExchange => Kind::StackExchange {
                 key: lacking.text(
@@ -98,13 +99,21 @@ impl Registration {
                 lacking.check()?;
                 described(file::read(&path)?)?
             }
-            Which::Endpoints => described(from_endpoints(args, purpose, &mut lacking)?)?,
+            Which::Endpoints => described(from_endpoints(&args.endpoints, purpose, &mut lacking)?)?,
         };
         lacking.check()?;
         let registration = Self { kind, id: None, client_id, client_secret, authentication };
         // Built once, so that its mistakes are known before anything is read or made.
         registration.manager(None, Arc::new(States::default()))?;
         Ok(registration)
+    }
+
+    /// What describes the provider, where it is none that is built in.
+    pub(crate) fn definition(&self) -> Option<&ProviderDefinition> {
+        match &self.kind {
+            Kind::Described(definition) => Some(definition),
+            Kind::StackExchange { .. } | Kind::Contentstack { .. } => None,
+        }
     }
 
     /// The provider's own id.
@@ -285,8 +294,14 @@ impl ProviderArgs {
         self.provider.is_some() || self.endpoint_option().is_some()
     }
 
-    /// The first option that gives an endpoint.
     fn endpoint_option(&self) -> Option<&'static str> {
+        self.endpoints.first()
+    }
+}
+
+impl EndpointArgs {
+    /// The first option that is given.
+    pub(crate) fn first(&self) -> Option<&'static str> {
         match self {
             Self { authorization_endpoint: Some(_), .. } => Some("--authorization-endpoint"),
             Self { token_endpoint: Some(_), .. } => Some("--token-endpoint"),
@@ -342,7 +357,7 @@ impl Lacking {
 }
 
 /// The secret from the environment, and how the client authenticates. Never from argv, which everyone on the machine sees.
-fn secret(args: &ProviderArgs) -> Result<(Option<Secret>, Option<ClientAuthentication>), Failure> {
+fn secret(args: &ClientArgs) -> Result<(Option<Secret>, Option<ClientAuthentication>), Failure> {
     let secret = match &args.client_secret_env {
         None => None,
         Some(name) => Some(from_environment(name)?),
@@ -396,7 +411,7 @@ const BY_ENDPOINTS: &str = "provider";
 
 /// A provider from nothing but its endpoints: everything else as the RFCs say.
 fn from_endpoints(
-    args: &ProviderArgs,
+    args: &EndpointArgs,
     purpose: Purpose,
     lacking: &mut Lacking,
 ) -> Result<ProviderDefinition, Failure> {

@@ -3,13 +3,13 @@ use std::time::SystemTime;
 use authflow::TokenSet;
 
 use super::{Purpose, Registration};
-use crate::args::ProviderArgs;
+use crate::args::{ClientArgs, EndpointArgs, ProviderArgs};
 use crate::failure::Failure;
 
 fn contentstack(region: &str) -> ProviderArgs {
     ProviderArgs {
         provider: Some("contentstack".into()),
-        client_id: Some("client-1".to_owned()),
+        client: ClientArgs { client_id: Some("client-1".to_owned()), ..ClientArgs::default() },
         app_uid: Some("app-1".to_owned()),
         region: Some(region.to_owned()),
         ..ProviderArgs::default()
@@ -30,8 +30,11 @@ fn a_redirect_uri_that_tokens_tell_is_that_of_the_provider_who_asks_for_it() {
     let contentstack = Registration::of(&contentstack("eu"), Purpose::Tokens).unwrap();
     assert_eq!(contentstack.redirect_uri_of(&tokens), Some(USED));
     let other = ProviderArgs {
-        token_endpoint: Some("https://as.example/t".to_owned()),
-        client_id: Some("client-1".to_owned()),
+        endpoints: EndpointArgs {
+            token_endpoint: Some("https://as.example/t".to_owned()),
+            ..EndpointArgs::default()
+        },
+        client: ClientArgs { client_id: Some("client-1".to_owned()), ..ClientArgs::default() },
         ..ProviderArgs::default()
     };
     let other = Registration::of(&other, Purpose::Tokens).unwrap();

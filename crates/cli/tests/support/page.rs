@@ -7,9 +7,10 @@ use authflow_testkit::{LeakDetector, ScriptedUser};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::{PATIENCE, Running, query_values, secret_in};
+use super::{PATIENCE, Running, command, query_values, secret_in};
 
 /// A response.
 #[derive(Debug)]
@@ -47,7 +48,12 @@ pub(crate) struct DemoPage {
 impl DemoPage {
     pub(crate) async fn open(arguments: &[&str]) -> Self {
         let arguments = [&["demo", "--no-browser"], arguments].concat();
-        let mut running = Running::start(&arguments);
+        Self::of(command(&arguments)).await
+    }
+
+    /// By a command that is `authflow demo --no-browser` with options.
+    pub(crate) async fn of(command: Command) -> Self {
+        let mut running = Running::of(command);
         let url = running.url().await;
         let authority = url.strip_prefix("http://").and_then(|url| url.strip_suffix('/')).unwrap().to_owned();
         assert!(authority.starts_with("127.0.0.1:"), "{authority}");

@@ -9,19 +9,25 @@ use maud::{Markup, html};
 
 use super::app::{BASE, Demo, left, why};
 use super::feed::{Line, Message, Tone};
+use super::party::Party;
 use super::sequence;
 use super::view::{milliseconds, moment, seconds};
 use crate::args::DemoProvider;
+use crate::demo::stage::Stage;
 use crate::terminal::{printable, shortened};
 
 /// What a card shows.
 #[derive(Debug)]
-pub(super) struct Card {
+pub(super) struct Card<'a> {
     id: &'static str,
-    title: &'static str,
-    about: &'static str,
+    title: &'a str,
+    about: String,
+    /// What has to be registered at a server that is not the demo's.
+    redirect_uri: Option<String>,
     explained: &'static str,
     refreshes: bool,
+    /// Whether it is known where its access token is used.
+    has_api: bool,
     /// Whether the API refused the token, and there is no other.
     is_refused: bool,
     connection: Option<Connection>,
@@ -29,45 +35,60 @@ pub(super) struct Card {
 }
 
 /// One card for each provider, in order.
-pub(super) async fn read(demo: &Demo) -> Result<Vec<Card>, Error> {
+pub(super) async fn read(demo: &Demo) -> Result<Vec<Card<'_>>, Error> {
     let mut cards = Vec::new();
-    for stage in &demo.story.stages {
-        let flow = demo.connections.flow(stage.id());
+    for party in demo.story.parties() {
+        let flow = demo.connections.flow(party.id());
         cards.push(Card {
-            id: stage.id(),
-            title: stage.title(),
-            about: stage.about(),
-            explained: explained(stage.provider),
-            is_refused: demo.story.is_refused(stage.provider),
+            id: party.id(),
+            title: demo.story.title(party),
+            about: about(demo, party),
+            redirect_uri: (party == Party::Own).then(|| demo.site.redirect_uri(party)),
+            explained: explained(party),
+            has_api: demo.story.resource(party).is_some(),
+            is_refused: demo.story.is_refused(party),
             refreshes: flow.is_some_and(|flow| flow.provider().supports_refresh()),
-            connection: demo.connection(stage.id()).await?,
-            last: demo.story.feed.last_note(stage.provider),
+            connection: demo.connection(party.id()).await?,
+            last: demo.story.feed.last_note(party),
         });
     }
     Ok(cards)
 }
 
+/// In what it differs from the others; of the user's own, where it is.
+fn about(demo: &Demo, party: Party) -> String {
+    match (demo.story.stage(party), &demo.story.own) {
+        (None, Some(own)) => format!("At {}.", printable(own.place())),
+        (stage, _) => stage.map_or("", Stage::about).to_owned(),
+    }
+}
+
 /// The words of that which not everybody knows.
-const fn explained(provider: DemoProvider) -> &'static str {
-    match provider {
-        DemoProvider::Rfc => "PKCE ties the code to who asked; iss is the issuer, who answers.",
-        DemoProvider::StackExchange => "",
-        DemoProvider::Contentstack => "The app uid is the number of the app in Contentstack's catalogue.",
+const fn explained(party: Party) -> &'static str {
+    match party {
+        Party::Testkit(DemoProvider::Rfc) => {
+            "PKCE ties the code to who asked; iss is the issuer, who answers."
+        }
+        Party::Testkit(DemoProvider::StackExchange) => "",
+        Party::Testkit(DemoProvider::Contentstack) => {
+            "The app uid is the number of the app in Contentstack's catalogue."
+        }
+        Party::Own => "What the browser and it say to each other is not shown here.",
     }
 }
 
 /// The one that there is most to do with: the last to be connected, else the last that was spoken of.
-pub(super) fn in_front(demo: &Demo, cards: &[Card]) -> Option<DemoProvider> {
+pub(super) fn in_front(demo: &Demo, cards: &[Card<'_>]) -> Option<Party> {
     let connected = cards.iter().filter_map(|card| Some((card.connection.as_ref()?.connected_at, card.id)));
-    let last = connected.max_by_key(|(at, _)| *at).and_then(|(_, id)| demo.story.stage_of(id));
-    last.map(|stage| stage.provider).or_else(|| demo.story.feed.last_provider())
+    let last = connected.max_by_key(|(at, _)| *at).and_then(|(_, id)| demo.story.party_of(id));
+    last.or_else(|| demo.story.feed.last_provider())
 }
 
-pub(super) fn cards(cards: &[Card]) -> Markup {
+pub(super) fn cards(cards: &[Card<'_>]) -> Markup {
     html! { @for card in cards { (self::card(card)) } }
 }
 
-fn card(card: &Card) -> Markup {
+fn card(card: &Card<'_>) -> Markup {
     let heading = format!("account-{}", card.id);
     let (state, tone) = match card.connection.as_ref().map(|connection| connection.health) {
         None => ("Not connected", "off"),
@@ -87,6 +108,9 @@ fn card(card: &Card) -> Markup {
                     p class="faint" {
                         (card.about)
                         @if !card.explained.is_empty() { " " (card.explained) }
+                    }
+                    @if let Some(redirect_uri) = &card.redirect_uri {
+                        p class="faint" { "It has to know this redirect URI: " code class="whole" { (redirect_uri) } }
                     }
                     div class="buttons" { (connect(card, "Connect", true)) }
                 }
@@ -110,7 +134,7 @@ fn said(message: &Message) -> Markup {
     }
 }
 
-fn connected(card: &Card, connection: &Connection) -> Markup {
+fn connected(card: &Card<'_>, connection: &Connection) -> Markup {
     let needs = match connection.health {
         Health::NeedsReconnect { reason, .. } => Some(why(reason)),
         _ if card.is_refused => {
@@ -141,8 +165,8 @@ fn connected(card: &Card, connection: &Connection) -> Markup {
             @if needs.is_some() {
                 (connect(card, "Connect again", true))
             } @else {
-                (action("/demo/call", card, "Call the API", true))
-                @if card.refreshes { (action("/demo/refresh", card, "Refresh now", false)) }
+                @if card.has_api { (action("/demo/call", card, "Call the API", true)) }
+                @if card.refreshes { (action("/demo/refresh", card, "Refresh now", !card.has_api)) }
             }
             form method="post" action={ (BASE) "/" (card.id) "/disconnect" } {
                 (back_here())
@@ -158,7 +182,7 @@ fn connected(card: &Card, connection: &Connection) -> Markup {
 }
 
 /// How long the access token is good for.
-fn life(card: &Card, connection: &Connection) -> Markup {
+fn life(card: &Card<'_>, connection: &Connection) -> Markup {
     let begun = connection.refreshed_at.unwrap_or(connection.connected_at);
     match (connection.expiry, left(connection)) {
         (Expiry::At(until), Some(left)) => {
@@ -170,7 +194,7 @@ fn life(card: &Card, connection: &Connection) -> Markup {
     }
 }
 
-fn bar(card: &Card, until: SystemTime, whole: Duration, left: Duration) -> Markup {
+fn bar(card: &Card<'_>, until: SystemTime, whole: Duration, left: Duration) -> Markup {
     let label = format!("{}: what is left of the access token's time", card.title);
     html! {
         div class="life" data-until=(milliseconds(until)) data-whole=(whole.as_millis()) {
@@ -187,7 +211,7 @@ fn bar(card: &Card, until: SystemTime, whole: Duration, left: Duration) -> Marku
     }
 }
 
-fn connect(card: &Card, word: &str, is_main: bool) -> Markup {
+fn connect(card: &Card<'_>, word: &str, is_main: bool) -> Markup {
     html! {
         form method="post" action={ (BASE) "/" (card.id) "/connect" } {
             (back_here())
@@ -203,7 +227,7 @@ fn back_here() -> Markup {
     html! { input type="hidden" name=(RETURN_TO_FIELD) value="/"; }
 }
 
-fn action(to: &str, card: &Card, word: &str, is_main: bool) -> Markup {
+fn action(to: &str, card: &Card<'_>, word: &str, is_main: bool) -> Markup {
     let id = format!("{}-{}", to.rsplit('/').next().unwrap_or_default(), card.id);
     html! {
         form method="post" action=(to) data-live {

@@ -19,10 +19,11 @@ use http::{HeaderValue, Response};
 
 use super::feed::{Line, Tone};
 use super::guard::Site;
+use super::party::Party;
 use super::story::Story;
 use super::tap::Tap;
 use super::words;
-use crate::args::DemoProvider;
+use crate::demo::own::Own;
 use crate::demo::stage::Stage;
 use crate::failure::Failure;
 use crate::terminal::printable;
@@ -51,19 +52,31 @@ pub(super) struct Demo {
 }
 
 impl Demo {
-    pub(super) fn new(site: Site, stages: Vec<Stage>) -> Result<Self, Failure> {
-        let story = Arc::new(Story::new(stages));
+    /// Each flow may take so long until its callback.
+    pub(super) fn new(
+        site: Site,
+        stages: Vec<Stage>,
+        own: Option<Own>,
+        flow_lifetime: Duration,
+    ) -> Result<Self, Failure> {
+        let story = Arc::new(Story::new(stages, own));
         let client = Arc::new(ReqwestClient::new()?);
         let mut builder = Connections::builder()
             // Forgotten with the process, so that nothing needs to be sealed.
             .token_store(MemoryTokenStore::new())
             .cool_down(Duration::from_secs(1), Duration::from_secs(8))
             .max_retry_after(Duration::from_secs(10));
-        for stage in &story.stages {
-            let redirect_uri = format!("{}{}", site.origin, callback_path(stage.id()));
-            let tap = Tap { inner: Arc::clone(&client), provider: stage.provider, story: Arc::clone(&story) };
-            let flow = Flow::builder(stage.manager(&redirect_uri, MemoryStateStore::default())?)
+        for party in story.parties() {
+            let redirect_uri = site.redirect_uri(party);
+            let manager = match (story.stage(party), &story.own) {
+                (Some(stage), _) => stage.manager(&redirect_uri, MemoryStateStore::default())?,
+                (None, Some(own)) => own.manager(&redirect_uri)?,
+                (None, None) => continue,
+            };
+            let tap = Tap { inner: Arc::clone(&client), provider: party, story: Arc::clone(&story) };
+            let flow = Flow::builder(manager)
                 .http_client(tap)
+                .state_ttl(flow_lifetime)
                 .limits(Limits::default().with_total(REQUEST))
                 .build()?;
             builder = builder.flow(flow);
@@ -74,9 +87,12 @@ impl Demo {
 
     pub(super) fn accounts(&self) -> Result<Accounts, Failure> {
         let public_url = format!("{}{BASE}", self.site.origin);
-        let builder = Accounts::builder(self.connections.clone(), &public_url, self.clone())
+        let mut builder = Accounts::builder(self.connections.clone(), &public_url, self.clone())
             .after("/")
             .pages(DefaultPages::new(Texts::english()).application("authflow demo", "/"));
+        if self.story.own.is_some() {
+            builder = builder.provider_name(Party::Own.id(), self.story.title(Party::Own));
+        }
         Ok(builder.build()?)
     }
 
@@ -93,54 +109,55 @@ impl Demo {
     }
 
     /// An API request with the connection's token.
-    pub(super) async fn call(&self, provider: DemoProvider) {
-        let Some((stage, key)) = self.key(provider).await else { return };
-        let act = Line::Act { title: format!("Call the API: {}", stage.title()), reference: "RFC 6750 §2" };
-        self.story.tell(provider, act);
-        let answered = match stage.resource() {
-            Ok(url) => self.connections.send(&key, HttpRequest::get(url)).await,
-            Err(failure) => return failure.tell(),
+    pub(super) async fn call(&self, party: Party) {
+        let Some(key) = self.key(party).await else { return };
+        let Some(url) = self.story.resource(party) else {
+            let text = "It is not known here where the access token is used. A file that describes the provider can say it: \
+                        userinfo_endpoint.";
+            return self.story.note(party, Tone::Plain, text);
         };
-        match answered {
-            Ok(response) if response.status.is_success() => self.called(stage).await,
-            Ok(response) => self.refused(stage, &stage.api_error(&response)),
-            Err(error) => self.fail(provider, "The call failed", &error),
+        let title = format!("Call the API: {}", self.story.title(party));
+        self.story.tell(party, Line::Act { title, reference: "RFC 6750 §2" });
+        match self.connections.send(&key, HttpRequest::get(url)).await {
+            Ok(response) if response.status.is_success() => self.called(party).await,
+            Ok(response) => self.refused(party, &self.story.api_error(party, &response)),
+            Err(error) => self.fail(party, "The call failed", &error),
         }
     }
 
-    async fn called(&self, stage: &Stage) {
-        self.story.not_refused(stage.provider);
-        let is_in_doubt = match self.connection(stage.id()).await {
+    async fn called(&self, party: Party) {
+        self.story.not_refused(party);
+        let is_in_doubt = match self.connection(party.id()).await {
             Ok(Some(connection)) => connection.health == Health::InDoubt,
             _ => false,
         };
         if is_in_doubt {
             // Whether this is survived, the next refresh tells.
             let text = "The application has what it asked for, with the old access token. How the refresh ended is not known yet.";
-            return self.story.note(stage.provider, Tone::Warn, text);
+            return self.story.note(party, Tone::Warn, text);
         }
         let proves = [Endpoint::Resource, Endpoint::Token];
-        self.story.success(stage.provider, &proves, "The application has what it asked for.");
+        self.story.success(party, &proves, "The application has what it asked for.");
     }
 
     /// The API answered, and not with what was asked for.
-    fn refused(&self, stage: &Stage, error: &Error) {
+    fn refused(&self, party: Party, error: &Error) {
         if error.kind() != ErrorKind::InvalidGrant {
-            return self.fail(stage.provider, "The call failed, and the connection stays", error);
+            return self.fail(party, "The call failed, and the connection stays", error);
         }
         // The one who has the token refreshed has done it by now, and asked again.
-        self.story.refused(stage.provider);
-        self.story.forget_faults(stage.provider);
+        self.story.refused(party);
+        self.story.forget_faults(party);
         let text = format!(
             "The call failed: {} No other token is to be had: you have to connect again.",
             words::of(error)
         );
-        self.story.note(stage.provider, Tone::Bad, text);
+        self.story.note(party, Tone::Bad, text);
     }
 
     /// A refresh before its time.
-    pub(super) async fn refresh(&self, provider: DemoProvider) {
-        let Some((_, key)) = self.key(provider).await else { return };
+    pub(super) async fn refresh(&self, provider: Party) {
+        let Some(key) = self.key(provider).await else { return };
         // How it ends is told by the event.
         if let Err(error) = self.connections.refresh_now(&key).await {
             match self.served(provider).await {
@@ -153,10 +170,9 @@ impl Demo {
         }
     }
 
-    async fn key(&self, provider: DemoProvider) -> Option<(&Stage, ConnectionKey)> {
-        let stage = self.story.stage(provider)?;
-        match self.connection(stage.id()).await {
-            Ok(Some(connection)) => Some((stage, connection.key)),
+    async fn key(&self, provider: Party) -> Option<ConnectionKey> {
+        match self.connection(provider.id()).await {
+            Ok(Some(connection)) => Some(connection.key),
             Ok(None) => {
                 self.story.note(provider, Tone::Bad, "Nothing is connected here: press Connect first.");
                 None
@@ -169,15 +185,14 @@ impl Demo {
     }
 
     /// Tells what failed. What comes later has not survived what came before it.
-    fn fail(&self, provider: DemoProvider, what: &str, error: &Error) {
+    fn fail(&self, provider: Party, what: &str, error: &Error) {
         self.story.forget_faults(provider);
         self.story.note(provider, Tone::Bad, format!("{what}: {}", words::of(error)));
     }
 
     /// That the access token is still good, where it is: a refresh that fails costs nobody anything then.
-    async fn served(&self, provider: DemoProvider) -> Option<&'static str> {
-        let stage = self.story.stage(provider)?;
-        let connection = self.connection(stage.id()).await.ok()??;
+    async fn served(&self, provider: Party) -> Option<&'static str> {
+        let connection = self.connection(provider.id()).await.ok()??;
         let needs_user = matches!(connection.health, Health::NeedsReconnect { .. });
         let is_left = left(&connection).is_some_and(|left| !left.is_zero());
         (!needs_user && is_left).then_some("The old access token is still good and is served.")
@@ -188,8 +203,7 @@ impl Demo {
         let mut events = self.connections.subscribe();
         while let Some(next) = events.next().await {
             let Next::Event(event) = next else { continue };
-            let Some(stage) = self.story.stage_of(event.key.provider_id()) else { continue };
-            let provider = stage.provider;
+            let Some(provider) = self.story.party_of(event.key.provider_id()) else { continue };
             match event.kind {
                 EventKind::Refreshed => {
                     let text = "Refreshed: whoever asks from now on gets the new token.";
@@ -254,9 +268,9 @@ impl Demo {
         let Health::NeedsReconnect { reason: ReconnectReason::Expired, .. } = connection.health else {
             return;
         };
-        let Some(stage) = self.story.stage_of(connection.key.provider_id()) else { return };
+        let Some(party) = self.story.party_of(connection.key.provider_id()) else { return };
         let text = "The access token has run out, and there is no refresh token. You have to connect again.";
-        self.story.note(stage.provider, Tone::Bad, text);
+        self.story.note(party, Tone::Bad, text);
     }
 }
 
@@ -289,9 +303,11 @@ impl Application for Demo {
     }
 
     fn begin<'f>(&self, _: &Parts, provider_id: &str, begin: Begin<'f>) -> Begin<'f> {
-        match self.story.stage_of(provider_id) {
-            Some(stage) => begin.scopes(stage.scopes().iter().copied()),
-            None => begin,
+        let Some(party) = self.story.party_of(provider_id) else { return begin };
+        match (self.story.stage(party), &self.story.own) {
+            (Some(stage), _) => begin.scopes(stage.scopes().iter().copied()),
+            (None, Some(own)) => begin.scopes(own.scopes()),
+            (None, None) => begin,
         }
     }
 
@@ -307,31 +323,31 @@ impl Application for Demo {
                 self.ended(provider_id, "Not connected", error, response);
             }
             Outcome::Disconnected { key, disconnected } => {
-                let Some(stage) = self.story.stage_of(key.provider_id()) else { return Ok(()) };
-                self.story.not_refused(stage.provider);
+                let Some(party) = self.story.party_of(key.provider_id()) else { return Ok(()) };
+                self.story.not_refused(party);
                 match &disconnected.revocation {
                     Some(Ok(Revocation::Revoked)) => {
                         let text = "Disconnected: the provider has revoked the tokens.";
-                        self.story.note(stage.provider, Tone::Good, text);
+                        self.story.note(party, Tone::Good, text);
                     }
                     Some(Ok(_)) | None => {
                         let text = "Disconnected. There was nothing for the provider to revoke.";
-                        self.story.note(stage.provider, Tone::Plain, text);
+                        self.story.note(party, Tone::Plain, text);
                     }
                     Some(Err(error)) => {
                         let what = "Disconnected here, but the provider did not revoke the tokens";
-                        self.fail(stage.provider, what, error);
+                        self.fail(party, what, error);
                     }
                 }
             }
             // Told here, and not by the event, which may come when there is more to tell already.
             Outcome::Connected(connected) => {
-                let Some(stage) = self.story.stage_of(connected.key.provider_id()) else { return Ok(()) };
-                self.story.not_refused(stage.provider);
+                let Some(party) = self.story.party_of(connected.key.provider_id()) else { return Ok(()) };
+                self.story.not_refused(party);
                 let proves =
                     [Endpoint::Authorization, Endpoint::Consent, Endpoint::Token, Endpoint::Resource];
                 let text = "Connected: the tokens are kept, under this user.";
-                self.story.success(stage.provider, &proves, text);
+                self.story.success(party, &proves, text);
             }
             _ => {}
         }
@@ -340,13 +356,13 @@ impl Application for Demo {
 
     fn on_error(&self, request: &Parts, error: &(dyn std::error::Error + 'static)) {
         let id = request.uri.path().rsplit('/').nth(1).unwrap_or_default();
-        let Some(stage) = self.story.stage_of(id) else { return };
-        self.story.forget_faults(stage.provider);
+        let Some(party) = self.story.party_of(id) else { return };
+        self.story.forget_faults(party);
         let text = match error.downcast_ref::<Error>() {
             Some(error) => words::of(error),
             None => printable(&error.to_string()),
         };
-        self.story.note(stage.provider, Tone::Bad, format!("Refused: {text}"));
+        self.story.note(party, Tone::Bad, format!("Refused: {text}"));
     }
 }
 
@@ -354,8 +370,8 @@ impl Demo {
     /// Back to this page, on which all of it is told, instead of authflow-web's own about the one error.
     fn ended(&self, provider_id: &str, what: &str, error: &Error, response: &mut Response<Bytes>) {
         response.headers_mut().insert(LOCATION, HeaderValue::from_static("/"));
-        if let Some(stage) = self.story.stage_of(provider_id) {
-            self.fail(stage.provider, what, error);
+        if let Some(party) = self.story.party_of(provider_id) {
+            self.fail(party, what, error);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use authflow::{Clock as _, SystemClock};
 use tokio::sync::watch;
 
-use crate::args::DemoProvider;
+use super::party::Party;
 use crate::terminal::shortened;
 
 /// The most messages that are kept: a page that is left alone for a night must not grow. The servers' ledgers do, in this process:
@@ -113,7 +113,7 @@ pub(super) struct Message {
     /// Grows; not without gaps.
     pub(super) id: u64,
     pub(super) at: SystemTime,
-    pub(super) provider: Option<DemoProvider>,
+    pub(super) provider: Option<Party>,
     pub(super) line: Line,
 }
 
@@ -146,7 +146,7 @@ impl Feed {
         Self { inner: Mutex::default(), revision: watch::Sender::new(0) }
     }
 
-    pub(super) fn push(&self, provider: Option<DemoProvider>, mut line: Line) {
+    pub(super) fn push(&self, provider: Option<Party>, mut line: Line) {
         line.cap();
         self.change(|inner, id| {
             let message = Message { id, at: SystemClock::new().now(), provider, line };
@@ -163,7 +163,7 @@ impl Feed {
     }
 
     /// The last that the application had to say about a provider.
-    pub(super) fn last_note(&self, provider: DemoProvider) -> Option<Arc<Message>> {
+    pub(super) fn last_note(&self, provider: Party) -> Option<Arc<Message>> {
         let inner = self.lock();
         let is_note = |message: &&Arc<Message>| {
             message.provider == Some(provider)
@@ -173,7 +173,7 @@ impl Feed {
     }
 
     /// The provider that something was said of last.
-    pub(super) fn last_provider(&self) -> Option<DemoProvider> {
+    pub(super) fn last_provider(&self) -> Option<Party> {
         self.lock().messages.iter().rev().find_map(|message| message.provider)
     }
 

@@ -1,23 +1,24 @@
 //! The browser's side of the application: each request to the accounts' routes, and its answer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use authflow_web::Accounts;
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use http::header::{LOCATION, SET_COOKIE};
-use http::{Method, StatusCode, Uri};
+use http::{Method, StatusCode};
 use url::{Url, form_urlencoded};
 
 use super::feed::{Field, Lane, Line, Tone};
-use super::ledger::shown;
+use super::ledger::{shown, shown_of_a_stranger};
+use super::party::Party;
 use super::story::Story;
-use crate::args::DemoProvider;
 use crate::demo::explain;
 use crate::demo::recorder::masked_path;
-use crate::demo::stage::Stage;
 use crate::terminal::printable;
 
 /// Tells a request, lets it be answered, and tells the answer.
@@ -28,10 +29,31 @@ pub(super) async fn told(
 ) -> Response {
     let (provider, action) = place(&story, request.uri().path());
     let is_own = accounts.is_own_request(request.headers());
-    begin(&story, provider, action, is_own, request.method(), request.uri());
+    let (request, form) = match with_form(request, action, accounts.max_body()).await {
+        Ok(whole) => whole,
+        Err(_) => {
+            let text = "This is longer than a provider's answer can be.\n";
+            return (StatusCode::PAYLOAD_TOO_LARGE, text).into_response();
+        }
+    };
+    begin(&story, provider, action, is_own, &request, &form);
     let response = next.run(request).await;
-    story.tell(provider, answer(action, &response));
+    story.tell(provider, answer(provider, action, &response));
     response
+}
+
+/// A request, and what was posted with it to a callback.
+async fn with_form(
+    request: Request<Body>,
+    action: Action,
+    max: usize,
+) -> Result<(Request<Body>, Bytes), axum::Error> {
+    if action != Action::Callback || request.method() != Method::POST {
+        return Ok((request, Bytes::new()));
+    }
+    let (parts, body) = request.into_parts();
+    let form = to_bytes(body, max).await?;
+    Ok((Request::from_parts(parts, Body::from(form.clone())), form))
 }
 
 /// What a route is about.
@@ -44,7 +66,7 @@ enum Action {
 }
 
 /// The provider and the action of `{base}/{provider}/{action}`.
-fn place(story: &Story, path: &str) -> (Option<DemoProvider>, Action) {
+fn place(story: &Story, path: &str) -> (Option<Party>, Action) {
     let mut segments = path.rsplit('/');
     let action = match segments.next() {
         Some("connect") => Action::Connect,
@@ -52,20 +74,19 @@ fn place(story: &Story, path: &str) -> (Option<DemoProvider>, Action) {
         Some("disconnect") => Action::Disconnect,
         _ => Action::Page,
     };
-    let stage = segments.next().and_then(|id| story.stage_of(id));
-    (stage.map(|stage| stage.provider), action)
+    (segments.next().and_then(|id| story.party_of(id)), action)
 }
 
 fn begin(
     story: &Story,
-    provider: Option<DemoProvider>,
+    provider: Option<Party>,
     action: Action,
     is_own: bool,
-    method: &Method,
-    uri: &Uri,
+    request: &Request<Body>,
+    form: &[u8],
 ) {
-    let name =
-        provider.and_then(|provider| story.stage(provider)).map_or("a provider", |stage| stage.title());
+    let (method, uri) = (request.method(), request.uri());
+    let name = provider.map_or("a provider", |party| story.title(party));
     match action {
         Action::Connect => {
             let title = format!("Connect: {name}");
@@ -82,8 +103,12 @@ fn begin(
             "The browser does not say that a page of this application asks for this."
         }
         Action::Connect => "You press Connect.",
-        Action::Callback if provider.and_then(|of| story.stage(of)).is_some_and(Stage::has_issuer) => {
+        Action::Callback if provider.is_some_and(|party| story.has_issuer(party)) => {
             "The browser brings the answer. State, cookie and iss (the issuer: who answers) are compared before the code is used."
+        }
+        Action::Callback if provider == Some(Party::Own) => {
+            "The browser brings the answer. State and cookie are compared before the code is used. An issuer to compare was not \
+             given."
         }
         Action::Callback => {
             "The browser brings the answer. State and cookie are compared before the code is used. This provider does not say \
@@ -97,8 +122,9 @@ fn begin(
     };
     let query = uri.query().unwrap_or_default();
     let fields = form_urlencoded::parse(query.as_bytes())
+        .chain(form_urlencoded::parse(form))
         .map(|(name, value)| Field {
-            value: shown(&name, &value),
+            value: of(provider, &name, &value),
             name: printable(&name),
             about: if action == Action::Callback { explain::callback(&name) } else { "" },
         })
@@ -115,15 +141,20 @@ fn begin(
     story.tell(provider, arrow);
 }
 
-fn answer(action: Action, response: &Response) -> Line {
+fn answer(provider: Option<Party>, action: Action, response: &Response) -> Line {
     let status = response.status();
-    let target = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(destination);
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    let target = location.map(destination);
     let mut name = format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
     if let Some(target) = &target {
         name = format!("{} to {target}", status.as_u16());
     }
     let is_bad = status.is_client_error() || status.is_server_error();
     let about = match (action, is_bad) {
+        (Action::Connect, false) if status == StatusCode::SEE_OTHER && provider == Some(Party::Own) => {
+            "State and verifier are made and kept here; the browser gets a cookie that belongs to this flow, and brings the \
+             question to the authorization server. What the two say to each other is not seen here."
+        }
         (Action::Connect, false) if status == StatusCode::SEE_OTHER => {
             "State and verifier are made and kept here; the browser gets a cookie that belongs to this flow, and the way to \
              the authorization server."
@@ -142,9 +173,34 @@ fn answer(action: Action, response: &Response) -> Line {
         to: Lane::Browser,
         name,
         about: about.to_owned(),
-        fields: cookies(response),
+        fields: match (provider, action) {
+            // No ledger tells later how it arrived.
+            (Some(Party::Own), Action::Connect) => {
+                location.map(asked).into_iter().flatten().chain(cookies(response)).collect()
+            }
+            _ => cookies(response),
+        },
         tone: if is_bad { Tone::Bad } else { Tone::Plain },
         took: None,
+    }
+}
+
+/// The authorization request, as it is sent.
+fn asked(location: &str) -> Vec<Field> {
+    let Ok(url) = Url::parse(location) else { return Vec::new() };
+    let field = |(name, value): (Cow<'_, str>, Cow<'_, str>)| Field {
+        value: of(Some(Party::Own), &name, &value),
+        name: printable(&name),
+        about: explain::authorization(&name),
+    };
+    url.query_pairs().map(field).collect()
+}
+
+/// A parameter as it may be seen.
+fn of(provider: Option<Party>, name: &str, value: &str) -> String {
+    match provider {
+        Some(Party::Own) => shown_of_a_stranger(name, value),
+        _ => shown(name, value),
     }
 }
 

@@ -8,6 +8,9 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::HOST;
 use http::{HeaderMap, StatusCode};
 
+use super::app::callback_path;
+use super::party::Party;
+
 /// `http://127.0.0.1:PORT`, and what a request to it has as its `Host`.
 #[derive(Clone, Debug)]
 pub(super) struct Site {
@@ -19,6 +22,11 @@ impl Site {
     pub(super) fn new(address: std::net::SocketAddr) -> Self {
         let authority = address.to_string();
         Self { origin: format!("http://{authority}"), authority }
+    }
+
+    /// Where a provider's answer goes.
+    pub(super) fn redirect_uri(&self, party: Party) -> String {
+        format!("{}{}", self.origin, callback_path(party.id()))
     }
 
     /// Whether the request was meant for this address. A name that an attacker has made point to this machine (DNS rebinding)

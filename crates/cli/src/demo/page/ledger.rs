@@ -145,8 +145,45 @@ pub(super) fn shown(name: &str, value: &str) -> String {
     }
 }
 
+/// The same where the server is not the demo's own: what is not known to be harmless may be called anything there.
+pub(super) fn shown_of_a_stranger(name: &str, value: &str) -> String {
+    const OPEN: [&str; 14] = [
+        "client_id",
+        "code_challenge",
+        "code_challenge_method",
+        "error",
+        "error_description",
+        "error_uri",
+        "grant_type",
+        "iss",
+        "prompt",
+        "redirect_uri",
+        "response_mode",
+        "response_type",
+        "scope",
+        "token_type_hint",
+    ];
+    if OPEN.contains(&name) { shown(name, value) } else { masked_briefly(value) }
+}
+
 fn redirect_uri(value: &str) -> String {
     // It is the application's own; what somebody else put there need not be shown whole.
     let Ok(url) = Url::parse(value) else { return masked_briefly(value) };
     format!("{}{}", url.origin().ascii_serialization(), masked_path(url.path()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown_of_a_stranger;
+
+    #[test]
+    fn h1_a_parameter_of_another_server_is_masked_unless_it_is_known_to_be_harmless() {
+        const SECRET: &str = "2YotnFZFEjr1zCsicMWpAA-2YotnFZFEjr1zCsicMWpAA";
+        for name in ["code", "state", "client_secret", "app_secret", "login_hint", "assertion", "", "Scope"] {
+            assert_eq!(shown_of_a_stranger(name, SECRET), "2YotnF****", "{name}");
+        }
+        assert_eq!(shown_of_a_stranger("grant_type", "authorization_code"), "authorization_code");
+        let redirect_uri = format!("http://127.0.0.1:7/{SECRET}?code={SECRET}");
+        assert!(!shown_of_a_stranger("redirect_uri", &redirect_uri).contains(SECRET));
+    }
 }

@@ -23,8 +23,8 @@ use url::form_urlencoded;
 
 use super::app::Demo;
 use super::faults;
+use super::party::Party;
 use super::{accounts, front, guard, sequence, view};
-use crate::args::DemoProvider;
 use crate::failure::Failure;
 
 /// How long an open page waits for news before it asks again.
@@ -184,7 +184,6 @@ fn form(body: &[u8]) -> HashMap<String, String> {
     form_urlencoded::parse(body).into_owned().collect()
 }
 
-fn provider(demo: &Demo, form: &HashMap<String, String>) -> Option<DemoProvider> {
-    let id = form.get("provider")?;
-    demo.story.stage_of(id).map(|stage| stage.provider)
+fn provider(demo: &Demo, form: &HashMap<String, String>) -> Option<Party> {
+    demo.story.party_of(form.get("provider")?)
 }

@@ -13,10 +13,7 @@ pub(super) fn messages(demo: &Demo, messages: &[Arc<Message>]) -> Markup {
 }
 
 fn message(demo: &Demo, message: &Message) -> Markup {
-    let provider = message
-        .provider
-        .and_then(|provider| demo.story.stage(provider))
-        .map(|stage| (stage.id(), stage.title()));
+    let provider = message.provider.map(|party| (party.id(), demo.story.title(party)));
     match &message.line {
         Line::Act { title, reference } => html! {
             li class="act" id={ "said-" (message.id) } data-id=(message.id) {

@@ -2,18 +2,24 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use authflow::{Error, HttpResponse};
 use authflow_testkit::{Endpoint, Fault, FaultSpan, SetFault};
+use url::Url;
 
 use super::feed::{Feed, Lane, Line, Tone};
+use super::party::Party;
 use super::{faults, ledger};
-use crate::args::DemoProvider;
-use crate::demo::stage::Stage;
+use crate::demo::own::Own;
+use crate::demo::stage::{Stage, api_error};
 
 /// The servers, and what is told of them.
 #[derive(Debug)]
 pub(super) struct Story {
     pub(super) feed: Feed,
+    /// The demo's own, of which everything is known.
     pub(super) stages: Vec<Stage>,
+    /// The user's, of which nothing is known but what it says to the application.
+    pub(super) own: Option<Own>,
     /// Held while something is told, so that what is told has one order.
     inner: Mutex<Inner>,
 }
@@ -25,44 +31,79 @@ struct Inner {
     /// The faults that showed and were not yet followed by a success.
     suffered: Vec<Suffered>,
     /// Where the API has refused a token for which no other was to be had.
-    refused: Vec<DemoProvider>,
+    refused: Vec<Party>,
 }
 
 /// A fault that showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Suffered {
-    provider: DemoProvider,
+    provider: Party,
     name: &'static str,
     endpoint: Endpoint,
 }
 
 impl Story {
-    pub(super) fn new(stages: Vec<Stage>) -> Self {
+    pub(super) fn new(stages: Vec<Stage>, own: Option<Own>) -> Self {
         let inner = Inner { next: vec![0; stages.len()], ..Inner::default() };
-        Self { feed: Feed::new(), stages, inner: Mutex::new(inner) }
+        Self { feed: Feed::new(), stages, own, inner: Mutex::new(inner) }
     }
 
-    pub(super) fn stage(&self, provider: DemoProvider) -> Option<&Stage> {
-        self.stages.iter().find(|stage| stage.provider == provider)
+    /// All, in the order in which they are shown.
+    pub(super) fn parties(&self) -> impl Iterator<Item = Party> {
+        self.own.iter().map(|_| Party::Own).chain(self.stages.iter().map(Stage::party))
     }
 
-    /// The stage of a provider id.
-    pub(super) fn stage_of(&self, id: &str) -> Option<&Stage> {
-        self.stages.iter().find(|stage| stage.id() == id)
+    /// Whose provider id it is.
+    pub(super) fn party_of(&self, id: &str) -> Option<Party> {
+        self.parties().find(|party| party.id() == id)
+    }
+
+    /// The server, where it is one of the demo's own.
+    pub(super) fn stage(&self, party: Party) -> Option<&Stage> {
+        self.stages.iter().find(|stage| stage.party() == party)
+    }
+
+    /// What the page calls it.
+    pub(super) fn title(&self, party: Party) -> &str {
+        match self.stage(party) {
+            Some(stage) => stage.title(),
+            None => self.own.as_ref().map_or("a provider", Own::title),
+        }
+    }
+
+    /// Whether it says in a callback who answers, and that is compared.
+    pub(super) fn has_issuer(&self, party: Party) -> bool {
+        match self.stage(party) {
+            Some(stage) => stage.has_issuer(),
+            None => self.own.as_ref().is_some_and(Own::has_issuer),
+        }
+    }
+
+    /// Where the access token is used, if that is known.
+    pub(super) fn resource(&self, party: Party) -> Option<Url> {
+        match self.stage(party) {
+            Some(stage) => stage.resource().ok(),
+            None => self.own.as_ref()?.resource().cloned(),
+        }
+    }
+
+    /// Why its API said no.
+    pub(super) fn api_error(&self, party: Party, response: &HttpResponse) -> Error {
+        self.stage(party).map_or_else(|| api_error(response), |stage| stage.api_error(response))
     }
 
     /// Tells a line, after everything that the servers have written down so far.
-    pub(super) fn tell(&self, provider: impl Into<Option<DemoProvider>>, line: Line) {
+    pub(super) fn tell(&self, provider: impl Into<Option<Party>>, line: Line) {
         let _inner = self.caught_up();
         self.feed.push(provider.into(), line);
     }
 
-    pub(super) fn note(&self, provider: DemoProvider, tone: Tone, text: impl Into<String>) {
+    pub(super) fn note(&self, provider: Party, tone: Tone, text: impl Into<String>) {
         self.tell(provider, Line::Note { at: Lane::Application, text: text.into(), tone });
     }
 
     /// A note of something that went well. Where a fault at one of these endpoints came before it, the fault was survived.
-    pub(super) fn success(&self, provider: DemoProvider, proves: &[Endpoint], text: &str) {
+    pub(super) fn success(&self, provider: Party, proves: &[Endpoint], text: &str) {
         let mut inner = self.caught_up();
         let mut survived: Vec<&str> = Vec::new();
         inner.suffered.retain(|suffered| {
@@ -81,7 +122,7 @@ impl Story {
     }
 
     /// The API does not accept the token, and nothing brings another: only the user can.
-    pub(super) fn refused(&self, provider: DemoProvider) {
+    pub(super) fn refused(&self, provider: Party) {
         let mut inner = self.caught_up();
         if !inner.refused.contains(&provider) {
             inner.refused.push(provider);
@@ -89,16 +130,16 @@ impl Story {
     }
 
     /// There is a token that was not refused, or none at all.
-    pub(super) fn not_refused(&self, provider: DemoProvider) {
+    pub(super) fn not_refused(&self, provider: Party) {
         self.caught_up().refused.retain(|refused| *refused != provider);
     }
 
-    pub(super) fn is_refused(&self, provider: DemoProvider) -> bool {
+    pub(super) fn is_refused(&self, provider: Party) -> bool {
         self.caught_up().refused.contains(&provider)
     }
 
     /// Something failed, or the connection is gone: nothing that comes later has survived what came before.
-    pub(super) fn forget_faults(&self, provider: DemoProvider) {
+    pub(super) fn forget_faults(&self, provider: Party) {
         self.caught_up().suffered.retain(|suffered| suffered.provider != provider);
     }
 
@@ -115,13 +156,13 @@ impl Story {
                 *next = entry.sequence().saturating_add(1);
                 if let Some(fault) = entry.fault().filter(|fault| faults::is_met(fault, stage)) {
                     let new =
-                        Suffered { provider: stage.provider, name: fault.name(), endpoint: entry.endpoint() };
+                        Suffered { provider: stage.party(), name: fault.name(), endpoint: entry.endpoint() };
                     if !suffered.contains(&new) {
                         suffered.push(new);
                     }
                 }
                 for line in ledger::lines(&entry, stage) {
-                    self.feed.push(Some(stage.provider), line);
+                    self.feed.push(Some(stage.party()), line);
                 }
             }
         }
@@ -147,7 +188,7 @@ impl Story {
         };
         let text = format!("A fault is on: {fault}, {often} {place}: {}.", faults::about(fault, stage));
         let at = if fault.endpoint() == Endpoint::Resource { Lane::Api } else { Lane::Server };
-        self.feed.push(Some(stage.provider), Line::Note { at, text, tone: Tone::Warn });
+        self.feed.push(Some(stage.party()), Line::Note { at, text, tone: Tone::Warn });
     }
 
     /// All servers behave again.

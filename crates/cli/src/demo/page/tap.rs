@@ -9,6 +9,8 @@ use http::header::{LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::Value;
 
 use super::feed::{Field, Lane, Line, Tone};
+use super::ledger::shown_of_a_stranger;
+use super::party::Party;
 use super::story::Story;
 use crate::args::DemoProvider;
 use crate::demo::explain;
@@ -19,7 +21,7 @@ use crate::terminal::{masked_briefly, printable, shortened};
 #[derive(Debug)]
 pub(super) struct Tap<C> {
     pub(super) inner: C,
-    pub(super) provider: DemoProvider,
+    pub(super) provider: Party,
     pub(super) story: Arc<Story>,
 }
 
@@ -32,7 +34,7 @@ impl<C: HttpClient> HttpClient for Tap<C> {
             let act = Line::Act { title: "Refresh".to_owned(), reference: "RFC 6749 §6" };
             self.story.tell(self.provider, act);
         }
-        self.story.tell(self.provider, sent(&request, to, purpose));
+        self.story.tell(self.provider, sent(&request, to, purpose, self.provider));
         let clock = SystemClock::new();
         let begun = clock.monotonic();
         let result = self.inner.send(request, limits).await;
@@ -55,9 +57,9 @@ impl<C: HttpClient> HttpClient for Tap<C> {
 
 impl<C> Tap<C> {
     fn lane(&self, request: &HttpRequest) -> Lane {
-        let stage = self.story.stage(self.provider);
-        let is_api = stage
-            .and_then(|stage| stage.resource().ok())
+        let is_api = self
+            .story
+            .resource(self.provider)
             .is_some_and(|api| api.origin() == request.url.origin() && api.path() == request.url.path());
         if is_api { Lane::Api } else { Lane::Server }
     }
@@ -104,10 +106,10 @@ impl Purpose {
     }
 }
 
-fn sent(request: &HttpRequest, to: Lane, purpose: Purpose) -> Line {
+fn sent(request: &HttpRequest, to: Lane, purpose: Purpose, provider: Party) -> Line {
     let path = masked_path(request.url.path());
     let about = match purpose {
-        Purpose::Other if path.contains("revoke") || path.contains("invalidate") => {
+        Purpose::Other if ["revoke", "revocation", "invalidate"].iter().any(|word| path.contains(word)) => {
             "The application gives the tokens back: nobody can use them any more."
         }
         Purpose::Other if request.method == http::Method::DELETE => {
@@ -123,21 +125,25 @@ fn sent(request: &HttpRequest, to: Lane, purpose: Purpose) -> Line {
         to,
         name: format!("{} {path}", request.method),
         about: about.to_owned(),
-        fields: carried(request).into_iter().map(field).collect(),
+        fields: carried(request).into_iter().map(|carried| field(carried, provider)).collect(),
         tone: Tone::Plain,
         took: None,
     }
 }
 
-fn field(carried: Carried) -> Field {
+fn field(carried: Carried, provider: Party) -> Field {
     let about = explain::request(&carried.name);
-    Field { name: carried.name, value: carried.value, about }
+    let value = match provider {
+        Party::Own if !carried.is_header => shown_of_a_stranger(&carried.name, &carried.value),
+        _ => carried.value,
+    };
+    Field { name: carried.name, value, about }
 }
 
 fn answered(
     response: &HttpResponse,
     purpose: Purpose,
-    provider: DemoProvider,
+    provider: Party,
 ) -> (String, String, Vec<Field>, Tone) {
     let status = response.status;
     let name = format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
@@ -177,7 +183,7 @@ fn answered(
         (Purpose::Api, true) if status == http::StatusCode::UNAUTHORIZED => {
             "The API refuses the token: the application may refresh, once, and send the request again."
         }
-        (Purpose::Api, true) if provider == DemoProvider::StackExchange => {
+        (Purpose::Api, true) if provider == Party::Testkit(DemoProvider::StackExchange) => {
             "The API says no: with 400 here, and the reason in the body."
         }
         (Purpose::Other, false) => "Done.",

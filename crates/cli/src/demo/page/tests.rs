@@ -5,18 +5,19 @@ use std::time::Duration;
 use authflow::{AuthorizationResponse, Binding};
 use authflow_testkit::{Fault, FaultSpan, LeakDetector, ScriptedUser};
 
-use super::{Served, accounts, sequence, view};
+use super::{Lifetimes, Party, Served, accounts, sequence, view};
 use crate::args::DemoProvider;
 use crate::demo::ALL;
 use crate::demo::stage::Stage;
 
 async fn served() -> Served {
-    Served::prepare(&ALL, Duration::from_secs(60)).await.unwrap()
+    let lifetimes = Lifetimes { token: Duration::from_secs(60), flow: Duration::from_secs(600) };
+    Served::prepare(&ALL, None, lifetimes).await.unwrap()
 }
 
 impl Served {
     fn stage(&self, provider: DemoProvider) -> &Stage {
-        self.demo.story.stage(provider).unwrap()
+        self.demo.story.stage(Party::Testkit(provider)).unwrap()
     }
 
     /// A flow as the routes run it, but without a browser. Whether it connected.
@@ -81,8 +82,8 @@ async fn h1_no_secret_is_shown() {
     let served = served().await;
     for provider in ALL {
         assert!(served.connect(provider).await, "{provider:?}");
-        served.demo.call(provider).await;
-        served.demo.refresh(provider).await;
+        served.demo.call(Party::Testkit(provider)).await;
+        served.demo.refresh(Party::Testkit(provider)).await;
         let connection = served.demo.connection(provider.id()).await.unwrap().unwrap();
         served.demo.connections.disconnect(&connection.key).await.unwrap();
     }
@@ -108,8 +109,8 @@ async fn h1_no_fault_makes_a_secret_show() {
         for fault in quick() {
             served.demo.story.misbehave(served.stage(provider), &fault, FaultSpan::Every);
             if served.connect(provider).await {
-                served.demo.call(provider).await;
-                served.demo.refresh(provider).await;
+                served.demo.call(Party::Testkit(provider)).await;
+                served.demo.refresh(Party::Testkit(provider)).await;
             }
             served.demo.story.behave();
         }

@@ -10,13 +10,15 @@ use super::app::{BASE, Demo};
 use super::feed::{Lane, News};
 use super::{faults, sequence};
 use crate::demo::fault;
+use crate::demo::stage::Stage;
+use crate::terminal::printable;
 
 /// A small picture of two who are connected, so that no browser asks for one.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M5 8h6' \
                     stroke='%230b57d0' stroke-width='2'/%3E%3Ccircle cx='4' cy='8' r='3' fill='%230b57d0'/%3E%3Ccircle cx='12' \
                     cy='8' r='3' fill='%231a7f37'/%3E%3C/svg%3E";
 
-pub(super) fn page(demo: &Demo, cards: &[Card], news: &News) -> Markup {
+pub(super) fn page(demo: &Demo, cards: &[Card<'_>], news: &News) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -35,7 +37,14 @@ pub(super) fn page(demo: &Demo, cards: &[Card], news: &News) -> Markup {
                     h1 { "authflow demo" }
                     p {
                         (servers(demo)) " and one application, this page, run on this machine. Connect an account, and read \
-                        what they say to each other. Nothing leaves the machine, nothing is kept, every secret is masked."
+                        what they say to each other. "
+                        @match &demo.story.own {
+                            None => { "Nothing leaves the machine, nothing is kept, every secret is masked." }
+                            Some(own) => {
+                                "Beside them is " (printable(own.title())) ", which is not the demo's: it gets what is sent to it. Nothing \
+                                 else leaves the machine, nothing is kept, every secret is masked."
+                            }
+                        }
                     }
                     p id="lost" class="problem" role="status" hidden { "The demo has ended. Start it again, and open its new address." }
                     p id="trouble" class="problem" role="status" hidden {}
@@ -106,9 +115,11 @@ fn first_steps() -> Markup {
     }
 }
 
-fn fault_panel(demo: &Demo, cards: &[Card]) -> Markup {
+fn fault_panel(demo: &Demo, cards: &[Card<'_>]) -> Markup {
     let stages = &demo.story.stages;
-    let front = accounts::in_front(demo, cards).or_else(|| stages.first().map(|stage| stage.provider));
+    // Faults are for the demo's own servers.
+    let front = accounts::in_front(demo, cards).filter(|party| demo.story.stage(*party).is_some());
+    let front = front.or_else(|| stages.first().map(Stage::party));
     html! {
         section class="card" aria-labelledby="faults-title" {
             h2 id="faults-title" { "Let a server misbehave" }
@@ -118,7 +129,7 @@ fn fault_panel(demo: &Demo, cards: &[Card]) -> Markup {
                 // Not what was chosen before the page was loaded again: the account that is connected now.
                 select id="fault-provider" name="provider" form="fault-form" autocomplete="off" {
                     @for stage in stages {
-                        option value=(stage.id()) selected[Some(stage.provider) == front] { (stage.title()) }
+                        option value=(stage.id()) selected[Some(stage.party()) == front] { (stage.title()) }
                     }
                 }
             }
@@ -171,7 +182,9 @@ pub(super) fn active_faults(demo: &Demo) -> Markup {
     let active: Vec<_> = demo.story.faults().collect();
     html! {
         @if active.is_empty() {
-            p class="faint" { "All servers behave." }
+            p class="faint" {
+                @if demo.story.own.is_some() { "All of the demo's servers behave." } @else { "All servers behave." }
+            }
         } @else {
             ul class="active" {
                 @for (stage, set) in &active {
