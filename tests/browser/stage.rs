@@ -176,11 +176,14 @@ impl Stage {
             Servers::Testkit { example, another, .. } => {
                 (example.ledger().count(endpoint) + another.ledger().count(endpoint)).try_into().unwrap()
             }
-            Servers::OidcProvider(provider) => {
-                let url = format!("{}/counts", provider.text("/issuer"));
-                let counts = reqwest::get(url).await.unwrap().bytes().await.unwrap();
-                serde_json::from_slice::<Value>(&counts).unwrap()[name].as_u64().unwrap()
-            }
+            Servers::OidcProvider(provider) => counted(provider, name).await,
         }
     }
+}
+
+/// How many requests npm's server has had at its token endpoint (`token`) or its revocation endpoint (`revocation`).
+pub(crate) async fn counted(provider: &OidcProvider, name: &str) -> u64 {
+    let url = format!("{}/counts", provider.text("/issuer"));
+    let counts = reqwest::get(url).await.unwrap().bytes().await.unwrap();
+    serde_json::from_slice::<Value>(&counts).unwrap()[name].as_u64().unwrap()
 }
