@@ -14,6 +14,7 @@
 )]
 
 mod binding;
+mod bucket_caps;
 mod call;
 mod callback;
 #[cfg(feature = "connections")]
@@ -55,6 +56,7 @@ mod token_store;
 mod wait;
 
 pub use self::binding::{Binding, User};
+pub use self::bucket_caps::BucketCaps;
 pub use self::call::{AuthorizationRequest, Call};
 pub use self::callback::{AuthorizationResponse, Callback};
 pub use self::clock::{Clock, SystemClock};

@@ -15,6 +15,7 @@ use async_trait::async_trait;
 
 use self::buckets::Buckets;
 use self::shard::{Evicted, Shard};
+use crate::bucket_caps::BucketCaps;
 use crate::state::{PendingFlow, StateContext, StateKey, StateStore, StoreError, StoreErrorKind};
 
 /// Keeps pending flows in this process: sharded, expiring, capped for each bucket and in total.
@@ -33,8 +34,6 @@ pub struct MemoryStateStore {
 
 /// The cap of the whole store where none is set.
 const DEFAULT_CAPACITY: usize = 1_000_000;
-/// The cap of one bucket where none is set.
-const DEFAULT_BUCKET_CAPACITY: usize = 256;
 /// More shards than processors that may call at once, so that two calls seldom meet.
 const ENOUGH_SHARDS: usize = 64;
 /// As many as the bytes of the key that choose one can name.
@@ -48,7 +47,7 @@ impl MemoryStateStore {
     /// A store for a million flows, 256 of one bucket.
     #[must_use]
     pub fn new() -> Self {
-        Self::with_capacity(DEFAULT_CAPACITY, DEFAULT_BUCKET_CAPACITY)
+        Self::with_capacity(DEFAULT_CAPACITY, BucketCaps::DEFAULT_CAPACITY)
     }
 
     /// A store for `capacity` flows, `bucket_capacity` of one bucket. Each is at least one.
@@ -211,16 +210,16 @@ impl StateStore for MemoryStateStore {
 }
 
 /// A panic elsewhere leaves a shard whole: none of its changes can be half done.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn milliseconds(time: SystemTime) -> u64 {
+pub(crate) fn milliseconds(time: SystemTime) -> u64 {
     whole_milliseconds(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
 /// In 64 bits: the division of 128 would be felt.
-fn whole_milliseconds(duration: Duration) -> u64 {
+pub(crate) fn whole_milliseconds(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1000).saturating_add(duration.subsec_millis().into())
 }
 
