@@ -83,6 +83,8 @@ macro_rules! __state_store_checks {
             before_its_ttl_a_flow_is_there,
             after_its_ttl_a_flow_is_absent,
             an_expired_key_is_free,
+            a12_at_a_buckets_cap_its_own_oldest_goes,
+            a12_a_used_flow_leaves_its_bucket,
             an_error_holds_neither_key_nor_flow,
             debug_shows_no_flow,
         }

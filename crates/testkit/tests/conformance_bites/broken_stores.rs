@@ -1,12 +1,13 @@
 //! Stores that are wrong in one way each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use authflow_core::{
-    PendingFlow, Secret, StateContext, StateKey, StateStore, StoreError, StoreErrorKind, async_trait,
+    Bucket, BucketCaps, PendingFlow, Secret, StateContext, StateKey, StateStore, StoreError, StoreErrorKind,
+    async_trait,
 };
 
 /// What is wrong.
@@ -37,6 +38,11 @@ pub(crate) enum Wrong {
     AsciiOnly,
     CutsLongValues,
     SharesWithOthers,
+    HasNoCapOfABucket,
+    PushesOutTheOldestOfAll,
+    PushesOutTheNewest,
+    CountsUsedFlows,
+    RefusesAtTheCap,
 }
 
 struct Entry {
@@ -47,11 +53,13 @@ struct Entry {
 pub(crate) struct Broken {
     wrong: Wrong,
     entries: Mutex<HashMap<Vec<u8>, Entry>>,
+    /// In the order in which they came.
+    counted: Mutex<VecDeque<(Bucket, Vec<u8>)>>,
 }
 
 impl Broken {
     pub(crate) fn new(wrong: Wrong) -> Self {
-        Self { wrong, entries: Mutex::default() }
+        Self { wrong, entries: Mutex::default(), counted: Mutex::default() }
     }
 
     fn key(&self, key: &StateKey) -> Vec<u8> {
@@ -78,6 +86,34 @@ impl Broken {
             self.entries.lock().unwrap().remove(key);
         }
         found
+    }
+
+    /// Counts a flow that was stored, and removes the one whose place it takes.
+    fn count(&self, bucket: Option<Bucket>, place: Vec<u8>) {
+        let Some(bucket) = bucket else { return };
+        let mut counted = self.counted.lock().unwrap();
+        counted.push_back((bucket, place));
+        if self.len_of(bucket, &counted) <= BucketCaps::DEFAULT_CAPACITY {
+            return;
+        }
+        let own = |(other, _): &(Bucket, Vec<u8>)| *other == bucket;
+        let at = match self.wrong {
+            Wrong::HasNoCapOfABucket => return,
+            Wrong::PushesOutTheOldestOfAll => 0,
+            Wrong::PushesOutTheNewest => counted.len() - 2,
+            _ => counted.iter().position(own).unwrap(),
+        };
+        let (_, oldest) = counted.remove(at).unwrap();
+        self.entries.lock().unwrap().remove(&oldest);
+    }
+
+    fn len_of(&self, bucket: Bucket, counted: &VecDeque<(Bucket, Vec<u8>)>) -> usize {
+        counted.iter().filter(|(other, _)| *other == bucket).count()
+    }
+
+    fn is_full(&self, bucket: Option<Bucket>) -> bool {
+        let counted = self.counted.lock().unwrap();
+        bucket.is_some_and(|bucket| self.len_of(bucket, &counted) >= BucketCaps::DEFAULT_CAPACITY)
     }
 
     fn conflict(&self, key: &StateKey, flow: &PendingFlow) -> StoreError {
@@ -136,6 +172,10 @@ impl StateStore for Broken {
             _ => cx.now + ttl,
         };
         let flow = self.spoil(flow);
+        let counted = (flow.bucket, place.clone());
+        if self.wrong == Wrong::RefusesAtTheCap && self.is_full(flow.bucket) {
+            return Err(StoreError::new(StoreErrorKind::Unavailable));
+        }
         match self.wrong {
             Wrong::Overwrites => self.insert(place, flow, until),
             Wrong::LooksThenStores => {
@@ -162,6 +202,7 @@ impl StateStore for Broken {
                 entries.insert(place, Entry { flow, until });
             }
         }
+        self.count(counted.0, counted.1);
         Ok(())
     }
 
@@ -178,6 +219,9 @@ impl StateStore for Broken {
             return Ok(found);
         }
         let found = self.remove(&place, cx.now);
+        if self.wrong != Wrong::CountsUsedFlows {
+            self.counted.lock().unwrap().retain(|(_, key)| *key != place);
+        }
         if found.is_none() && self.wrong == Wrong::ForeignKeyRemoves {
             self.entries.lock().unwrap().clear();
         }

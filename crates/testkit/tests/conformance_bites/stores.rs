@@ -65,6 +65,21 @@ async fn a4_wrong_expiry_is_found() {
 }
 
 #[tokio::test]
+async fn a12_a_wrong_cap_of_a_bucket_is_found() {
+    bites!(HasNoCapOfABucket: a12_at_a_buckets_cap_its_own_oldest_goes);
+    bites!(PushesOutTheOldestOfAll: a12_at_a_buckets_cap_its_own_oldest_goes);
+    bites!(PushesOutTheNewest: a12_at_a_buckets_cap_its_own_oldest_goes);
+    bites!(RefusesAtTheCap: a12_at_a_buckets_cap_its_own_oldest_goes);
+    bites!(CountsUsedFlows: a12_a_used_flow_leaves_its_bucket);
+    // A store with another cap than it says.
+    for capacity in [255, 257] {
+        let others = Capabilities::default().bucket_capacity(Some(capacity));
+        let check = state_store::a12_at_a_buckets_cap_its_own_oldest_goes;
+        assert!(check(Broken::new(Wrong::Nothing), &others).await.is_err(), "{capacity}");
+    }
+}
+
+#[tokio::test]
 async fn h1_what_is_shown_is_found() {
     bites!(KeyInError: an_error_holds_neither_key_nor_flow);
     bites!(FlowInErrorSource: an_error_holds_neither_key_nor_flow);
@@ -96,7 +111,8 @@ async fn instances_are_what_they_say_they_are() {
 
 #[tokio::test]
 async fn what_does_not_apply_is_skipped_with_its_reason() {
-    let server = Capabilities::default().expires_by_clock(false).keeps_large_values(false);
+    let server =
+        Capabilities::default().expires_by_clock(false).keeps_large_values(false).bucket_capacity(None);
     let skipped = state_store::all(|| async { Broken::new(Wrong::IgnoresExpiry) }, &server).await;
     let skipped = skipped.expect("what would fail is skipped");
     let names: Vec<_> = skipped.iter().map(|(name, _)| *name).collect();
@@ -106,7 +122,9 @@ async fn what_does_not_apply_is_skipped_with_its_reason() {
             "large_values_come_back",
             "before_its_ttl_a_flow_is_there",
             "after_its_ttl_a_flow_is_absent",
-            "an_expired_key_is_free"
+            "an_expired_key_is_free",
+            "a12_at_a_buckets_cap_its_own_oldest_goes",
+            "a12_a_used_flow_leaves_its_bucket"
         ]
     );
     assert!(skipped.iter().all(|(_, reason)| reason.len() > 20), "each has a reason");

@@ -17,6 +17,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod buckets;
 mod concurrency;
 mod expiry;
 mod fixture;
@@ -28,8 +29,9 @@ mod values;
 use std::future::Future;
 use std::sync::Arc;
 
-use authflow_core::StateStore;
+use authflow_core::{BucketCaps, StateStore};
 
+pub use self::buckets::{a12_a_used_flow_leaves_its_bucket, a12_at_a_buckets_cap_its_own_oldest_goes};
 pub use self::concurrency::{
     of_64_checks_at_once_one_gets_the_flow, of_64_flows_at_once_each_keeps_its_own,
     of_64_stores_at_once_one_stores,
@@ -61,6 +63,9 @@ use super::{Failure, Verdict};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StateStoreCapabilities {
+    /// How many flows of one [`Bucket`](authflow_core::Bucket) an instance stores; `None` where it has no cap, and the time to
+    /// live alone bounds what one user can fill. Default: [`BucketCaps::DEFAULT_CAPACITY`].
+    pub bucket_capacity: Option<usize>,
     /// Whether expiry follows [`StateContext::now`](authflow_core::StateContext::now). Where the server's own clock counts
     /// the time to live, the checks of expiry are skipped, and the backend has to test it by its own means. Default: yes.
     pub expires_by_clock: bool,
@@ -73,7 +78,12 @@ pub struct StateStoreCapabilities {
 
 impl Default for StateStoreCapabilities {
     fn default() -> Self {
-        Self { expires_by_clock: true, keeps_large_values: true, shares_keys_between_instances: false }
+        Self {
+            bucket_capacity: Some(BucketCaps::DEFAULT_CAPACITY),
+            expires_by_clock: true,
+            keeps_large_values: true,
+            shares_keys_between_instances: false,
+        }
     }
 }
 
@@ -90,6 +100,13 @@ macro_rules! setters {
 
 impl StateStoreCapabilities {
     setters!(expires_by_clock, keeps_large_values, shares_keys_between_instances);
+
+    /// Sets [`bucket_capacity`](Self#structfield.bucket_capacity).
+    #[must_use]
+    pub const fn bucket_capacity(mut self, flows: Option<usize>) -> Self {
+        self.bucket_capacity = flows;
+        self
+    }
 }
 
 /// A check that was skipped: its name, and why.
