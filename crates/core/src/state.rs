@@ -219,7 +219,8 @@ pub trait StateStore: fmt::Debug + Send + Sync + 'static {
     /// - An existing key is refused ([`StoreErrorKind::Conflict`]) and what it holds stays as it is: a store never overwrites.
     /// - Of any number of concurrent calls with one key, one stores.
     /// - After `ttl` the flow is absent. A store may let it go earlier when the flow's bucket, or the store, is at its cap:
-    ///   at a bucket's cap that bucket's own oldest flow goes.
+    ///   at a bucket's cap that bucket's own oldest flow goes. [`BucketCaps`](crate::BucketCaps) does that for a store in another
+    ///   place.
     /// - A call whose answer was lost is not repeated: it is [`StoreErrorKind::OutcomeUnknown`], and `begin` draws another state.
     /// - An error holds neither key nor flow.
     async fn store_state(
