@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use authflow_core::{PendingFlow, Shard, StateContext, StateKey, StateStore, StoreError};
+use authflow_core::{BucketCaps, PendingFlow, Shard, StateContext, StateKey, StateStore, StoreError};
 
 use crate::error::{Doing, FileStoreError};
 use crate::flows::Flows;
@@ -25,11 +25,14 @@ use crate::turns::Turns;
 /// - The time to live is counted by a clock that all processes of the machine share, and nobody sets on Linux: see "Time" on
 ///   the page of the crate. A flow ends with the boot it began in.
 /// - What has ended is let go of bit by bit, with the flows that are stored after it.
-/// - There is a [`capacity`](Self::capacity), and no cap for a [`Bucket`](authflow_core::Bucket).
+/// - At the cap of its [`Bucket`](authflow_core::Bucket) ([`bucket_capacity`](Self::bucket_capacity)) a new flow takes the place of
+///   that bucket's oldest. Each store counts the flows that it stored itself: [`BucketCaps`] says what that means where several
+///   processes share the directory. For the whole there is a [`capacity`](Self::capacity).
 /// - Flows are not sealed. Each file has a verifier and names a user; it is for its owner alone (mode 0600) and holds no token.
 pub struct FileStateStore {
     turns: Turns,
     shard_capacity: usize,
+    buckets: BucketCaps,
 }
 
 /// How many flows there may be where nothing else is set.
@@ -48,7 +51,8 @@ impl FileStateStore {
     /// A [`FileStoreError`] that says what to do: the directory is a symbolic link or no directory, it belongs to another
     /// user, others may use it, it is on a network file system, or the operating system does not let it be used.
     pub async fn open(directory: impl Into<PathBuf>) -> Result<Self, FileStoreError> {
-        Ok(Self { turns: Turns::open(directory.into()).await?, shard_capacity: of_a_shard(CAPACITY) })
+        let turns = Turns::open(directory.into()).await?;
+        Ok(Self { turns, shard_capacity: of_a_shard(CAPACITY), buckets: BucketCaps::default() })
     }
 
     /// Sets how long a call waits for other processes that work on the same shard, before it is
@@ -63,11 +67,18 @@ impl FileStateStore {
     /// Sets how many flows there may be. 65 536 if not set, of about half a kilobyte each, or a block of the file system.
     ///
     /// Each of the 64 shards has its share, rounded up. Where a shard is full, a new flow takes the place of the one that ends
-    /// first of the eight that it looks at; whoever begins many flows may so push out those of others. Limit how often one
-    /// address may begin.
+    /// first of the eight that it looks at, whosever it is: it is to be far above what one bucket may have.
     #[must_use]
     pub const fn capacity(mut self, flows: usize) -> Self {
         self.shard_capacity = of_a_shard(flows);
+        self
+    }
+
+    /// Sets how many flows of one [`Bucket`](authflow_core::Bucket), which is a user or an address, this store stores; at least
+    /// one. 256 if not set; 65,536 or more is no cap: see [`BucketCaps`]. It begins to count anew.
+    #[must_use]
+    pub fn bucket_capacity(mut self, flows: usize) -> Self {
+        self.buckets = BucketCaps::new(flows);
         self
     }
 
@@ -88,19 +99,22 @@ impl fmt::Debug for FileStateStore {
 impl StateStore for FileStateStore {
     async fn store_state(
         &self,
-        _: &StateContext<'_>,
+        cx: &StateContext<'_>,
         key: &StateKey,
         flow: PendingFlow,
         ttl: Duration,
     ) -> Result<(), StoreError> {
-        let (name, most) = (FlowName::of(key), self.shard_capacity);
+        let (bucket, name, most) = (flow.bucket, FlowName::of(key), self.shard_capacity);
         let root = self.turns.root().clone();
-        self.turns
-            .locked(name.shard(), Access::Make, move |locked, now| {
-                let missing = || FileStoreError::io(Doing::Make, &*root, ErrorKind::NotFound);
-                Flows::make(locked.ok_or_else(missing)?)?.store(&name, &flow, ttl, most, now)
-            })
-            .await
+        let store = self.turns.locked(name.shard(), Access::Make, move |locked, now| {
+            let missing = || FileStoreError::io(Doing::Make, &*root, ErrorKind::NotFound);
+            Flows::make(locked.ok_or_else(missing)?)?.store(&name, &flow, ttl, most, now)
+        });
+        let remove = |oldest| {
+            let turns = self.turns.clone();
+            async move { take(&turns, &oldest).await.map(drop) }
+        };
+        self.buckets.store(cx, key, bucket, ttl, store, remove).await
     }
 
     async fn check_state(
@@ -108,12 +122,16 @@ impl StateStore for FileStateStore {
         _: &StateContext<'_>,
         key: &StateKey,
     ) -> Result<Option<PendingFlow>, StoreError> {
-        let name = FlowName::of(key);
-        self.turns
-            .locked(name.shard(), Access::Change, move |locked, now| {
-                let flows = locked.map_or(Ok(None), Flows::open)?;
-                flows.map_or(Ok(None), |flows| flows.take(&name, now))
-            })
-            .await
+        self.buckets.check(key, take(&self.turns, key)).await
     }
+}
+
+async fn take(turns: &Turns, key: &StateKey) -> Result<Option<PendingFlow>, StoreError> {
+    let name = FlowName::of(key);
+    turns
+        .locked(name.shard(), Access::Change, move |locked, now| {
+            let flows = locked.map_or(Ok(None), Flows::open)?;
+            flows.map_or(Ok(None), |flows| flows.take(&name, now))
+        })
+        .await
 }

@@ -13,11 +13,12 @@ use crate::machine_time::MachineTime;
 use crate::shard::{self, Access, Locked, Tried};
 use crate::system::{Dir, machine_time};
 
-/// A directory, and the turns of this process in it.
+/// A directory, and the turns of this process in it. The clones share them.
+#[derive(Clone)]
 pub(crate) struct Turns {
     root: Arc<Path>,
     /// One for each shard: within this process the calls wait here, in the order in which they came.
-    turns: Box<[Arc<Mutex<()>>]>,
+    turns: Arc<[Arc<Mutex<()>>]>,
     pub(crate) lock_wait: Duration,
 }
 

@@ -14,8 +14,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use authflow_core::{
-    Clock as _, ConnectionKey, Incarnation, Loaded, Page, SealedBytes, Shard, StateKey, StoreErrorKind,
-    SystemClock, TokenStore as _, User, Write,
+    Bucket, Clock as _, ConnectionKey, Incarnation, Loaded, Page, SealedBytes, Shard, StateKey,
+    StoreErrorKind, SystemClock, TokenStore as _, User, Write,
 };
 use authflow_file::{FileStateStore, FileTokenStore};
 use flows::{LONG, check, failed, file, files, flow, key, put, shards, store};
@@ -246,6 +246,35 @@ async fn at_the_cap_the_flow_that_ends_first_goes() {
     store(&states, &keys[5]).await.unwrap();
     assert_eq!(files(directory.path()).len(), 1);
     assert!(check(&states, &keys[5]).await.unwrap().is_some(), "a flow that was just stored is there");
+}
+
+/// In all shards together.
+#[tokio::test]
+async fn a12_the_flows_of_one_bucket_are_as_many_files_as_its_cap() {
+    let directory = support::directory();
+    let open = async || FileStateStore::open(directory.path()).await.unwrap();
+    let states = open().await.bucket_capacity(8);
+    let of = |name: &[u8]| {
+        let mut flow = flow();
+        flow.bucket = Some(Bucket::of(name));
+        flow
+    };
+    put(&states, &key(0), of(b"neighbour"), LONG).await.unwrap();
+    for number in 1..=200 {
+        put(&states, &key(number), of(b"flooder"), LONG).await.unwrap();
+        assert!(files(directory.path()).len() <= 9);
+    }
+    assert_eq!(files(directory.path()).len(), 9);
+    assert!(check(&states, &key(0)).await.unwrap().is_some(), "it is another's");
+    for number in 193..=200 {
+        assert!(check(&states, &key(number)).await.unwrap().is_some(), "{number}");
+    }
+    // What is not set is as in memory.
+    let states = open().await;
+    for number in 0..260 {
+        put(&states, &key(number), of(b"flooder"), LONG).await.unwrap();
+    }
+    assert_eq!(files(directory.path()).len(), 256);
 }
 
 /// A writer was killed between the write and the rename.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use authflow_core::Secret;
+use authflow_core::{BucketCaps, Secret};
 
 use crate::address::{Location, Transport};
 use crate::error::ConnectError;
@@ -21,6 +21,7 @@ pub struct RedisConfig {
     pub(crate) password: Option<Secret>,
     pub(crate) database: i64,
     pub(crate) prefix: String,
+    pub(crate) bucket_capacity: usize,
     pub(crate) evictions: Evictions,
     pub(crate) connection_timeout: Duration,
     pub(crate) response_timeout: Duration,
@@ -125,6 +126,7 @@ impl RedisConfig {
             password: location.password,
             database: location.database,
             prefix: "authflow:".to_owned(),
+            bucket_capacity: BucketCaps::DEFAULT_CAPACITY,
             evictions: Evictions::Refused,
             connection_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(2),
@@ -150,6 +152,14 @@ impl RedisConfig {
     /// connections they have the same ones.
     pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
+        self
+    }
+
+    /// For a state store: how many pending flows of one [`Bucket`](authflow_core::Bucket), which is a user or an address, this
+    /// process stores; at least one. At the cap a new flow takes the place of that bucket's oldest. Default: 256. 65,536 or more
+    /// is no cap: see [`BucketCaps`].
+    pub const fn bucket_capacity(mut self, flows: usize) -> Self {
+        self.bucket_capacity = flows;
         self
     }
 
@@ -222,6 +232,7 @@ impl fmt::Debug for RedisConfig {
             .field("password", &self.password)
             .field("database", &self.database)
             .field("prefix", &self.prefix)
+            .field("bucket_capacity", &self.bucket_capacity)
             .field("evictions", &self.evictions)
             .field("connection_timeout", &self.connection_timeout)
             .field("response_timeout", &self.response_timeout)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use authflow_core::{
-    PendingFlow, StateContext, StateKey, StateStore, StoreError, StoreErrorKind, async_trait,
+    BucketCaps, PendingFlow, StateContext, StateKey, StateStore, StoreError, StoreErrorKind, async_trait,
 };
 use redis::{Cmd, Value};
 
@@ -12,17 +12,20 @@ use crate::config::{MAX_PREFIX, MAX_TTL, RedisConfig};
 use crate::error::{Cause, ConnectError, Failure, NOT_REDIS, Refusal};
 use crate::server::Server;
 
-/// Keeps pending flows in Redis. Cheap to clone; the clones share their connections.
+/// Keeps pending flows in Redis. Cheap to clone; the clones share their connections, and count the flows of a bucket together.
 ///
 /// A flow is one key, `prefix` and the 32 bytes of the [`StateKey`], with [`PendingFlow::to_bytes`] as its value. Storing it
 /// is `SET … NX PX`, checking it is `GETDEL`: one round trip each, and neither is ever sent a second time unless the server
 /// said, or it is certain, that nothing was done. Redis counts the time to live, by its own clock.
 ///
-/// There is no cap for a [`Bucket`](authflow_core::Bucket): the time to live bounds what one user can fill.
+/// At the cap of its [`Bucket`](authflow_core::Bucket) ([`RedisConfig::bucket_capacity`]) a new flow takes the place of that
+/// bucket's oldest, which is removed by another `GETDEL`; below the cap nothing more is sent. Each process counts the flows that
+/// it stored itself: [`BucketCaps`] says what that means where several share the server.
 #[derive(Clone, Debug)]
 pub struct RedisStateStore {
     server: Arc<Server>,
     prefix: Arc<str>,
+    buckets: Arc<BucketCaps>,
 }
 
 impl RedisStateStore {
@@ -35,7 +38,8 @@ impl RedisStateStore {
     /// [`ConnectError`]: each says what to change.
     pub async fn connect(config: RedisConfig) -> Result<Self, ConnectError> {
         let server = Server::connect(&config).await?;
-        let store = Self { server: Arc::new(server), prefix: config.prefix.into() };
+        let buckets = Arc::new(BucketCaps::new(config.bucket_capacity));
+        let store = Self { server: Arc::new(server), prefix: config.prefix.into(), buckets };
         store.check_server().await?;
         Ok(store)
     }
@@ -63,22 +67,8 @@ impl RedisStateStore {
             Err(failure) => Err(failure.at_start()),
         }
     }
-}
 
-/// Whether the server is the right one, and has a bad day: that is what `begin` is for to say.
-fn is_passing(refusal: &Refusal) -> bool {
-    matches!(refusal.code(), "OOM" | "MISCONF" | "NOREPLICAS")
-}
-
-#[async_trait]
-impl StateStore for RedisStateStore {
-    async fn store_state(
-        &self,
-        _: &StateContext<'_>,
-        key: &StateKey,
-        flow: PendingFlow,
-        ttl: Duration,
-    ) -> Result<(), StoreError> {
+    async fn put(&self, key: &StateKey, flow: PendingFlow, ttl: Duration) -> Result<(), StoreError> {
         let (cmd, slot) = {
             let key = Key::new(&self.prefix, key.as_bytes());
             (set(&key, &flow.to_bytes(), ttl), self.server.slot(key.as_bytes()))
@@ -91,11 +81,7 @@ impl StateStore for RedisStateStore {
         }
     }
 
-    async fn check_state(
-        &self,
-        _: &StateContext<'_>,
-        key: &StateKey,
-    ) -> Result<Option<PendingFlow>, StoreError> {
+    async fn take(&self, key: &StateKey) -> Result<Option<PendingFlow>, StoreError> {
         let (cmd, slot) = {
             let key = Key::new(&self.prefix, key.as_bytes());
             (getdel(&key), self.server.slot(key.as_bytes()))
@@ -105,6 +91,38 @@ impl StateStore for RedisStateStore {
             Value::BulkString(bytes) => PendingFlow::from_bytes(&bytes).map(Some),
             _ => Err(unreadable()),
         }
+    }
+}
+
+/// Whether the server is the right one, and has a bad day: that is what `begin` is for to say.
+fn is_passing(refusal: &Refusal) -> bool {
+    matches!(refusal.code(), "OOM" | "MISCONF" | "NOREPLICAS")
+}
+
+#[async_trait]
+impl StateStore for RedisStateStore {
+    async fn store_state(
+        &self,
+        cx: &StateContext<'_>,
+        key: &StateKey,
+        flow: PendingFlow,
+        ttl: Duration,
+    ) -> Result<(), StoreError> {
+        let bucket = flow.bucket;
+        let remove = |oldest| {
+            let store = self.clone();
+            // Not `DEL`, for which the user may have no right.
+            async move { store.take(&oldest).await.map(drop) }
+        };
+        self.buckets.store(cx, key, bucket, ttl, self.put(key, flow, ttl), remove).await
+    }
+
+    async fn check_state(
+        &self,
+        _: &StateContext<'_>,
+        key: &StateKey,
+    ) -> Result<Option<PendingFlow>, StoreError> {
+        self.buckets.check(key, self.take(key)).await
     }
 }
 

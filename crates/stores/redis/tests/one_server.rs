@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use authflow_core::StoreErrorKind;
 use authflow_redis::{ConnectError, RedisConfig, RedisStateStore};
-use support::{Proxy, Server, TTL, free_port, key, kind, put, take, until_noticed};
+use support::{Proxy, Server, TTL, free_port, key, kind, put, put_of, take, until_noticed};
 
 fn config(server: &Server) -> RedisConfig {
     RedisConfig::server(&server.url()).unwrap()
@@ -200,6 +200,12 @@ async fn user_and_password() {
     put(&store, "s").await.unwrap();
     assert_eq!(take(&store, "s").await.unwrap().as_deref(), Some("s"));
     assert!(!format!("{store:?}").contains("hunter2"));
+    let capped = RedisConfig::server(&url).unwrap().bucket_capacity(1);
+    let capped = RedisStateStore::connect(capped).await.unwrap();
+    for state in ["pushed out", "t"] {
+        put_of(&capped, "one", state).await.unwrap();
+    }
+    assert_eq!(take(&capped, "pushed out").await.unwrap(), None, "also to remove the oldest of a bucket");
     let config = config(&server).username("app").password("hunter2");
     assert!(!format!("{config:?}").contains("hunter2"));
     RedisStateStore::connect(config).await.unwrap();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use authflow_core::{
-    PendingFlow, StateContext, StateKey, StateStore, StoreError, StoreErrorKind, async_trait,
+    BucketCaps, PendingFlow, StateContext, StateKey, StateStore, StoreError, StoreErrorKind, async_trait,
 };
 
 use crate::database::SqlDatabase;
@@ -17,17 +17,20 @@ use crate::sql::Column::{Bytes, Integer};
 use crate::sql::{Dialect, Sql};
 
 /// Keeps pending flows in SQLite, PostgreSQL, MySQL or MariaDB. Cheap to clone; the clones share their connections to the
-/// database.
+/// database, and count the flows of a bucket together.
 ///
 /// A flow is one row of `authflow_pending_flows`, found by the 32 bytes of its [`StateKey`]. Of any number of calls that check a
 /// state, the one whose `DELETE` removed the row gets the flow. Nothing is sent twice unless it is certain that nothing was done.
 /// The database counts the time to live, by its own clock.
 ///
-/// There is no cap for a [`Bucket`](authflow_core::Bucket): the time to live bounds what one user can fill.
+/// At the cap of its [`Bucket`](authflow_core::Bucket) ([`bucket_capacity`](Self::bucket_capacity)) a new flow takes the place of
+/// that bucket's oldest, which is removed as a check removes it; below the cap nothing more is sent. Each process counts the flows
+/// that it stored itself: [`BucketCaps`] says what that means where several share the database.
 #[derive(Clone)]
 pub struct SqlStateStore {
     database: SqlDatabase,
     statements: Arc<Statements>,
+    buckets: Arc<BucketCaps>,
 }
 
 struct Statements {
@@ -95,7 +98,36 @@ impl SqlStateStore {
             purge: sql(purge(database.dialect()), &[]),
             stored: AtomicUsize::new(0),
         };
-        Self { database: database.clone(), statements: Arc::new(statements) }
+        Self { database: database.clone(), statements: Arc::new(statements), buckets: Arc::default() }
+    }
+
+    /// Sets how many flows of one [`Bucket`](authflow_core::Bucket), which is a user or an address, this process stores; at least
+    /// one. 256 if not set; 65,536 or more is no cap: see [`BucketCaps`]. It begins to count anew, apart from the clones that were
+    /// made before.
+    #[must_use]
+    pub fn bucket_capacity(mut self, flows: usize) -> Self {
+        self.buckets = Arc::new(BucketCaps::new(flows));
+        self
+    }
+
+    async fn put(&self, key: &StateKey, flow: PendingFlow, ttl: Duration) -> Result<(), StoreError> {
+        let (key, flow, ttl) = (*key.as_bytes(), flow.to_bytes(), lasting(ttl));
+        if self.statements.stored.fetch_add(1, Ordering::Relaxed) % PURGE_EVERY == PURGE_EVERY - 1 {
+            // It is no harm if it cannot be done now.
+            let _ = self.database.write(&self.statements.purge, &[]).await;
+        }
+        match self.insert(&key, &flow, ttl).await {
+            Err(Failure::Duplicate(_)) => {}
+            result => return Ok(result?),
+        }
+        let here = [("id", Value::Bytes(&key[..]))];
+        if self.database.write(&self.statements.remove_ended, &here).await? == 0 {
+            return Err(StoreError::new(StoreErrorKind::Conflict));
+        }
+        match self.insert(&key, &flow, ttl).await {
+            Err(Failure::Duplicate(_)) => Err(StoreError::new(StoreErrorKind::Conflict)),
+            result => Ok(result?),
+        }
     }
 
     async fn insert(&self, key: &[u8], flow: &[u8], ttl: i64) -> Result<(), Failure> {
@@ -126,28 +158,17 @@ impl SqlStateStore {
 impl StateStore for SqlStateStore {
     async fn store_state(
         &self,
-        _: &StateContext<'_>,
+        cx: &StateContext<'_>,
         key: &StateKey,
         flow: PendingFlow,
         ttl: Duration,
     ) -> Result<(), StoreError> {
-        let (key, flow, ttl) = (*key.as_bytes(), flow.to_bytes(), lasting(ttl));
-        if self.statements.stored.fetch_add(1, Ordering::Relaxed) % PURGE_EVERY == PURGE_EVERY - 1 {
-            // It is no harm if it cannot be done now.
-            let _ = self.database.write(&self.statements.purge, &[]).await;
-        }
-        match self.insert(&key, &flow, ttl).await {
-            Err(Failure::Duplicate(_)) => {}
-            result => return Ok(result?),
-        }
-        let here = [("id", Value::Bytes(&key[..]))];
-        if self.database.write(&self.statements.remove_ended, &here).await? == 0 {
-            return Err(StoreError::new(StoreErrorKind::Conflict));
-        }
-        match self.insert(&key, &flow, ttl).await {
-            Err(Failure::Duplicate(_)) => Err(StoreError::new(StoreErrorKind::Conflict)),
-            result => Ok(result?),
-        }
+        let bucket = flow.bucket;
+        let remove = |oldest: StateKey| {
+            let store = self.clone();
+            async move { store.take(oldest.as_bytes()).await.map(drop).map_err(StoreError::from) }
+        };
+        self.buckets.store(cx, key, bucket, ttl, self.put(key, flow, ttl), remove).await
     }
 
     async fn check_state(
@@ -155,11 +176,13 @@ impl StateStore for SqlStateStore {
         _: &StateContext<'_>,
         key: &StateKey,
     ) -> Result<Option<PendingFlow>, StoreError> {
-        let key = *key.as_bytes();
-        match self.take(&key).await? {
-            Some(taken) if taken.now < taken.expires_at => PendingFlow::from_bytes(&taken.flow).map(Some),
-            _ => Ok(None),
-        }
+        let check = async {
+            match self.take(key.as_bytes()).await? {
+                Some(taken) if taken.now < taken.expires_at => PendingFlow::from_bytes(&taken.flow).map(Some),
+                _ => Ok(None),
+            }
+        };
+        self.buckets.check(key, check).await
     }
 }
 

@@ -6,7 +6,7 @@ mod support;
 
 use std::time::{Duration, SystemTime};
 
-use authflow_core::{Binding, PendingFlow, StateContext, StateKey, StateStore as _, StoreErrorKind};
+use authflow_core::{Binding, Bucket, PendingFlow, StateContext, StateKey, StateStore as _, StoreErrorKind};
 use authflow_sqlx::{SqlDatabase, SqlStateStore};
 use support::{LONG, both, database_at, key, say};
 use tempfile::TempDir;
@@ -30,8 +30,18 @@ fn state() -> StateKey {
 }
 
 async fn put(store: &SqlStateStore, state: &StateKey, ttl: Duration) -> Result<(), StoreErrorKind> {
+    put_of(store, None, state, ttl).await
+}
+
+async fn put_of(
+    store: &SqlStateStore,
+    bucket: Option<&str>,
+    state: &StateKey,
+    ttl: Duration,
+) -> Result<(), StoreErrorKind> {
     let (extensions, epoch) = (http::Extensions::new(), SystemTime::UNIX_EPOCH);
-    let flow = PendingFlow::new("provider", "https://app.example/callback", epoch, ttl);
+    let mut flow = PendingFlow::new("provider", "https://app.example/callback", epoch, ttl);
+    flow.bucket = bucket.map(|name| Bucket::of(name.as_bytes()));
     let cx = StateContext::new(&extensions, epoch);
     store.store_state(&cx, state, flow, ttl).await.map_err(|error| error.kind())
 }
@@ -59,6 +69,32 @@ async fn a_flow_that_has_ended_is_not_found_and_its_key_is_free() {
             assert!(take(&store, state).await.is_some(), "{address}");
             assert!(take(&store, state).await.is_none(), "{address}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a12_a_thousand_flows_of_one_bucket_are_as_many_rows_as_its_cap() {
+    let dir = tempfile::tempdir().unwrap();
+    for (store, address) in stores("capped", &dir).await {
+        let store = store.bucket_capacity(32);
+        let clone = store.clone();
+        let waiting = state();
+        put_of(&store, Some("neighbour"), &waiting, LONG).await.unwrap();
+        let mut newest = state();
+        for n in 0..1_000 {
+            newest = state();
+            let by = if n % 2 == 0 { &store } else { &clone };
+            put_of(by, Some("flooder"), &newest, LONG).await.unwrap();
+        }
+        assert!(take(&store, &waiting).await.is_some(), "{address}");
+        assert!(take(&store, &newest).await.is_some(), "{address}");
+        assert_eq!(say(&address, "DELETE FROM authflow_pending_flows").await, 31, "{address}");
+        // Another process has counted nothing, and has a cap of its own.
+        let other = clone.bucket_capacity(1);
+        for state in [state(), state(), state()] {
+            put_of(&other, Some("flooder"), &state, LONG).await.unwrap();
+        }
+        assert_eq!(say(&address, "DELETE FROM authflow_pending_flows").await, 1, "{address}");
     }
 }
 

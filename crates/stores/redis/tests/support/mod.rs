@@ -20,7 +20,7 @@ use std::future::Future;
 use std::time::{Duration, SystemTime};
 
 use authflow_core::{
-    Binding, Clock as _, PendingFlow, StateContext, StateKey, StateStore, StoreError, StoreErrorKind,
+    Binding, Bucket, Clock as _, PendingFlow, StateContext, StateKey, StateStore, StoreError, StoreErrorKind,
     SystemClock,
 };
 use authflow_redis::{RedisStateStore, RedisTokenStore};
@@ -74,9 +74,20 @@ pub fn flow(name: &str) -> PendingFlow {
 }
 
 pub async fn put(store: &RedisStateStore, state: &str) -> Result<(), StoreError> {
+    put_flow(store, state, flow(state)).await
+}
+
+/// Stores a flow that is counted for somebody.
+pub async fn put_of(store: &RedisStateStore, bucket: &str, state: &str) -> Result<(), StoreError> {
+    let mut flow = flow(state);
+    flow.bucket = Some(Bucket::of(bucket.as_bytes()));
+    put_flow(store, state, flow).await
+}
+
+async fn put_flow(store: &RedisStateStore, state: &str, flow: PendingFlow) -> Result<(), StoreError> {
     let extensions = http::Extensions::new();
     let cx = StateContext::new(&extensions, SystemTime::UNIX_EPOCH);
-    in_time(store.store_state(&cx, &key(state), flow(state), TTL)).await
+    in_time(store.store_state(&cx, &key(state), flow, TTL)).await
 }
 
 /// The name of the flow.
