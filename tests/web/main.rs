@@ -18,7 +18,7 @@ mod world;
 /// Declares the tests of a module, each for every framework: `axum::a1_…` and `actix::a1_…` over stores in memory, and those
 /// whose check reaches the flows' store or the connections' as `axum_redis::…`, `actix_mariadb::…` and so on for every store.
 /// What stays in memory is decided by cookies, headers and addresses, before any store is asked or after all have answered:
-/// over another one it would be the same test again. Caps of a bucket are the memory store's alone.
+/// over another one it would be the same test again.
 macro_rules! judged {
     ($(memory: $($memory:ident),+;)? $(every_store: $($every:ident),+;)?) => {
         judged!(@ axum, Axum, Memory, [$($($memory),+)? $(, $($every),+)?]);

@@ -1,8 +1,6 @@
 //! A8 and A9: several flows in one browser, and callbacks that are opened again.
 
-use std::sync::Arc;
-
-use authflow::MemoryStateStore;
+use authflow::Clock as _;
 use futures_util::future::join_all;
 
 use crate::framework::Framework;
@@ -168,21 +166,20 @@ async fn a9_the_back_button_leads_to_a_new_flow<F: Framework>(kind: Kind) {
     assert_eq!(world.deliver(&browser, &callback).await.location(), "/done");
 }
 
-/// In memory no more than the cap of a user are kept. The other stores keep each until its time is over.
+/// No more than the cap of a user are kept.
 async fn t_a10_very_many_starts_in_one_browser_leave_the_newest_usable<F: Framework>(kind: Kind) {
-    let states = Arc::new(MemoryStateStore::with_capacity(100_000, 256));
-    let (stores, starts) = match kind {
-        Kind::Memory => (Stores::small(Arc::clone(&states)), 2000),
-        kind => (Stores::new(kind).await, 300),
-    };
+    const CAP: usize = 256;
+    let starts = if kind == Kind::Memory { 2000 } else { 300 };
+    let (stores, states) = Stores::capped(kind, CAP).await;
     let world: World<F> = Setup::over(stores).start().await;
     let browser = world.browser_of("alice");
     let waiting = world.until_callback(&browser, Some("/done")).await;
     for _ in 0..starts {
         world.begin(&browser, Some("/done")).await;
     }
-    assert!(states.len() <= 256, "{} flows of one user", states.len());
     assert_eq!(browser.cookies("authflow-").len(), MOST);
     world.connect(&browser).await;
     world.assert_refused(&world.deliver(&browser, &waiting).await, 1);
+    // All but the one that was just used.
+    assert_eq!(states.left(world.clock.now()).await, (starts + 2, CAP - 1));
 }
