@@ -63,7 +63,15 @@ impl Options {
 #[derive(Debug)]
 pub(crate) struct Browsers {
     driver: Arc<ChromeDriver>,
-    open: Mutex<Vec<(fantoccini::Client, tempfile::TempDir)>>,
+    open: Mutex<Vec<Browser>>,
+}
+
+#[derive(Debug)]
+struct Browser {
+    client: fantoccini::Client,
+    /// What the driver calls it.
+    session: String,
+    _profile: tempfile::TempDir,
 }
 
 impl Browsers {
@@ -87,14 +95,22 @@ impl Browsers {
             .connect(&format!("http://127.0.0.1:{}", self.driver.port))
             .await
             .unwrap_or_else(|error| panic!("chromium does not start: {error}"));
-        self.open.lock().unwrap().push((client.clone(), profile));
+        let session = client.session_id().await.unwrap().expect("a session");
+        self.open.lock().unwrap().push(Browser { client: client.clone(), session, _profile: profile });
         Page::new(client)
+    }
+
+    /// For the message of a test that hangs.
+    fn last_commands(&self) -> String {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = open.iter().map(|browser| self.driver.last_commands(&browser.session).join("\n"));
+        told.collect::<Vec<_>>().join("\n\n")
     }
 
     async fn close(&self) {
         let open = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
-        for (client, _profile) in open {
-            let _it_has_gone = client.close().await;
+        for browser in open {
+            let _it_has_gone = browser.client.close().await;
         }
     }
 }
@@ -105,9 +121,11 @@ pub(crate) async fn with_browsers<T: Future<Output = ()>>(test: impl FnOnce(Arc<
     let browsers = Arc::new(Browsers { driver: ChromeDriver::shared(), open: Mutex::default() });
     let test = AssertUnwindSafe(test(Arc::clone(&browsers)));
     let outcome = timeout(PATIENCE, test.catch_unwind()).await;
+    let last_commands = outcome.is_err().then(|| browsers.last_commands());
     let _they_have_gone = timeout(CLOSING, browsers.close()).await;
-    match outcome.expect("it takes too long") {
-        Ok(()) => {}
-        Err(panic) => resume_unwind(panic),
+    match outcome {
+        Ok(Ok(())) => {}
+        Ok(Err(panic)) => resume_unwind(panic),
+        Err(_) => panic!("it takes too long; the last commands:\n{}", last_commands.unwrap_or_default()),
     }
 }

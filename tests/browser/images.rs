@@ -4,8 +4,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::chromium::{Browsers, with_browsers};
@@ -68,21 +66,14 @@ impl Picture {
 
     async fn is_of(&self, page: &Page, words_of: &str) {
         page.show_on(self.width, self.dark).await;
-        let screen = json!({
-            "width": self.width, "height": self.height, "deviceScaleFactor": 1, "mobile": self.width < 600,
-        });
-        page.cdp("Emulation.setDeviceMetricsOverride", screen).await;
+        page.is_on_screen(self.width, self.height.into()).await;
         let words =
             "return [...document.querySelectorAll(arguments[0])].map((one) => one.innerText).join(' ')";
         let words = page.driver().execute(words, vec![json!(words_of)]).await.unwrap();
         let words = words.as_str().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(words.len() > 100, "{words}");
         if std::env::var_os("AUTHFLOW_README_IMAGES").is_some() {
-            let clip = json!({ "x": 0, "y": 0, "width": self.width, "height": self.height, "scale": 1 });
-            let shot = json!({ "captureBeyondViewport": true, "optimizeForSpeed": false, "clip": clip });
-            let shot = page.cdp("Page.captureScreenshot", shot).await;
-            let shot = STANDARD.decode(shot["data"].as_str().expect("a picture")).unwrap();
-            std::fs::write(self.path(), with_words(&shot, &words)).unwrap();
+            std::fs::write(self.path(), with_words(&page.screen().await, &words)).unwrap();
         }
         let picture = std::fs::read(self.path()).unwrap();
         assert!(picture.len() < MAX_SIZE, "{}: {} bytes", self.file, picture.len());

@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use authflow::User;
 use authflow_testkit::{Endpoint, ErrorCode, Fault, ScriptedUser};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::application::SESSION;
@@ -53,10 +51,9 @@ pub(crate) async fn look_on(screens: &[(u32, bool)], program: &str, page: &Page,
         let overflow = page.driver().execute(overflow, Vec::new()).await.unwrap();
         assert_eq!(overflow, json!(0), "{name}: nobody has to scroll sideways");
         ends_with_what_it_shows(page, &name).await;
-        let shot = page.cdp("Page.captureScreenshot", json!({ "captureBeyondViewport": true })).await;
-        let shot = STANDARD.decode(shot["data"].as_str().expect("a picture")).unwrap();
-        std::fs::write(folder(program).join(format!("{name}.png")), shot).unwrap();
         assert_accessible(page, &name).await;
+        std::fs::write(folder(program).join(format!("{name}.png")), page.picture(width).await).unwrap();
+        page.show_on(width, dark).await;
     }
 }
 

@@ -282,12 +282,35 @@ impl Page {
         answer.unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
-    /// A screen this wide, of a phone or of a desk, in the light or in the dark.
-    pub(crate) async fn show_on(&self, width: u32, dark: bool) {
-        let height = if width < 600 { 844 } else { 800 };
+    /// A picture of the whole page, on a screen that is as high as it.
+    pub(crate) async fn picture(&self, width: u32) -> Vec<u8> {
+        let height = "return Math.max(innerHeight, document.documentElement.scrollHeight)";
+        let height = self.0.execute(height, Vec::new()).await.unwrap().as_u64().expect("a height");
+        self.is_on_screen(width, height).await;
+        self.screen().await
+    }
+
+    /// A picture of what is on the screen.
+    pub(crate) async fn screen(&self) -> Vec<u8> {
+        // Chromium now and then draws nothing until it is asked again. Its own command would wait for that without end, and the
+        // driver with it; the driver's gives up after some seconds.
+        match self.until(async |page| page.0.screenshot().await.ok()).await {
+            Some(picture) => picture,
+            None => panic!("no picture of {}", self.describe().await),
+        }
+    }
+
+    /// A screen of this size.
+    pub(crate) async fn is_on_screen(&self, width: u32, height: u64) {
         let screen =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
         self.cdp("Emulation.setDeviceMetricsOverride", screen).await;
+    }
+
+    /// A screen this wide, of a phone or of a desk, in the light or in the dark.
+    pub(crate) async fn show_on(&self, width: u32, dark: bool) {
+        let height = if width < 600 { 844 } else { 800 };
+        self.is_on_screen(width, height).await;
         let scheme = if dark { "dark" } else { "light" };
         let media = json!({ "features": [
             { "name": "prefers-color-scheme", "value": scheme },

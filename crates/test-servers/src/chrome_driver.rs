@@ -17,8 +17,13 @@ pub struct ChromeDriver {
     /// Where it listens.
     pub port: u16,
     _process: Process,
-    _home: TempDir,
+    home: TempDir,
 }
+
+/// How many of its lines are told of a test that hangs.
+const LAST: usize = 12;
+/// What the driver writes in its home: each command with its answer, and how long it waited for what.
+const LOG: &str = "driver.log";
 
 impl ChromeDriver {
     /// The one that the tests of this program share while one of them holds it.
@@ -34,10 +39,30 @@ impl ChromeDriver {
         let home = DRIVER.directory();
         let (port, process) = on_a_free_port(|port| {
             let mut command = DRIVER.command();
-            command.arg(format!("--port={port}"));
+            command.arg(format!("--port={port}")).arg("--log-level=INFO").arg("--readable-timestamp");
+            command.arg(format!("--log-path={}", home.path().join(LOG).display()));
             command.env("XDG_CONFIG_HOME", home.path()).env("XDG_CACHE_HOME", home.path());
             Process::start(command, &DRIVER.missing(), "started successfully on port")
         });
-        Self { port, _process: process, _home: home }
+        Self { port, _process: process, home }
+    }
+
+    /// The last commands of a session and the answers to them, of which there is none to one that hangs. Only their names: what
+    /// was sent and received may have a code or a state in it.
+    #[must_use]
+    pub fn last_commands(&self, session: &str) -> Vec<String> {
+        let log = std::fs::read(self.home.path().join(LOG)).unwrap_or_default();
+        let mut commands = Vec::new();
+        for line in String::from_utf8_lossy(&log).lines() {
+            let (when, what) = line.split_once("]: ").unwrap_or((line, ""));
+            if what.starts_with(&format!("[{session}]")) {
+                let what = what.split(' ').skip(1).take(2).collect::<Vec<_>>().join(" ");
+                commands.push(format!("{when}] {what}"));
+            } else if let Some(cdp) = line.trim_start().strip_prefix("\"cmd\": ") {
+                // It stands below the command, whosever that was.
+                commands.push(cdp.trim_end_matches(',').to_owned());
+            }
+        }
+        commands.split_off(commands.len().saturating_sub(LAST))
     }
 }
