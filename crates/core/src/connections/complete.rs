@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,13 +39,19 @@ type Owner = Pin<Box<dyn Future<Output = Result<User, Source>> + Send>>;
 /// A flow that is about to be completed. Await it.
 #[must_use = "nothing happens until it is awaited"]
 pub struct Complete {
+    /// On the heap, since it is moved from future to future.
+    asked: Box<Asked>,
+    in_place: bool,
+}
+
+/// What is asked of a [`Complete`].
+struct Asked {
     inner: Arc<Inner>,
     provider_id: Box<str>,
     response: AuthorizationResponse<'static>,
     binding: Binding,
     extensions: http::Extensions,
     sign_in: Option<Box<dyn FnOnce(SignIn) -> Owner + Send>>,
-    in_place: bool,
 }
 
 /// What is known of somebody who signs in, for the application to find or make its user.
@@ -84,20 +91,20 @@ impl Complete {
         response: &AuthorizationResponse<'_>,
         binding: &Binding,
     ) -> Self {
-        Self {
+        let asked = Asked {
             inner,
             provider_id: provider_id.into(),
             response: response.to_static(),
             binding: binding.clone(),
             extensions: http::Extensions::new(),
             sign_in: None,
-            in_place: false,
-        }
+        };
+        Self { asked: Box::new(asked), in_place: false }
     }
 
     /// What the state store gets to see: the session, the request, a transaction.
     pub fn extensions(mut self, extensions: http::Extensions) -> Self {
-        self.extensions = extensions;
+        self.asked.extensions = extensions;
         self
     }
 
@@ -110,7 +117,7 @@ impl Complete {
         O: Future<Output = Result<User, E>> + Send + 'static,
         E: Into<Source>,
     {
-        self.sign_in = Some(Box::new(move |who| {
+        self.asked.sign_in = Some(Box::new(move |who| {
             let owner = owner(who);
             Box::pin(async move { owner.await.map_err(Into::into) })
         }));
@@ -123,8 +130,10 @@ impl Complete {
         self.in_place = true;
         self
     }
+}
 
-    async fn run(self) -> Result<Connected> {
+impl Asked {
+    async fn run(mut self: Box<Self>) -> Result<Connected> {
         let inner = Arc::clone(&self.inner);
         if inner.is_closing() {
             return Err(failure::shutting_down());
@@ -132,47 +141,64 @@ impl Complete {
         let provider = inner.provider(&self.provider_id, Operation::Complete)?;
         // While neither can be had, the code stays unsent and the state unused: the same callback works later.
         inner.sealer.check().await?;
-        let asked = inner.probe_store(provider, self.binding.as_user()).await?;
+        let key = inner.probe_store(provider, self.binding.as_user()).await?;
         let incarnation = Incarnation::random()?;
-        let finish = provider.flow.finish(&self.response, &self.binding).extensions(self.extensions);
-        let completed = finish.await?;
-        let owner = match (&completed.owner, self.sign_in) {
-            (Some(owner), _) => owner.clone(),
-            (None, Some(sign_in)) => {
-                let who = SignIn {
-                    provider_id: self.provider_id.clone(),
-                    tokens: completed.tokens.clone(),
-                    nonce: completed.nonce.clone(),
-                    after_exchange: completed.after_exchange.as_ref().map(Error::duplicate),
-                };
-                // In a task of its own: if it panics, the tokens are given back as if it had failed.
-                let named = inner.spawn(sign_in(who)).await;
-                match named
-                    .unwrap_or_else(|_| Err("the application's own function ended before it was done".into()))
-                {
-                    Ok(user) if user.id.is_empty() => {
-                        inner.give_back(provider, &completed.tokens).await;
-                        let message = "the application named a user with an empty id for this account; nothing was connected";
-                        return Err(Error::usage(message));
-                    }
-                    Ok(user) => user,
-                    Err(source) => {
-                        inner.give_back(provider, &completed.tokens).await;
-                        let message = "the application named no user for this account; nothing was connected";
-                        return Err(Error::new(ErrorKind::Usage, message).with_source(source));
-                    }
+        let (connected, contents) = self.finish(&inner, provider, key).await?;
+        inner.connect(provider, connected, incarnation, contents).await
+    }
+
+    /// Finishes the flow. `key` is that of its user, if it has one.
+    async fn finish(
+        &mut self,
+        inner: &Arc<Inner>,
+        provider: &Registered,
+        key: ConnectionKey,
+    ) -> Result<(Connected, Box<Contents>)> {
+        let extensions = mem::take(&mut self.extensions);
+        let completed = provider.flow.finish(&self.response, &self.binding).extensions(extensions).await?;
+        let key = match &completed.owner {
+            // Made once: each makes a hash of it.
+            Some(owner) if key.user() == owner => key,
+            Some(owner) => provider.key_of(owner),
+            None => match Box::pin(self.name_owner(&completed)).await {
+                Ok(owner) => provider.key_of(&owner),
+                Err(error) => {
+                    inner.give_back(provider, &completed.tokens).await;
+                    return Err(error);
                 }
-            }
-            (None, None) => {
-                inner.give_back(provider, &completed.tokens).await;
-                return Err(Error::usage(
-                    "the flow was begun for nobody, so that nobody owns the connection: say who with `sign_in`",
-                ));
-            }
+            },
         };
-        // Made once: each makes a hash of it.
-        let key = if *asked.user() == owner { asked } else { provider.key_of(&owner) };
-        inner.connect(provider, key, incarnation, completed).await
+        Ok(inner.connected(key, completed))
+    }
+
+    /// Who signs in with this account, where the flow was begun for nobody.
+    async fn name_owner(&mut self, completed: &Completed) -> Result<User> {
+        let Some(sign_in) = self.sign_in.take() else {
+            return Err(Error::usage(
+                "the flow was begun for nobody, so that nobody owns the connection: say who with `sign_in`",
+            ));
+        };
+        let who = SignIn {
+            provider_id: self.provider_id.clone(),
+            tokens: completed.tokens.clone(),
+            nonce: completed.nonce.clone(),
+            after_exchange: completed.after_exchange.as_ref().map(Error::duplicate),
+        };
+        // In a task of its own: if it panics, the tokens are given back as if it had failed.
+        let named = self.inner.spawn(sign_in(who)).await;
+        match named.unwrap_or_else(|_| Err("the application's own function ended before it was done".into()))
+        {
+            Ok(user) if user.id.is_empty() => {
+                let message =
+                    "the application named a user with an empty id for this account; nothing was connected";
+                Err(Error::usage(message))
+            }
+            Ok(user) => Ok(user),
+            Err(source) => {
+                let message = "the application named no user for this account; nothing was connected";
+                Err(Error::new(ErrorKind::Usage, message).with_source(source))
+            }
+        }
     }
 }
 
@@ -182,12 +208,12 @@ impl IntoFuture for Complete {
 
     /// The work is done in a task of its own: who goes away loses nothing.
     fn into_future(self) -> Self::IntoFuture {
-        let inner = Arc::clone(&self.inner);
-        let provider_id = self.provider_id.clone();
-        let in_place = self.in_place;
+        let Self { asked, in_place } = self;
+        let inner = Arc::clone(&asked.inner);
+        let provider_id = asked.provider_id.clone();
         Box::pin(async move {
             // It is large, and on its way into a task and out of it it would be moved several times.
-            let work = Box::pin(self.run());
+            let work = Box::pin(asked.run());
             let work = observed!(&inner.clock, inner.label(&provider_id), Operation::Complete, work);
             let ended = if in_place { caught(work).await } else { inner.spawn(work).await.ok() };
             let connected = ended.unwrap_or_else(|| Err(failure::completion_interrupted()));
@@ -198,7 +224,7 @@ impl IntoFuture for Complete {
 
 impl fmt::Debug for Complete {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Complete").field("provider_id", &self.provider_id).finish_non_exhaustive()
+        f.debug_struct("Complete").field("provider_id", &self.asked.provider_id).finish_non_exhaustive()
     }
 }
 
@@ -217,23 +243,33 @@ impl Inner {
         }
     }
 
+    /// The connection that a finished flow leads to, and what there is to keep of it.
+    fn connected(&self, key: ConnectionKey, completed: Completed) -> (Connected, Box<Contents>) {
+        let tokens = completed.tokens;
+        let connected = Connected {
+            key: match &tokens.account {
+                Some(account) => key.with_account(account.as_str()),
+                None => key,
+            },
+            missing_scopes: completed.requested_scopes.missing_from(&tokens.scopes),
+            scopes: tokens.scopes.clone(),
+            return_to: completed.return_to,
+            after_exchange: completed.after_exchange,
+        };
+        let contents = Contents::connected(tokens, completed.requested_scopes, self.clock.now());
+        (connected, Box::new(contents))
+    }
+
     async fn connect(
         self: &Arc<Self>,
         provider: &Registered,
-        key: ConnectionKey,
+        connected: Connected,
         incarnation: Incarnation,
-        completed: Completed,
+        contents: Box<Contents>,
     ) -> Result<Connected> {
-        let tokens = completed.tokens;
-        let key = match &tokens.account {
-            Some(account) => key.with_account(account.as_str()),
-            None => key,
-        };
-        let scopes = tokens.scopes.clone();
-        let missing_scopes = completed.requested_scopes.missing_from(&scopes);
-        let contents = Contents::connected(tokens, completed.requested_scopes, self.clock.now());
-        let saved = match self.sealer.seal(&key, &incarnation, &contents).await {
-            Ok(sealed) => self.put(provider, &key, incarnation, &contents, &sealed).await,
+        let key = &connected.key;
+        let saved = match self.sealer.seal(key, &incarnation, &contents).await {
+            Ok(sealed) => self.put(provider, key, incarnation, &contents, &sealed).await,
             Err(error) => Err(error),
         };
         if let Err(error) = saved {
@@ -242,15 +278,9 @@ impl Inner {
                 "the provider gave tokens and they could not be saved; they were given back, connect again";
             return Err(Error::new(ErrorKind::NotDurable, message).with_source(error));
         }
-        self.remember(&key, contents, Version::first(incarnation));
-        self.tell(&key, EventKind::Connected);
-        Ok(Connected {
-            key,
-            scopes,
-            missing_scopes,
-            return_to: completed.return_to,
-            after_exchange: completed.after_exchange,
-        })
+        self.remember(key, *contents, Version::first(incarnation));
+        self.tell(key, EventKind::Connected);
+        Ok(connected)
     }
 
     /// Writes a new connect, a few times if need be.

@@ -176,7 +176,8 @@ impl Inner {
 
     /// Tokens that nobody will hold are not left in force, if it can be helped.
     pub(super) async fn give_back(&self, provider: &Registered, tokens: &TokenSet) {
-        let _ = self.revoke(provider, tokens).await;
+        // It hardly ever happens, and who may have to do it would have room for it.
+        let _ = Box::pin(self.revoke(provider, tokens)).await;
     }
 
     /// Has the provider revoke tokens. A hook that panics there takes nothing else with it.

@@ -143,12 +143,12 @@ impl Keys {
     pub async fn ring(&self) -> Result<KeyRing> {
         let known = self.known();
         let Some(ring) = known.ring.clone() else {
-            return self.ask(known.answers).await;
+            return Box::pin(self.ask(known.answers)).await;
         };
         let now = self.0.clock.monotonic();
         // While the source is left alone, each call would start a task for nothing.
         if now.saturating_sub(known.loaded_at) >= self.0.fresh_for && self.cooling(&known, now).is_none() {
-            self.ask_in_background(known.answers).await;
+            Box::pin(self.ask_in_background(known.answers)).await;
         }
         Ok(ring)
     }
@@ -182,7 +182,7 @@ impl Keys {
                     // It was asked a moment ago, and has no such key.
                     Some(Ok(ring)) => ring.open(cx, sealed),
                     Some(Err(failure)) => Err(failure),
-                    None => self.ask(known.answers).await?.open(cx, sealed),
+                    None => Box::pin(self.ask(known.answers)).await?.open(cx, sealed),
                 }
             }
             opened => opened,

@@ -1,12 +1,15 @@
 //! The routes, and what a request and an answer are in axum and in authflow-web.
 
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 
 use authflow_web::{Accounts, ClientAddress};
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{ConnectInfo, FromRequestParts as _, Request};
-use axum::response::{IntoResponse as _, Response};
+use axum::body::{Body, HttpBody as _};
+use axum::extract::connect_info::MockConnectInfo;
+use axum::extract::{ConnectInfo, Request};
+use axum::response::Response;
 use axum::routing::any;
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
@@ -34,30 +37,44 @@ where
         Some(format!("{}{{action}}", connect.strip_suffix("connect")?))
     });
     let paths: Vec<String> = pages.into_iter().chain(providers).collect();
-    let route = any(move |request: Request| answer(accounts.clone(), request));
+    let route = any(move |request: Request| answer(&accounts, request));
     paths.iter().fold(Router::new(), |router, path| router.route(path, route.clone()))
 }
 
-async fn answer(accounts: Accounts, request: Request) -> Response {
+fn answer(accounts: &Accounts, request: Request) -> impl Future<Output = Response> + Send + use<> {
     let (mut parts, body) = request.into_parts();
-    name_client(&mut parts).await;
+    name_client(&mut parts);
+    // On the heap: axum moves its own futures about, which are as large as what is in them.
+    let answer: Pin<Box<dyn Future<Output = http::Response<Bytes>> + Send>> = if body.is_end_stream() {
+        Box::pin(accounts.handle(http::Request::from_parts(parts, Bytes::new())))
+    } else {
+        Box::pin(answer_with_body(accounts.clone(), parts, body))
+    };
+    async { answer.await.map(Body::from) }
+}
+
+async fn answer_with_body(accounts: Accounts, parts: Parts, body: Body) -> http::Response<Bytes> {
     match read(body, accounts.max_body()).await {
-        Ok(body) => accounts.handle(http::Request::from_parts(parts, body)).await.map(Body::from),
+        Ok(body) => accounts.handle(http::Request::from_parts(parts, body)).await,
         // The client went away, or what it sent is not HTTP: hardly anybody reads the answer.
         Err(_) => {
-            let mut answer = StatusCode::BAD_REQUEST.into_response();
-            answer.headers_mut().extend(accounts.headers_of_error(&HeaderMap::new()));
+            let mut answer = http::Response::new(Bytes::new());
+            *answer.status_mut() = StatusCode::BAD_REQUEST;
+            *answer.headers_mut() = accounts.headers_of_error(&HeaderMap::new());
             answer
         }
     }
 }
 
 /// Says where the request comes from, unless a layer of the application's has.
-async fn name_client(parts: &mut Parts) {
+fn name_client(parts: &mut Parts) {
     if parts.extensions.get::<ClientAddress>().is_some() {
         return;
     }
-    if let Ok(ConnectInfo(address)) = ConnectInfo::<SocketAddr>::from_request_parts(parts, &()).await {
+    let of_server = parts.extensions.get().map(|ConnectInfo(address): &ConnectInfo<SocketAddr>| *address);
+    let of_test =
+        || parts.extensions.get().map(|MockConnectInfo(address): &MockConnectInfo<SocketAddr>| *address);
+    if let Some(address) = of_server.or_else(of_test) {
         // A socket of both families shows an IPv4 client as an IPv6 address, and all of those in one network.
         parts.extensions.insert(ClientAddress(address.ip().to_canonical()));
     }

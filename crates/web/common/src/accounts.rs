@@ -96,15 +96,23 @@ impl Accounts {
     ///
     /// The path is the one that the browser asked for, with the base. The request's extensions are what
     /// [`Application`] and the state store get to see.
-    pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+    pub fn handle(
+        &self,
+        request: Request<Bytes>,
+    ) -> impl Future<Output = Response<Bytes>> + Send + 'static + use<> {
+        // On the heap before there is a future: it is large, and a future has room for all that it is ever given.
         let (parts, body) = request.into_parts();
-        let is_head = parts.method == Method::HEAD;
-        let mut answer = Arc::clone(&self.0).answer(Incoming { parts, body }).await;
-        answer::protect(answer.headers_mut());
-        if is_head {
-            *answer.body_mut() = Bytes::new();
+        let incoming = Arc::new(Incoming { parts, body });
+        let inner = Arc::clone(&self.0);
+        async move {
+            let is_head = incoming.parts.method == Method::HEAD;
+            let mut answer = inner.answer(incoming).await;
+            answer::protect(answer.headers_mut());
+            if is_head {
+                *answer.body_mut() = Bytes::new();
+            }
+            answer
         }
-        answer
     }
 
     /// The path that begins to connect a provider, for a link or the action of a form, and where to go on afterwards.
@@ -160,7 +168,7 @@ impl fmt::Debug for Accounts {
 }
 
 impl Inner {
-    async fn answer(self: Arc<Self>, incoming: Incoming) -> Response<Bytes> {
+    async fn answer(self: Arc<Self>, incoming: Arc<Incoming>) -> Response<Bytes> {
         let accounts = self.site.accounts();
         if incoming.body.len() > self.max_body {
             return self.page(StatusCode::PAYLOAD_TOO_LARGE, &Page::TooLarge { accounts });
@@ -172,22 +180,16 @@ impl Inner {
             return self.not_allowed(route.methods());
         }
         match route {
-            // What every place up to the framework's has room for and copies is as large as the largest of these: this one goes to
-            // the heap, and so does the work of the two below.
+            // Frameworks move a future about, and it is as large as the largest of these: those that are go to the heap.
             Route::Accounts => Box::pin(self.accounts_page(&incoming)).await,
             Route::Connect(provider) => self.connect(&incoming, &provider).await,
             Route::Callback(provider) => {
-                let inner = Arc::clone(&self);
-                let work =
-                    move |incoming: Arc<Incoming>| async move { inner.callback(&incoming, &provider).await };
-                self.whole(incoming, work).await
+                let (inner, request) = (Arc::clone(&self), Arc::clone(&incoming));
+                self.whole(&incoming, async move { inner.callback(&request, &provider).await }).await
             }
             Route::Disconnect(provider) => {
-                let inner = Arc::clone(&self);
-                let work = move |incoming: Arc<Incoming>| async move {
-                    inner.disconnect(&incoming, &provider).await
-                };
-                self.whole(incoming, work).await
+                let (inner, request) = (Arc::clone(&self), Arc::clone(&incoming));
+                self.whole(&incoming, async move { inner.disconnect(&request, &provider).await }).await
             }
             Route::Denied(provider) => self.denied_page(&incoming, &provider).await,
             Route::Failed(provider) => self.failed_page(&incoming, &provider).await,
@@ -196,15 +198,14 @@ impl Inner {
 
     /// Runs `work` to its end though the browser leaves meanwhile: what was done at the provider and in the store is what the
     /// application is told.
-    async fn whole<W>(&self, incoming: Incoming, work: impl FnOnce(Arc<Incoming>) -> W) -> Response<Bytes>
-    where
-        W: Future<Output = Response<Bytes>> + Send + 'static,
-    {
-        let incoming = Arc::new(incoming);
-        // On the heap once, and not in every place that hands it on.
-        let work = Box::pin(work(Arc::clone(&incoming)));
-        let done = self.connections.detached(work).await;
-        done.unwrap_or_else(|error| self.failure(&incoming.parts, &error))
+    fn whole<'a>(
+        &'a self,
+        incoming: &'a Incoming,
+        work: impl Future<Output = Response<Bytes>> + Send + 'static,
+    ) -> impl Future<Output = Response<Bytes>> + Send + 'a {
+        // Or it would be moved, all of it, into the task.
+        let done = self.connections.detached(Box::pin(work));
+        async move { done.await.unwrap_or_else(|error| self.failure(&incoming.parts, &error)) }
     }
 
     pub(crate) const fn writer(&self) -> Writer {

@@ -66,7 +66,7 @@ impl Inner {
             && let Some(id) = incoming.parameter("resume")
             && incoming.parameter(state_parameter).is_none()
         {
-            return self.resume(&visit, &id).await;
+            return Box::pin(self.resume(&visit, &id)).await;
         }
         let is_form_post = provider.response_mode() == ResponseMode::FormPost;
         let parsed = match (is_form_post, incoming.is_post()) {
@@ -83,13 +83,15 @@ impl Inner {
             let id = flow_id(provider_id, state.ok_or_else(|| not_found("the callback has no state"))?);
             Ok((response, id))
         });
-        match known {
-            Ok((response, id)) => match self.flown(&visit, &id, Way::Direct).await {
-                Ok(flown) => self.arrive(&visit, &flown, &response, Way::Direct).await,
-                Err(answer) => *answer,
-            },
-            Err(error) => self.not_accepted(&visit, &error),
-        }
+        let (response, id) = match known {
+            Ok(known) => known,
+            Err(error) => return self.not_accepted(&visit, &error),
+        };
+        let flown = match self.flown(&visit, &id, Way::Direct).await {
+            Ok(flown) => flown,
+            Err(answer) => return *answer,
+        };
+        self.arrive(&visit, &flown, &response, Way::Direct).await
     }
 
     /// What the browser remembers of the flow with this id, if that is one that is under way.
@@ -126,11 +128,11 @@ impl Inner {
         let is_over = cookie.is_over(seconds(visit.provider.flow.clock().now()));
         match cookie.stage {
             Stage::Done { return_to, user_tag } => {
-                Err(Box::new(self.done_before(visit, id, way, (return_to, &user_tag)).await))
+                Err(Box::new(Box::pin(self.done_before(visit, id, way, (return_to, &user_tag))).await))
             }
             Stage::Ended => Err(Box::new(self.ended(visit))),
             Stage::Pending { return_to, .. } if is_over => {
-                let token = self.token_of_visitor(&visit.incoming.parts).await;
+                let token = Box::pin(self.token_of_visitor(&visit.incoming.parts)).await;
                 let page = Page::Expired {
                     provider: self.link(visit.provider_id),
                     form_token: token.as_ref().map(FormToken::value),
@@ -160,7 +162,7 @@ impl Inner {
         if !is_sign_in {
             let user = match self.user(parts).await {
                 Ok(Some(user)) => user,
-                Ok(None) => return self.wait_for_user(visit, flown, response, way).await,
+                Ok(None) => return Box::pin(self.wait_for_user(visit, flown, response, way)).await,
                 // Nothing is used up: the same callback works when the application knows again.
                 Err(_) => return self.unavailable(parts, None),
             };
@@ -185,37 +187,37 @@ impl Inner {
             });
         }
         let provider_id = visit.provider_id.into();
-        match complete.await {
+        let (outcome, location) = match complete.await {
             Ok(connected) => {
                 let return_to = connected.return_to.as_deref().unwrap_or(&self.after);
                 let location = self.with_notice(return_to, NoticeKind::Connected, visit.provider_id);
-                let outcome =
-                    if is_sign_in { Outcome::SignedIn(connected) } else { Outcome::Connected(connected) };
-                self.conclude(visit, flown, way, outcome, location).await
+                let connect = if is_sign_in { Outcome::SignedIn } else { Outcome::Connected };
+                (connect(connected), location)
             }
             Err(error) => match (error.kind(), error.recovery()) {
                 // It was begun in this browser, and its state is used up, such as by this very callback whose answer is awaited.
                 (ErrorKind::StateNotFound, _) => {
                     self.application.on_error(parts, &error);
-                    self.ended(visit)
+                    return self.ended(visit);
                 }
-                (ErrorKind::CallbackMalformed, _) => self.not_accepted(visit, &error),
+                (ErrorKind::CallbackMalformed, _) => return self.not_accepted(visit, &error),
                 // The state is not used up, and the cookie stays: the same callback works later.
-                (_, Recovery::Retry { .. }) => self.failure(parts, &error),
+                (_, Recovery::Retry { .. }) => return self.failure(parts, &error),
                 (ErrorKind::AccessDenied, _) => {
                     let path = self.site.path(visit.provider_id, "denied");
                     let location = format!("{path}{}", flown.way_on('?'));
-                    self.conclude(visit, flown, way, Outcome::Denied { provider_id, error }, location).await
+                    (Outcome::Denied { provider_id, error }, location)
                 }
                 _ => {
                     let is_refused = is_refused.load(Ordering::Acquire);
                     let reason =
                         if is_refused { FailedReason::SignInRefused } else { FailedReason::of(&error) };
                     let location = self.failed(visit.provider_id, reason, flown);
-                    self.conclude(visit, flown, way, Outcome::Failed { provider_id, error }, location).await
+                    (Outcome::Failed { provider_id, error }, location)
                 }
             },
-        }
+        };
+        self.conclude(visit, flown, way, &outcome, location).await
     }
 
     /// The clean address of the page for a flow that failed.

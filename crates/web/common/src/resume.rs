@@ -81,7 +81,7 @@ impl Inner {
         let error = Error::new(ErrorKind::InvalidResponse, message);
         let outcome = Outcome::Failed { provider_id: visit.provider_id.into(), error };
         let location = self.failed(visit.provider_id, FailedReason::TooLarge, flown);
-        self.conclude(visit, flown, Way::Direct, outcome, location).await
+        self.conclude(visit, flown, Way::Direct, &outcome, location).await
     }
 
     /// Goes on with the authorization response that the browser kept.
