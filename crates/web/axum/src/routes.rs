@@ -71,9 +71,10 @@ fn name_client(parts: &mut Parts) {
     if parts.extensions.get::<ClientAddress>().is_some() {
         return;
     }
-    let of_server = parts.extensions.get().map(|ConnectInfo(address): &ConnectInfo<SocketAddr>| *address);
-    let of_test =
-        || parts.extensions.get().map(|MockConnectInfo(address): &MockConnectInfo<SocketAddr>| *address);
+    let extensions = &parts.extensions;
+    // axum's own extractor of the address waits, for nothing.
+    let of_server = extensions.get().map(|ConnectInfo(address): &ConnectInfo<SocketAddr>| *address);
+    let of_test = || extensions.get().map(|MockConnectInfo(address): &MockConnectInfo<SocketAddr>| *address);
     if let Some(address) = of_server.or_else(of_test) {
         // A socket of both families shows an IPv4 client as an IPv6 address, and all of those in one network.
         parts.extensions.insert(ClientAddress(address.ip().to_canonical()));

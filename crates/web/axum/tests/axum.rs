@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use authflow_axum::{AllConnected, Connected, CurrentUser, Failure, Refusal};
@@ -11,7 +12,9 @@ use authflow_core::{Error, MemoryTokenStore};
 use authflow_web::{Accounts, ClientAddress, Missing};
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::connect_info::MockConnectInfo;
 use axum::extract::{ConnectInfo, Path, Request};
+use axum::http::Extensions;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{any, get};
@@ -111,6 +114,26 @@ async fn headers_reach_the_application_as_they_were_sent() {
 async fn a12_the_peer_is_who_a_flow_is_counted_for() {
     let (world, web) = rig().await;
     suite::a12_the_peer_is_who_a_flow_is_counted_for(&web, &world).await;
+}
+
+/// As applications' own tests name a peer where there is no server.
+#[tokio::test]
+async fn a_peer_of_a_test_counts_where_there_is_no_server() {
+    let (world, web) = rig().await;
+    let [server, test] =
+        ["192.0.2.1:1", "198.51.100.1:1"].map(|address| address.parse::<SocketAddr>().unwrap());
+    let ask = async |with: &dyn Fn(&mut Extensions)| {
+        let mut request = Request::get("/auth/example/connect").body(Body::empty()).unwrap();
+        request.extensions_mut().insert(MockConnectInfo(test));
+        with(request.extensions_mut());
+        web.0.clone().oneshot(request).await.unwrap();
+        world.seen.last().1
+    };
+    assert_eq!(ask(&|_| ()).await, Some(ClientAddress(test.ip())));
+    let served = |extensions: &mut Extensions| {
+        extensions.insert(ConnectInfo(server));
+    };
+    assert_eq!(ask(&served).await, Some(ClientAddress(server.ip())));
 }
 
 #[tokio::test]
