@@ -46,6 +46,8 @@ where
     F: Future<Output = Result<T>>,
 {
     let mut watch = Watch::new(clock, provider_id, operation);
+    // Or there were room for it twice, here and where it waits.
+    let work = Box::pin(work);
     async move {
         #[cfg(feature = "tracing")]
         let work = tracing::Instrument::instrument(work, watch.span.clone());

@@ -60,3 +60,9 @@ pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
     })
     .await
 }
+
+/// How many bytes a future needs.
+#[cfg(all(test, feature = "connections"))]
+pub(crate) fn size_of_future<A, F: Future>(_: impl FnOnce(A) -> F) -> usize {
+    size_of::<F>()
+}

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use authflow_core::{ConnectionKey, Connections, MemoryTokenStore};
 use tokio::task::JoinSet;
 
+use super::pending::resident;
 use super::{keep, runtime};
 use crate::arguments::Settings;
 use crate::ours_connections::{MovedClock, builder, connect};
@@ -85,6 +86,8 @@ pub(crate) fn measure(settings: &Settings) -> Vec<Line> {
     server.tell("delay 50");
     let clock = Arc::<MovedClock>::default();
     let (mut calls, mut answered, mut failed, mut ran) = (Calls::default(), 0, 0, good_for);
+    // What waits for its turn needs memory.
+    let mut grown = 0;
     runtime().block_on(async {
         let builder = builder(&server.token_endpoint(), Arc::clone(&clock) as _);
         // They are connected one after the other, and then expire together.
@@ -95,6 +98,7 @@ pub(crate) fn measure(settings: &Settings) -> Vec<Line> {
         let others = connect_all(&connections, (0..OTHERS).map(|number| format!("other-{number}"))).await;
 
         server.tell("forget");
+        let before = resident();
         clock.move_on(Duration::from_secs(LIFETIME) - LEFT);
         calls.ask_for(good_for, &connections, &keys).await;
         clock.move_on(2 * LEFT);
@@ -111,15 +115,23 @@ pub(crate) fn measure(settings: &Settings) -> Vec<Line> {
         while !tasks.is_empty() {
             calls.ask_for(SECOND, &connections, &others).await;
             ran += SECOND;
+            grown = grown.max(resident().saturating_sub(before));
             while let Some(ended) = tasks.try_join_next() {
                 *if ended.unwrap() { &mut answered } else { &mut failed } += 1;
             }
         }
     });
-    vec![line(crowd, ran, server.seen(), &calls, [answered, failed])]
+    vec![line(crowd, ran, server.seen(), &calls, [answered, failed], grown)]
 }
 
-fn line(crowd: usize, ran: Duration, seen: Seen, calls: &Calls, [answered, failed]: [usize; 2]) -> Line {
+fn line(
+    crowd: usize,
+    ran: Duration,
+    seen: Seen,
+    calls: &Calls,
+    [answered, failed]: [usize; 2],
+    grown: u64,
+) -> Line {
     Line {
         work: format!(
             "{crowd} connections expire together, the server allows {BOUND} a second; {} s in real time, until all are served",
@@ -128,11 +140,12 @@ fn line(crowd: usize, ran: Duration, seen: Seen, calls: &Calls, [answered, faile
         floor: String::new(),
         oauth2: "by hand".to_owned(),
         authflow: format!(
-            "{} requests, at most {} in a second, {} refused; {answered} of the expired served, {failed} failed; with a valid \
-             token {} calls, {} waited, the longest took {}",
+            "{} requests, at most {} in a second, {} refused; {answered} of the expired served, {failed} failed, {:+.0} MiB \
+             meanwhile; with a valid token {} calls, {} waited, the longest took {}",
             seen.refreshes,
             seen.peak,
             seen.refused,
+            grown as f64 / f64::from(1 << 20),
             calls.count,
             calls.waited,
             time(calls.longest.as_nanos() as f64)

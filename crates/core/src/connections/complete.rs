@@ -340,3 +340,16 @@ impl Inner {
         self.slots.changed(&slot);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Asked;
+    use crate::wait::size_of_future;
+
+    /// Of what is larger, the usual allocators keep none at hand, and each flow would pay for it.
+    #[test]
+    fn what_a_completion_needs_is_at_hand() {
+        let size = size_of_future(Asked::run);
+        assert!(size <= 1024, "{size}");
+    }
+}

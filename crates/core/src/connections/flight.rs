@@ -163,7 +163,8 @@ impl Flight {
                 Ok(permit) => permit,
                 Err(_) => provider.permits.acquire().await.map_err(|_| failure::shutting_down())?,
             };
-            match self.lease(provider, &token, &record, looked_at).await? {
+            // In pieces on the heap, while each is needed: ten thousand flights may wait for their turns.
+            match Box::pin(self.lease(provider, &token, &record, looked_at)).await? {
                 Try::NotNeeded => return Ok((token, false)),
                 Try::Changed(record) => {
                     changes += 1;
@@ -172,7 +173,7 @@ impl Flight {
                     }
                     known = Some(record);
                 }
-                Try::Leased(leased) => match self.refresh(provider, *leased, permit).await? {
+                Try::Leased(leased) => match self.refresh(provider, leased, permit).await? {
                     Refreshed::Landed(token, is_new) => return Ok((token, is_new)),
                     Refreshed::Again(record) => {
                         refreshes += 1;
@@ -428,4 +429,22 @@ pub(super) fn hash_of(input: RefreshInput, tokens: &TokenSet) -> [u8; 32] {
         _ => &tokens.access_token,
     };
     Sha256::digest(sent.expose().as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wait::size_of_future;
+
+    /// Ten thousand of them may wait for their turns: what one needs meanwhile is needed ten thousand times.
+    #[test]
+    fn x24_what_waits_for_its_turn_is_small() {
+        let flight = size_of_future(Flight::run);
+        type Turn = (&'static Flight, Box<Leased>, &'static Registered);
+        let turn = size_of_future(async |(flight, leased, provider): Turn| {
+            drop(flight.refresh(provider, leased, provider.permits.acquire().await.unwrap()).await);
+        });
+        assert!(flight <= 4096, "{flight}");
+        assert!(turn <= 2048, "{turn}");
+    }
 }

@@ -338,7 +338,7 @@ impl Connections {
     /// [`ErrorKind::Interrupted`].
     pub async fn disconnect(&self, key: &ConnectionKey) -> Result<Disconnected> {
         let (inner, of) = (Arc::clone(&self.0), key.clone());
-        let work = async move { inner.disconnect(&of).await };
+        let work = Box::pin(async move { inner.disconnect(&of).await });
         let work = observed!(&self.0.clock, self.0.label(key.provider_id()), Operation::Disconnect, work);
         let disconnected = self.0.detached(work).await;
         disconnected.map_err(|error| failure::at(error, key, Operation::Disconnect))

@@ -82,7 +82,7 @@ impl Inner {
                 Look::Fail(error) => return Err(error),
                 Look::Wait(progress) => progress,
                 Look::Begin(flight, progress, token) => {
-                    drop(self.spawn(flight.run()));
+                    drop(self.spawn(Box::pin(flight.run())));
                     match token {
                         Some(token) if demand == Demand::Valid => return Ok((token, Duration::ZERO)),
                         _ => progress,

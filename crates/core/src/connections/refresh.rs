@@ -34,11 +34,11 @@ impl Flight {
     pub(super) async fn refresh(
         &self,
         provider: &Registered,
-        leased: Leased,
+        leased: Box<Leased>,
         permit: SemaphorePermit<'_>,
     ) -> Result<Refreshed> {
         let holder = leased.holder;
-        beside(self.send_and_save(provider, leased, permit), self.keep_lease(&holder)).await
+        beside(Box::pin(self.send_and_save(provider, leased, permit)), self.keep_lease(&holder)).await
     }
 
     async fn keep_lease(&self, holder: &LeaseHolder) {
@@ -55,11 +55,11 @@ impl Flight {
     async fn send_and_save(
         &self,
         provider: &Registered,
-        leased: Leased,
+        leased: Box<Leased>,
         permit: SemaphorePermit<'_>,
     ) -> Result<Refreshed> {
         let inner = &self.inner;
-        let Leased { view, mut mark, ref holder, leased_at } = leased;
+        let Leased { view, mut mark, ref holder, leased_at } = *leased;
         let lease = inner.settings.lease;
         provider.pace.turn(&*inner.clock).await;
         // This process may have been stopped, or the machine asleep, for longer than the lease.
@@ -79,7 +79,7 @@ impl Flight {
             let error = match sent {
                 Ok(tokens) => {
                     drop(permit);
-                    return self.accept(provider, view, tokens, &mark).await;
+                    return Box::pin(self.accept(provider, view, tokens, &mark)).await;
                 }
                 Err(error) => error,
             };
@@ -106,11 +106,11 @@ impl Flight {
         };
         drop(permit);
         if fate == Fate::Ended {
-            return self.refused(provider, view, &mark, &error).await;
+            return Box::pin(self.refused(provider, view, &mark, &error)).await;
         }
         inner.tell(self.key(), EventKind::RefreshFailed(error.kind()));
         let in_doubt = plan::stays_in_doubt(fate, mark.attempt);
-        self.give_up(provider, &view, holder, Some(&mark).filter(|_| in_doubt), &error).await;
+        Box::pin(self.give_up(provider, &view, holder, Some(&mark).filter(|_| in_doubt), &error)).await;
         Err(error)
     }
 
@@ -155,7 +155,7 @@ impl Flight {
             // They are not revoked: whose they are, would lose them.
             let error = failure::reconnect(ReconnectReason::AccountChanged, None);
             return match self.stored(&view).await? {
-                Ok(_) => self.end(provider, view, ReconnectReason::AccountChanged, &error).await,
+                Ok(_) => Box::pin(self.end(provider, view, ReconnectReason::AccountChanged, &error)).await,
                 Err(again) => Ok(again),
             };
         }
