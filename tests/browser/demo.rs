@@ -507,3 +507,32 @@ async fn the_demo_by_keyboard() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_of_ones_own_by_keyboard() {
+    with_browsers(async |browsers: Arc<Browsers>| {
+        let demo = Setting::new(By::OidcProvider).start().await;
+        let page = browsers.open().await;
+        page.goto(&demo.url).await;
+        tab_to(&page, "#connect-own").await;
+        page.leaves_by(page.types(Key::Enter), "Enter").await;
+        while page.is_asked_before(demo.url.trim_end_matches('/')).await {
+            tab_to(&page, "button[value=approve]").await;
+            page.leaves_by(page.types(Key::Enter), "Enter").await;
+        }
+        demo.is_connected(&page, "own").await;
+        tab_to(&page, "#call-own").await;
+        page.types(Key::Enter).await;
+        page.shows("#messages > .note.good:last-child").await;
+        let refreshed = format!("{} dd time ~ time", card("own"));
+        assert!(!page.has(&refreshed).await);
+        tab_to(&page, "#refresh-own").await;
+        page.types(Key::Enter).await;
+        page.shows(&refreshed).await;
+        tab_to(&page, "#disconnect-own").await;
+        page.leaves_by(page.types(Key::Enter), "Enter").await;
+        page.arrives_at(&demo.url).await;
+        page.shows(&format!("{}.off #connect-own", card("own"))).await;
+    })
+    .await;
+}

@@ -115,6 +115,7 @@ impl Row {
                 Some(Expiry::Unknown) | None => Value::Null,
             },
             "scope": connection.map(|connection| connection.scopes.join(" ")),
+            "paused_until": connection.and_then(|connection| connection.paused_until).map(epoch_seconds),
             "missing_scope": connection.map(|connection| connection.missing_scopes.join(" ")),
         })
     }
@@ -124,6 +125,11 @@ impl Row {
         let health = match (self.health, self.reason) {
             (health, Some(reason)) => format!("{}: {}", health.replace('_', " "), reason.replace('_', " ")),
             (health, None) => health.replace('_', " "),
+        };
+        let paused = connection.and_then(|connection| connection.paused_until?.duration_since(now).ok());
+        let health = match paused {
+            Some(left) => format!("{health}, refreshes in {}", rough(left)),
+            None => health,
         };
         let ends = match connection.map(|connection| connection.expiry) {
             Some(Expiry::At(at)) => match at.duration_since(now) {

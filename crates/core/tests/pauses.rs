@@ -7,7 +7,7 @@ mod connections_support;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use authflow_core::{ConnectionKey, ErrorKind, Health, HttpRequest, Recovery, TokenStore as _};
+use authflow_core::{Clock as _, ConnectionKey, ErrorKind, Health, HttpRequest, Recovery, TokenStore as _};
 use connections_support::{Fault, Rotates, SECOND, World, ask, user};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -44,6 +44,21 @@ async fn x13_f20_retry_after_is_kept_to_by_all_processes() {
         assert_eq!((world.server.refreshes(), world.server.most_uses()), (2, 1));
         assert_eq!(world.process().refresh_now(&key).await.unwrap().expose(), "AT-3", "it is over for all");
     }
+}
+
+/// Whoever lists connections, such as a page or a status, can say why a token is not refreshed.
+#[tokio::test]
+async fn f20_a_list_tells_until_when_nobody_asks() {
+    let (world, key) = paused(Rotates::Strictly, 503, IN_AN_HOUR).await;
+    let until = world.clock.now() + HOUR;
+    let paused_until = async || world.process().list(&user()).await.unwrap().connections[0].paused_until;
+    assert_eq!(paused_until().await, Some(until));
+    world.clock.advance(HOUR - SECOND);
+    assert_eq!(paused_until().await, Some(until), "it is a moment, and none that moves on");
+    world.clock.advance(SECOND);
+    assert_eq!(paused_until().await, None);
+    assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-2");
+    assert_eq!(paused_until().await, None);
 }
 
 /// Who waits for the lease does not ask once more after its holder was told to wait.

@@ -163,8 +163,10 @@ Shows what is kept: the names, the providers and accounts, until when the access
 connections work as far as is known. No request is sent, and no token is shown.
 
 --json prints one object: {\"connections\": [{\"name\",\"provider\",\"account\",\"health\",\"reason\",\"connected_at\",\
-\"refreshed_at\",\"expires_at\",\"scope\",\"missing_scope\"}]}. Times are in seconds since 1970. `health` is good (no \
-refresh was refused for good; whether the last one worked is not told, and `authflow token` finds out), in_doubt (a refresh was begun and nobody wrote how it ended), needs_reconnect, not_connected or unreadable.";
+\"refreshed_at\",\"expires_at\",\"scope\",\"missing_scope\",\"paused_until\"}]}. Times are in seconds since 1970. `health` is good (no \
+refresh was refused for good; whether the last one worked is not told, and `authflow token` finds out), in_doubt (a \
+refresh was begun and nobody wrote how it ended), needs_reconnect, not_connected or unreadable. `paused_until` is there \
+where the provider said that it wants to be left alone, or could not answer: until then it is not asked for a refresh.";
 
 pub(super) const STATUS_EXAMPLES: &str = "\
 Exit codes: 0 shown, 1 something that is kept could not be read, 2 usage.";

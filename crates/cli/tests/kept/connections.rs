@@ -1,6 +1,6 @@
 //! Connections that are kept, and what is told of them.
 
-use authflow_testkit::{Endpoint, Outcome};
+use authflow_testkit::{Endpoint, Fault, Outcome, RetryAfter};
 
 use crate::support::{
     Running, Store, arguments, deliver, home, kept, kept_expired, kept_with, login, parameter, provider,
@@ -184,4 +184,21 @@ async fn status_is_good_after_a_refresh_that_says_nothing_of_the_connection() {
         let status = store.good(&["status"]).await;
         assert!(status.stdout.contains("good") && status.stdout.contains("over"), "{fault}: {status:?}");
     }
+}
+
+#[tokio::test]
+async fn f20_status_tells_until_when_the_provider_is_not_asked() {
+    let (server, store) = (server().await, Store::files());
+    kept_expired(&server, &store).await;
+    let status = async || store.good(&["status", "--json"]).await.json()["connections"][0].clone();
+    assert!(status().await["paused_until"].is_null());
+    server.set_fault(Fault::Unavailable(RetryAfter::Seconds(3000)));
+    let token = store.run(&["token", "work"]).await;
+    assert_eq!(token.code, Some(1), "{token:?}");
+    let told = status().await;
+    let until = told["paused_until"].as_u64().expect("a time");
+    let since = told["connected_at"].as_u64().unwrap();
+    assert!((2999..=3300).contains(&(until - since)), "{told}");
+    let table = store.good(&["status"]).await.stdout;
+    assert!(table.contains("good, refreshes in ") && table.contains(" minutes"), "{table}");
 }

@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::task::JoinHandle;
 
 use crate::binding::User;
-use crate::clock::Clock;
+use crate::clock::{Clock, saturating_add};
 use crate::connection_key::ConnectionKey;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::flow::Flow;
@@ -220,6 +220,13 @@ impl Inner {
         let pause = view.contents.pause()?;
         let left = pause.left(self.clock.now(), self.settings.cool_down.most())?;
         Some(pause.error(left))
+    }
+
+    /// Until when.
+    pub(super) fn paused_until(&self, view: &View) -> Option<SystemTime> {
+        let now = self.clock.now();
+        let left = view.contents.pause()?.left(now, self.settings.cool_down.most())?;
+        Some(saturating_add(now, left))
     }
 
     pub(super) fn tell(&self, key: &ConnectionKey, kind: EventKind) {

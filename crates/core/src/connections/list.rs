@@ -38,6 +38,9 @@ pub struct Connection {
     pub is_refreshable: bool,
     /// Whether it works.
     pub health: Health,
+    /// Until when its provider is not asked for a refresh, by no process: it said so, or could not answer. A token that is good
+    /// is served meanwhile.
+    pub paused_until: Option<SystemTime>,
 }
 
 /// Whether a connection works.
@@ -130,6 +133,7 @@ impl Inner {
             refreshed_at: contents.refreshed_at(),
             expiry: contents.tokens.expiry,
             refresh_expiry: contents.tokens.refresh_expiry,
+            paused_until: self.paused_until(&view).filter(|_| !needs_reconnect),
             health,
             key: record.key,
         }))
