@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use authflow_core::{ConnectionKey, Connections, ErrorKind};
+use authflow_core::{ConnectionKey, Connections, ErrorKind, LeaseHolder, LeaseRequest, TokenStore as _};
 use connections_support::{Fault, ManualClock, Rotates, SECOND, World, ask};
 
 async fn two_users(world: &World, connections: &Connections) -> [ConnectionKey; 2] {
@@ -144,6 +144,29 @@ async fn x3_x17_a_process_that_stood_still_while_it_got_its_lease_sends_nothing(
         assert_eq!(uses, (1, 1), "the stale token is not sent");
         assert!(world.server.takes(taken_over.expose()), "so the provider ended nothing");
     }
+}
+
+/// Whoever waits for another process asks again after half of a pause to a whole one, and the pauses grow to half a second.
+#[tokio::test]
+async fn x23_who_waits_for_another_process_asks_less_and_less_often() {
+    const MILLISECOND: Duration = Duration::from_millis(1);
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.expire();
+    let another = LeaseRequest::new(LeaseHolder::random().unwrap(), LEASE);
+    world.store.inner.lease(&key, another).await.unwrap();
+    let asked = ask(&connections, &key);
+    world.clock.settle().await;
+    let mut pause = 25 * MILLISECOND;
+    for times in 1..=12 {
+        world.clock.advance(pause / 2 - MILLISECOND);
+        world.clock.settle().await;
+        assert_eq!(world.store.count("lease"), times, "not before half of {pause:?}");
+        world.clock.advance(pause / 2 + MILLISECOND);
+        world.clock.settle().await;
+        assert_eq!(world.store.count("lease"), times + 1, "after {pause:?}");
+        pause = (pause * 3 / 2).min(SECOND / 2);
+    }
+    assert_eq!(world.clock.drive(async move { asked.await.unwrap() }).await.unwrap(), "AT-2");
 }
 
 /// The mark of a lease that was lost, or could not be renewed, before anything was sent stays in the record, and says nothing.

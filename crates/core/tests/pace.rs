@@ -104,3 +104,36 @@ async fn x24_what_waits_for_a_turn_holds_few_leases() {
     world.server.let_go();
     assert_eq!(world.clock.drive(async move { sweep.await.unwrap() }).await, 9);
 }
+
+/// Whoever has a good token leaves the turns to those who have none: it does not even take a lease.
+#[tokio::test]
+async fn x24_who_has_a_good_token_leaves_the_turns_to_those_who_have_none() {
+    let world = World::new(Rotates::Strictly);
+    let connections = world.builder().max_refreshes_per_second(1).build().unwrap();
+    let over = world.connect_as(&connections, "over").await;
+    world.clock.advance(60 * SECOND);
+    let good = connected(&world, &connections, 9).await;
+    world.clock.advance(3550 * SECOND);
+    for key in &*good {
+        connections.token(key).await.unwrap();
+    }
+    world.clock.settle().await;
+    assert_eq!((world.store.count("lease"), world.server.refreshes()), (1, 1), "the others wait for no turn");
+    let asked = connections_support::ask(&connections, &over);
+    world.clock.settle().await;
+    world.clock.advance(SECOND);
+    asked.await.unwrap().unwrap();
+    assert_eq!((world.store.count("lease"), world.server.refreshes()), (2, 2), "the next turn is its own");
+}
+
+/// A sweep that was told to refresh them refreshes them, however many turns that takes.
+#[tokio::test]
+async fn x24_a_sweep_waits_for_the_turns_of_what_is_good_still() {
+    let world = World::new(Rotates::Strictly);
+    let connections = world.builder().max_refreshes_per_second(1).build().unwrap();
+    world.server.expires_in(Some(30 * DAY.as_secs()));
+    connected(&world, &connections, 9).await;
+    world.clock.advance(8 * DAY);
+    let swept = world.clock.drive(async move { connections.sweep().await.unwrap() }).await;
+    assert_eq!((swept.done, world.server.refreshes()), (9, 9));
+}

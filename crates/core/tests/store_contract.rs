@@ -5,12 +5,13 @@
 mod connections_support;
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use authflow_core::{
-    AuthorizationResponse, Binding, ConnectionKey, Connections, ErrorKind, EventKind, Key, Lease,
-    LeaseHolder, Next, Record, Recovery, TokenStore as _, User,
+    AuthorizationResponse, Binding, Clock, ConnectionKey, Connections, ErrorKind, EventKind, Key, Lease,
+    LeaseHolder, Next, Record, Recovery, TokenStore as _, User, async_trait,
 };
-use connections_support::{Lie, LyingStore, Rotates, SECOND, World};
+use connections_support::{Lie, LyingStore, ManualClock, Rotates, SECOND, World};
 
 /// A world whose store can lie, with two users' connections: AT-1 is user-42's, AT-2 user-43's.
 async fn world() -> (World, Arc<LyingStore>, Connections, ConnectionKey, ConnectionKey) {
@@ -138,6 +139,56 @@ async fn x34_a_save_that_cannot_be_is_told() {
             assert_eq!(event.kind, EventKind::RefreshFailed(ErrorKind::StoreContractViolated));
         }
     }
+}
+
+/// A connection that others change each time it is to be leased: nobody runs after it for ever.
+#[tokio::test]
+async fn x34_a_lease_of_what_changes_each_time_is_given_up() {
+    let (world, store, connections, key, _) = world().await;
+    world.expire();
+    store.tell(Lie::LeaseChangesAlways);
+    assert_eq!(kind(&connections, &key).await, ErrorKind::RefreshPending);
+    assert_eq!((store.changes(), world.server.refreshes()), (16, 0));
+    store.be_honest();
+    let token = process(&world, &store).token(&key).await.unwrap();
+    assert_eq!(token.expose(), "AT-3", "nothing was used up");
+}
+
+/// A clock by which half a lease goes by between any two looks at it.
+#[derive(Debug)]
+struct Hasty(ManualClock);
+
+#[async_trait]
+impl Clock for Hasty {
+    fn now(&self) -> SystemTime {
+        self.0.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.advance(5 * SECOND);
+        self.0.monotonic()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.0.sleep(duration).await;
+    }
+}
+
+/// A process so slow that each of its leases is another's before it sends anything: it gives up, and has used nothing up.
+#[tokio::test]
+async fn x3_who_loses_each_lease_before_it_sends_gives_up() {
+    let (world, store, elsewhere, key, _) = world().await;
+    let clock = ManualClock::new();
+    let slow = world.builder().token_store(Arc::clone(&store)).clock(Arc::new(Hasty(clock.clone())));
+    let slow = slow.store_timeout(3600 * SECOND).build().unwrap();
+    world.expire();
+    clock.advance(3600 * SECOND);
+    store.tell(Lie::LosesLeases);
+    assert_eq!(kind(&slow, &key).await, ErrorKind::RefreshPending);
+    assert_eq!((world.store.count("lease"), world.server.refreshes()), (3, 0));
+    store.be_honest();
+    assert_eq!(elsewhere.token(&key).await.unwrap().expose(), "AT-3");
+    assert_eq!((world.server.refreshes(), world.server.most_uses()), (1, 1));
 }
 
 /// A process that stopped, went on, and saved over what another one wrote meanwhile: the version that it gets tells.

@@ -21,6 +21,8 @@ pub enum Lie {
     OlderRecord(Box<Record>),
     /// A lease is refused because of the version that it names.
     ChangedToTheSame,
+    /// A lease is refused because of another version each time.
+    LeaseChangesAlways,
     /// A lease is given, and its mark is not written.
     ForgetsMarks,
     /// The record that comes with a lease is changed so.
@@ -29,6 +31,8 @@ pub enum Lie {
     Corrupt,
     /// A lease is refused because the caller holds it.
     HeldByTheCaller,
+    /// A lease is renewed no more, since it ended, or was another's meanwhile.
+    LosesLeases,
     /// A save goes over whatever is there, and says which version it made.
     SavesOverAnything,
     /// A save goes over whatever is there, and pretends that nothing else was.
@@ -80,6 +84,20 @@ impl LyingStore {
     async fn record(&self, key: &ConnectionKey) -> Record {
         self.inner.load(key).await.unwrap().into_record().unwrap()
     }
+
+    /// The record, of a later version each time.
+    async fn changed(&self, key: &ConnectionKey) -> Record {
+        let mut record = self.record(key).await;
+        let mut changes = self.changes.lock().unwrap();
+        *changes += 1;
+        record.version = Version::new(*record.version.incarnation(), 1000 + *changes);
+        record
+    }
+
+    /// How often it said that a record has changed.
+    pub fn changes(&self) -> u64 {
+        *self.changes.lock().unwrap()
+    }
 }
 
 #[async_trait]
@@ -121,6 +139,7 @@ impl TokenStore for LyingStore {
     async fn lease(&self, key: &ConnectionKey, request: LeaseRequest) -> Result<LeaseOutcome, StoreError> {
         match self.lie() {
             Some(Lie::ChangedToTheSame) => Ok(LeaseOutcome::Changed(self.record(key).await)),
+            Some(Lie::LeaseChangesAlways) => Ok(LeaseOutcome::Changed(self.changed(key).await)),
             Some(Lie::ForgetsMarks) => {
                 let without = LeaseRequest::new(request.holder, request.duration);
                 self.inner.lease(key, without).await
@@ -147,6 +166,10 @@ impl TokenStore for LyingStore {
         holder: &LeaseHolder,
         renew: Renew,
     ) -> Result<Tenure, StoreError> {
+        if matches!(self.lie(), Some(Lie::LosesLeases)) {
+            self.inner.release(key, holder, Release::new().keep_mark()).await?;
+            return Ok(Tenure::Lost);
+        }
         self.inner.renew(key, holder, renew).await
     }
 
@@ -179,13 +202,7 @@ impl TokenStore for LyingStore {
                 Ok(SaveOutcome::Saved(version))
             }
             Some(Lie::RefusesItsOwnVersion) => Ok(SaveOutcome::Changed(self.record(key).await)),
-            Some(Lie::ChangesAlways) => {
-                let mut record = self.record(key).await;
-                let mut changes = self.changes.lock().unwrap();
-                *changes += 1;
-                record.version = Version::new(*record.version.incarnation(), 1000 + *changes);
-                Ok(SaveOutcome::Changed(record))
-            }
+            Some(Lie::ChangesAlways) => Ok(SaveOutcome::Changed(self.changed(key).await)),
             _ => self.inner.save_if_version(key, expected, write).await,
         }
     }
