@@ -400,6 +400,23 @@ async fn a_handle_serves_what_the_registry_serves() {
     assert_eq!(handle.token().await.unwrap().expose(), "AT-4");
 }
 
+/// That there is none is known for a second, however often it was asked for: who connects elsewhere is not kept waiting.
+#[tokio::test]
+async fn what_is_not_connected_is_looked_for_again_after_a_second() {
+    let (world, connections, _) = World::connected(Rotates::Strictly).await;
+    let key = ConnectionKey::new(&User::new("tenant", "user-43"), "p");
+    for times in 1..=8 {
+        let loads = world.store.count("load");
+        for _ in 0..2 {
+            assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::NotConnected);
+        }
+        assert_eq!(world.store.count("load"), loads + 1, "for the {times}. time");
+        world.clock.advance(SECOND);
+    }
+    assert_eq!(world.connect_as(&world.process(), "user-43").await, key);
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
+}
+
 #[tokio::test]
 async fn a_disconnect_revokes_and_forgets() {
     let (world, connections, key) = World::connected(Rotates::Strictly).await;

@@ -354,6 +354,23 @@ async fn x13_retry_after_is_kept_to_although_a_good_token_was_found_meanwhile() 
     assert_eq!(world.server.refreshes(), 1);
 }
 
+/// The same where only this process knows of the failures, and no record tells of them.
+#[tokio::test]
+async fn f20_a_row_of_failures_goes_on_although_a_good_token_was_found_meanwhile() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    for _ in 0..8 {
+        world.clock.advance(300 * SECOND);
+        world.server.fault(Fault::NotSent);
+        assert_eq!(connections.refresh_now(&key).await.unwrap_err().kind(), ErrorKind::Network);
+    }
+    world.clock.advance(40 * SECOND);
+    let loads = world.store.count("load");
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
+    assert_eq!(world.store.count("load"), loads + 1, "the store was asked");
+    assert_eq!(connections.refresh_now(&key).await.unwrap_err().kind(), ErrorKind::Network);
+    assert_eq!(world.server.refreshes(), 8);
+}
+
 /// It is sent again only under a lease that is held still.
 #[tokio::test]
 async fn r7_a_refresh_is_not_repeated_without_its_lease() {
