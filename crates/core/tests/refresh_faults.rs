@@ -323,6 +323,44 @@ async fn f12_what_the_provider_gave_beats_the_verdict_that_it_is_lost() {
     assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-2");
 }
 
+/// The first holder stops between the answer and the save, and the second refreshes meanwhile: what that saved stays, and both
+/// serve it.
+#[tokio::test]
+async fn x3_what_another_process_refreshed_meanwhile_is_not_saved_over() {
+    for rotates in [Rotates::WithGrace, Rotates::Never] {
+        let (world, one, key) = World::connected(rotates).await;
+        let other = world.process();
+        world.expire();
+        let asked = key.clone();
+        let first = world.stop_at_its_save(&key, async move { one.token(&asked).await.unwrap() }).await;
+        assert_eq!(other.token(&key).await.unwrap().expose(), "AT-3", "{rotates:?}");
+        world.store.saves_open.send_replace(true);
+        let token = first.await.unwrap();
+        assert_eq!((token.expose(), token.is_saved(), token.version().counter()), ("AT-3", true, 2));
+        assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-3", "{rotates:?}");
+    }
+}
+
+/// The same, and what the second saved holds the refresh token still that both have sent: the first one's is the next, and
+/// would be lost.
+#[tokio::test]
+async fn x3_the_next_refresh_token_goes_over_one_that_was_sent() {
+    let (world, one, key) = World::connected(Rotates::WithGrace).await;
+    let other = world.process();
+    world.expire();
+    let asked = key.clone();
+    let first = world.stop_at_its_save(&key, async move { one.token(&asked).await.unwrap() }).await;
+    let kept = r#"{"access_token":"AT-kept","token_type":"Bearer","expires_in":3600}"#;
+    world.server.fault(Fault::Answer(200, &[], kept));
+    assert_eq!(other.token(&key).await.unwrap().expose(), "AT-kept");
+    world.store.saves_open.send_replace(true);
+    let token = first.await.unwrap();
+    assert_eq!((token.expose(), token.is_saved(), token.version().counter()), ("AT-2", true, 3));
+    world.expire();
+    assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-3");
+    assert_eq!(world.server.most_uses(), 1, "it is RT-2 that is sent next");
+}
+
 /// A refresh that works ends the row: after the next failure it is asked again a second later, and not minutes later.
 #[tokio::test]
 async fn f20_a_success_ends_the_row_of_failures() {
