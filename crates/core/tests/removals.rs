@@ -136,6 +136,22 @@ async fn x17_x22_a_removal_spares_a_later_connect_by_a_clock_that_is_behind() {
     }
 }
 
+/// Once it is made up for it is over: a later connect is not meant, however far behind the clock by which it came.
+#[tokio::test]
+async fn x17_x22_a_removal_that_was_made_up_for_is_done() {
+    let (world, connections, key) = disconnected_while_the_store_is_down(true).await;
+    world.store.down(false);
+    world.clock.advance(10 * SECOND);
+    assert_eq!(connections.token(&key).await.unwrap_err().kind(), ErrorKind::NotConnected);
+    assert!(world.store.inner_record(&key).await.is_none(), "it is removed");
+    world.clock.step_back(600 * SECOND);
+    world.connect(&world.process()).await;
+    world.clock.sleep_through(600 * SECOND);
+    world.clock.advance(31 * SECOND);
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
+    assert!(world.server.takes("AT-2"));
+}
+
 /// The user connected anew elsewhere before, and this process knew the connect of before: both are to go.
 #[tokio::test]
 async fn x22_a_removal_is_of_a_connect_that_came_before_it_too() {

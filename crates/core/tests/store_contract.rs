@@ -5,6 +5,7 @@
 mod connections_support;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use authflow_core::{
@@ -139,6 +140,21 @@ async fn x34_a_save_that_cannot_be_is_told() {
             assert_eq!(event.kind, EventKind::RefreshFailed(ErrorKind::StoreContractViolated));
         }
     }
+}
+
+/// What could not be saved is served meanwhile, and not any more once it is known that it never will be.
+#[tokio::test]
+async fn x34_what_will_not_be_saved_is_served_no_longer() {
+    let (world, store, connections, key, _) = world().await;
+    world.store.failing_saves.store(1, Ordering::SeqCst);
+    let token = connections.refresh_now(&key).await.unwrap();
+    assert_eq!((token.expose(), token.is_saved()), ("AT-3", false));
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-3");
+    store.tell(Lie::ChangesAlways);
+    world.clock.advance(SECOND);
+    world.clock.settle().await;
+    assert_eq!(store.changes(), 16);
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1", "it is what the store holds");
 }
 
 /// A connection that others change each time it is to be leased: nobody runs after it for ever.
