@@ -35,7 +35,6 @@ impl BearerChallenge {
 
     fn parse(line: &str) -> Option<Self> {
         let mut found: Option<Self> = None;
-        let mut is_ours = false;
         let mut rest = line;
         for _ in 0..MAX_PARAMETERS {
             rest = rest.trim_start_matches([' ', '\t', ',']);
@@ -47,13 +46,13 @@ impl BearerChallenge {
             match value(rest) {
                 Some((value, after)) => {
                     rest = after;
-                    if let Some(challenge) = found.as_mut().filter(|_| is_ours) {
+                    if let Some(challenge) = &mut found {
                         challenge.set(name, &value);
                     }
                 }
-                None if found.is_some() && is_ours => break,
+                None if found.is_some() => break,
                 None => {
-                    is_ours = name.eq_ignore_ascii_case("bearer") || name.eq_ignore_ascii_case("dpop");
+                    let is_ours = name.eq_ignore_ascii_case("bearer") || name.eq_ignore_ascii_case("dpop");
                     found = is_ours.then(Self::default);
                 }
             }
