@@ -92,3 +92,44 @@ fn context<'a>(key: &'a ConnectionKey, incarnation: &'a Incarnation) -> SealCont
         ..SealContext::new(PURPOSE)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::binding::User;
+    use crate::scopes::Scopes;
+    use crate::seal::KeyRing;
+    use crate::token::TokenSet;
+
+    /// One part of its place is another at a time: no two connections, and no two connects of one, open each other's bytes.
+    #[tokio::test]
+    async fn x20_a_record_opens_in_its_own_place_only() {
+        let place = |[tenant, user, provider_id, account]: [&str; 4]| {
+            ConnectionKey::new(&User::new(tenant, user), provider_id).with_account(account)
+        };
+        let (key, incarnation) = (place(["t", "u", "p", "a"]), Incarnation::from_bytes([1; 16]));
+        let others = [
+            place(["x", "u", "p", "a"]),
+            place(["t", "x", "p", "a"]),
+            place(["t", "u", "x", "a"]),
+            place(["t", "u", "p", "x"]),
+            place(["t", "u", "p", ""]),
+        ];
+        let tokens = TokenSet::new("planted-access", SystemTime::UNIX_EPOCH);
+        let contents = Contents::connected(tokens, Scopes::none(), SystemTime::UNIX_EPOCH);
+        for sealer in [Sealer::Keys(Keys::new(KeyRing::generate().unwrap())), Sealer::Unsealed] {
+            let sealed = sealer.seal(&key, &incarnation, &contents).await.unwrap();
+            let opened = sealer.open(&key, &incarnation, &sealed).await.unwrap();
+            assert_eq!(opened.tokens.access_token.expose(), "planted-access");
+            for other in &others {
+                let error = sealer.open(other, &incarnation, &sealed).await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::StoreCorrupt, "{other:?}");
+            }
+            let later = Incarnation::from_bytes([2; 16]);
+            let error = sealer.open(&key, &later, &sealed).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::StoreCorrupt, "of an earlier connect");
+        }
+    }
+}
