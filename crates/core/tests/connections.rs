@@ -164,15 +164,8 @@ async fn x26_no_code_is_sent_while_the_store_is_down_and_the_callback_works_late
 async fn x26_a_store_that_fails_after_the_exchange_gives_the_tokens_back() {
     let world = World::new(Rotates::Strictly);
     let connections = world.process();
-    let query = world.callback(&connections, &binding()).await;
     world.server.hold();
-    let asked = tokio::spawn({
-        let connections = connections.clone();
-        async move {
-            let response = AuthorizationResponse::from_query(&query).unwrap();
-            connections.complete("p", &response, &binding()).await
-        }
-    });
+    let asked = world.complete(&connections).await;
     world.until(|| world.server.exchanges() == 1).await;
     world.store.down(true);
     world.server.let_go();
@@ -195,15 +188,8 @@ async fn a_put_whose_answer_was_lost_is_found() {
 async fn f3_a_caller_that_goes_away_during_complete_loses_nothing() {
     let world = World::new(Rotates::Strictly);
     let connections = world.process();
-    let query = world.callback(&connections, &binding()).await;
     world.server.hold();
-    let asked = tokio::spawn({
-        let connections = connections.clone();
-        async move {
-            let response = AuthorizationResponse::from_query(&query).unwrap();
-            connections.complete("p", &response, &binding()).await
-        }
-    });
+    let asked = world.complete(&connections).await;
     world.until(|| world.server.exchanges() == 1).await;
     asked.abort();
     assert!(asked.await.unwrap_err().is_cancelled());

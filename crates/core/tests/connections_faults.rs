@@ -4,12 +4,13 @@
 
 mod connections_support;
 
+use std::iter::successors;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use authflow_core::{
-    AuthorizationResponse, Binding, Clock as _, Error, ErrorKind, EventKind, Health, KeyRing, KeySource,
-    Next, ReconnectReason, Recovery, Removal, Result, async_trait,
+    AuthorizationResponse, Binding, Clock as _, ConnectionKey, Error, ErrorKind, EventKind, Health, KeyRing,
+    KeySource, Next, ReconnectReason, Recovery, Removal, Result, async_trait,
 };
 use connections_support::{Fault, Rotates, SECOND, World, callback, user};
 
@@ -130,6 +131,41 @@ async fn x8_a_put_that_was_not_done_is_done_again() {
     assert_eq!(connected.await.key, key);
     assert_eq!(world.store.count("put"), 3);
     assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-2");
+}
+
+/// A connect that cannot be saved is tried six times, less and less often, and then given back.
+#[tokio::test]
+async fn x8_a_put_is_done_again_less_and_less_often_and_then_given_up() {
+    let world = World::new(Rotates::Strictly);
+    let connections = world.process();
+    let asked = world.complete(&connections).await;
+    world.store.lost_puts.store(1000, Ordering::SeqCst);
+    world.until(|| world.store.count("put") == 1).await;
+    world.clock.settle().await;
+    world.calls_again_after("put", successors(Some(SECOND / 5), |pause| Some(*pause * 2)).take(5)).await;
+    assert_eq!(asked.await.unwrap().unwrap_err().kind(), ErrorKind::NotDurable);
+    assert_eq!(world.server.revoked(), ["RT-1"]);
+}
+
+/// It was saved, its answer lost, and a disconnect came after it: it is not brought back, nor tried again and again.
+#[tokio::test]
+async fn x8_x22_a_put_after_which_a_disconnect_came_is_given_up_at_once() {
+    let world = World::new(Rotates::Strictly);
+    let connections = world.process();
+    world.store.lost_writes.store(1, Ordering::SeqCst);
+    world.server.hold();
+    let asked = world.complete(&connections).await;
+    world.until(|| world.server.exchanges() == 1).await;
+    world.store.hold("load");
+    world.server.let_go();
+    world.until(|| world.store.is_holding()).await;
+    let key = ConnectionKey::new(&user(), "p");
+    assert_eq!(world.process().disconnect(&key).await.unwrap().removal.unwrap(), Removal::Removed);
+    world.store.let_go();
+    let error = world.clock.drive(async move { asked.await.unwrap() }).await.unwrap_err();
+    assert_eq!((error.kind(), world.store.count("put")), (ErrorKind::NotDurable, 2));
+    assert_eq!(world.process().token(&key).await.unwrap_err().kind(), ErrorKind::NotConnected);
+    assert!(!world.server.takes("AT-1"));
 }
 
 /// A refresh of the connect before that fails says nothing of the new one.

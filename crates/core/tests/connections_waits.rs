@@ -5,6 +5,7 @@
 
 mod connections_support;
 
+use std::iter::successors;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -149,23 +150,14 @@ async fn x3_x17_a_process_that_stood_still_while_it_got_its_lease_sends_nothing(
 /// Whoever waits for another process asks again after half of a pause to a whole one, and the pauses grow to half a second.
 #[tokio::test]
 async fn x23_who_waits_for_another_process_asks_less_and_less_often() {
-    const MILLISECOND: Duration = Duration::from_millis(1);
     let (world, connections, key) = World::connected(Rotates::Strictly).await;
     world.expire();
     let another = LeaseRequest::new(LeaseHolder::random().unwrap(), LEASE);
     world.store.inner.lease(&key, another).await.unwrap();
     let asked = ask(&connections, &key);
     world.clock.settle().await;
-    let mut pause = 25 * MILLISECOND;
-    for times in 1..=12 {
-        world.clock.advance(pause / 2 - MILLISECOND);
-        world.clock.settle().await;
-        assert_eq!(world.store.count("lease"), times, "not before half of {pause:?}");
-        world.clock.advance(pause / 2 + MILLISECOND);
-        world.clock.settle().await;
-        assert_eq!(world.store.count("lease"), times + 1, "after {pause:?}");
-        pause = (pause * 3 / 2).min(SECOND / 2);
-    }
+    let pauses = successors(Some(SECOND / 40), |pause| Some((*pause * 3 / 2).min(SECOND / 2)));
+    world.calls_again_after("lease", pauses.take(12)).await;
     assert_eq!(world.clock.drive(async move { asked.await.unwrap() }).await.unwrap(), "AT-2");
 }
 

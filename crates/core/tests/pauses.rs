@@ -259,8 +259,7 @@ async fn f12_r3_what_the_provider_gave_is_saved_over_a_pause() {
         let (world, one, key) = World::connected(rotates).await;
         let other = world.process();
         world.expire();
-        let asked = key.clone();
-        let first = world.stop_at_its_save(&key, async move { one.token(&asked).await }).await;
+        let first = world.stop_at_its_save(&one, &key).await;
         world.server.fault(Fault::Answer(503, IN_AN_HOUR, "{}"));
         assert_eq!(other.token(&key).await.unwrap_err().kind(), ErrorKind::Unavailable);
         world.store.saves_open.send_replace(true);

@@ -4,7 +4,7 @@
 
 mod connections_support;
 
-use std::time::Duration;
+use std::iter::successors;
 
 use authflow_core::{
     ErrorKind, EventKind, Next, ReconnectReason, Recovery, Removal, Remove, TokenStore as _,
@@ -216,20 +216,13 @@ async fn f9_i6_a_new_token_is_given_out_while_the_store_does_not_take_it() {
 /// The store is asked again after half of a pause to a whole one, and the pauses grow to ten seconds.
 #[tokio::test]
 async fn f9_what_is_to_be_saved_is_tried_less_and_less_often() {
-    const MILLISECOND: Duration = Duration::from_millis(1);
     let (world, connections, key) = World::connected(Rotates::Strictly).await;
     world.store.failing_saves.store(12, std::sync::atomic::Ordering::SeqCst);
     assert!(!connections.refresh_now(&key).await.unwrap().is_saved());
-    let mut pause = 100 * MILLISECOND;
-    for times in 1..=12 {
-        world.clock.advance(pause / 2 - MILLISECOND);
-        world.clock.settle().await;
-        assert_eq!(world.store.count("save"), times, "not before half of {pause:?}");
-        world.clock.advance(pause / 2 + MILLISECOND);
-        world.clock.settle().await;
-        assert_eq!(world.store.count("save"), times + 1, "after {pause:?}");
-        pause = (pause * 2).min(10 * SECOND);
-    }
+    let loads = world.store.count("load");
+    let pauses = successors(Some(SECOND / 10), |pause| Some((*pause * 2).min(10 * SECOND)));
+    world.calls_again_after("save", pauses.take(12)).await;
+    assert_eq!(world.store.count("load"), loads, "what was refused for sure is not looked for");
     assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-2");
     assert_eq!(world.server.refreshes(), 1);
 }

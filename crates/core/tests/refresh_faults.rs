@@ -7,9 +7,10 @@ mod connections_support;
 use std::sync::atomic::Ordering;
 
 use authflow_core::{
-    Clock as _, ErrorKind, Health, LeaseHolder, LeaseRequest, Recovery, RefreshMark, TokenStore as _,
+    Clock as _, ErrorKind, EventKind, Health, LeaseHolder, LeaseRequest, Next, Recovery, RefreshMark,
+    TokenStore as _,
 };
-use connections_support::{Fault, Rotates, SECOND, World, user};
+use connections_support::{Fault, Rotates, SECOND, World, ask, user};
 
 #[tokio::test]
 async fn x12_a_lost_answer_of_a_strict_provider_is_named() {
@@ -243,11 +244,15 @@ async fn f21_a_good_token_is_served_although_the_provider_ended_the_connection()
 async fn x8_a_save_whose_answer_was_lost_is_not_made_twice() {
     let (world, connections, key) = World::connected(Rotates::Strictly).await;
     world.expire();
+    let mut events = connections.subscribe();
     world.store.lost_writes.store(1, Ordering::SeqCst);
     let token = connections.token(&key).await.unwrap();
     assert_eq!((token.expose(), token.is_saved()), ("AT-2", true));
     assert_eq!(token.version().counter(), 2);
     assert_eq!(world.store.count("save"), 1);
+    drop(connections);
+    let Some(Next::Event(event)) = events.next().await else { panic!("no event") };
+    assert_eq!(event.kind, EventKind::Refreshed, "it was this process that refreshed");
 }
 
 #[tokio::test]
@@ -313,14 +318,32 @@ async fn f12_what_the_provider_gave_beats_the_verdict_that_it_is_lost() {
     let (world, one, key) = World::connected(Rotates::Strictly).await;
     let other = world.process();
     world.expire();
-    let asked = key.clone();
-    let first = world.stop_at_its_save(&key, async move { one.token(&asked).await.unwrap() }).await;
+    let first = world.stop_at_its_save(&one, &key).await;
     assert_eq!(other.token(&key).await.unwrap_err().kind(), ErrorKind::RotationLost);
     assert_eq!(world.process().token(&key).await.unwrap_err().kind(), ErrorKind::RotationLost);
     world.store.saves_open.send_replace(true);
-    let token = first.await.unwrap();
+    let token = first.await.unwrap().unwrap();
     assert_eq!((token.expose(), token.is_saved(), token.version().counter()), ("AT-2", true, 3));
     assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-2");
+}
+
+/// The provider refuses what a new login replaced meanwhile: that is what counts, although nothing could be written now.
+#[tokio::test]
+async fn x22_a_refusal_is_of_what_was_sent_and_not_of_a_later_login() {
+    let (world, one, key) = World::connected(Rotates::Strictly).await;
+    world.expire();
+    world.server.end_all();
+    world.server.hold();
+    let asked = ask(&one, &key);
+    world.until(|| world.server.refreshes() == 1).await;
+    world.store.hold("load");
+    world.server.let_go();
+    world.until(|| world.store.is_holding()).await;
+    world.connect(&world.process()).await;
+    world.store.failing_saves.store(1000, Ordering::SeqCst);
+    world.store.let_go();
+    assert_eq!(asked.await.unwrap().unwrap(), "AT-2");
+    assert_eq!(one.token(&key).await.unwrap().expose(), "AT-2");
 }
 
 /// The first holder stops between the answer and the save, and the second refreshes meanwhile: what that saved stays, and both
@@ -331,11 +354,10 @@ async fn x3_what_another_process_refreshed_meanwhile_is_not_saved_over() {
         let (world, one, key) = World::connected(rotates).await;
         let other = world.process();
         world.expire();
-        let asked = key.clone();
-        let first = world.stop_at_its_save(&key, async move { one.token(&asked).await.unwrap() }).await;
+        let first = world.stop_at_its_save(&one, &key).await;
         assert_eq!(other.token(&key).await.unwrap().expose(), "AT-3", "{rotates:?}");
         world.store.saves_open.send_replace(true);
-        let token = first.await.unwrap();
+        let token = first.await.unwrap().unwrap();
         assert_eq!((token.expose(), token.is_saved(), token.version().counter()), ("AT-3", true, 2));
         assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-3", "{rotates:?}");
     }
@@ -348,13 +370,12 @@ async fn x3_the_next_refresh_token_goes_over_one_that_was_sent() {
     let (world, one, key) = World::connected(Rotates::WithGrace).await;
     let other = world.process();
     world.expire();
-    let asked = key.clone();
-    let first = world.stop_at_its_save(&key, async move { one.token(&asked).await.unwrap() }).await;
+    let first = world.stop_at_its_save(&one, &key).await;
     let kept = r#"{"access_token":"AT-kept","token_type":"Bearer","expires_in":3600}"#;
     world.server.fault(Fault::Answer(200, &[], kept));
     assert_eq!(other.token(&key).await.unwrap().expose(), "AT-kept");
     world.store.saves_open.send_replace(true);
-    let token = first.await.unwrap();
+    let token = first.await.unwrap().unwrap();
     assert_eq!((token.expose(), token.is_saved(), token.version().counter()), ("AT-2", true, 3));
     world.expire();
     assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-3");

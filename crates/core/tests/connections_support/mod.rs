@@ -21,9 +21,9 @@ use std::time::Duration;
 
 use authflow_core::quirks::Rotation;
 use authflow_core::{
-    AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, ConnectionKey, Connections,
-    ConnectionsBuilder, Flow, FlowManager, KeyRing, MemoryStateStore, MemoryTokenStore, Provider,
-    ProviderBuilder, Quirks, Result, StateStore, User,
+    AccessToken, AuthorizationResponse, Binding, ClientCredentials, ConfiguredProvider, Connected,
+    ConnectionKey, Connections, ConnectionsBuilder, Flow, FlowManager, KeyRing, MemoryStateStore,
+    MemoryTokenStore, Provider, ProviderBuilder, Quirks, Result, StateStore, User,
 };
 use tokio::task::JoinHandle;
 
@@ -133,6 +133,17 @@ impl World {
         callback(authorization.url())
     }
 
+    /// The callback comes, in a task of its own.
+    pub async fn complete(&self, connections: &Connections) -> JoinHandle<Result<Connected>> {
+        let binding = Binding::user("tenant", "user-42");
+        let query = self.callback(connections, &binding).await;
+        let connections = connections.clone();
+        tokio::spawn(async move {
+            let response = AuthorizationResponse::from_query(&query).unwrap();
+            connections.complete("p", &response, &binding).await
+        })
+    }
+
     pub async fn connect(&self, connections: &Connections) -> ConnectionKey {
         self.connect_as(connections, "user-42").await
     }
@@ -159,16 +170,17 @@ impl World {
 
     /// A process whose refresh was answered stands still at its save, as a stopped one does: shorter than the save's own deadline,
     /// longer than its lease. `saves_open` lets it go on.
-    pub async fn stop_at_its_save<T: Send + 'static>(
+    pub async fn stop_at_its_save(
         &self,
+        process: &Connections,
         key: &ConnectionKey,
-        process: impl Future<Output = T> + Send + 'static,
-    ) -> JoinHandle<T> {
+    ) -> JoinHandle<Result<AccessToken>> {
         self.store.held_saves.store(1, Ordering::SeqCst);
         self.store.saves_open.send_replace(false);
         self.store.loses_leases.store(true, Ordering::SeqCst);
         let refreshes = self.server.refreshes();
-        let stopped = tokio::spawn(process);
+        let (process, asked) = (process.clone(), key.clone());
+        let stopped = tokio::spawn(async move { process.token(&asked).await });
         self.until(|| self.server.refreshes() > refreshes).await;
         self.clock.settle().await;
         self.clock.advance(4 * SECOND);
@@ -176,6 +188,19 @@ impl World {
         self.store.loses_leases.store(false, Ordering::SeqCst);
         self.store.end_lease(key).await;
         stopped
+    }
+
+    /// The store was called once, and is called again after half of each pause to a whole one.
+    pub async fn calls_again_after(&self, call: &str, pauses: impl Iterator<Item = Duration>) {
+        const MILLISECOND: Duration = Duration::from_millis(1);
+        for (times, pause) in (1..).zip(pauses) {
+            self.clock.advance(pause / 2 - MILLISECOND);
+            self.clock.settle().await;
+            assert_eq!(self.store.count(call), times, "not before half of {pause:?}");
+            self.clock.advance(pause / 2 + MILLISECOND);
+            self.clock.settle().await;
+            assert_eq!(self.store.count(call), times + 1, "after {pause:?}");
+        }
     }
 
     pub async fn until(&self, what: impl Fn() -> bool) {
