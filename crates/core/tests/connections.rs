@@ -4,14 +4,16 @@
 
 mod connections_support;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use authflow_core::quirks::{IssPolicy, RefreshInput};
 use authflow_core::{
-    AuthorizationResponse, Binding, ConnectionKey, Connections, EnvKeys, ErrorKind, EventKind, FileKeys,
-    Health, HttpRequest, KeyRing, Keys, MemoryTokenStore, Next, Recovery, Removal, Revocation, Scopes, User,
+    AuthorizationResponse, Binding, Clock, ConnectionKey, Connections, EnvKeys, ErrorKind, EventKind, Expiry,
+    FileKeys, Health, HttpRequest, KeyRing, Keys, MemoryTokenStore, Next, ReconnectReason, Recovery, Removal,
+    Revocation, Scopes, User,
 };
 use connections_support::{Fault, Rotates, SECOND, World, callback, user};
 
@@ -286,6 +288,34 @@ async fn a_user_has_several_accounts_and_sees_no_other_users() {
 }
 
 #[tokio::test]
+async fn a_token_tells_what_the_provider_said_of_it() {
+    let world = World::new(Rotates::Strictly);
+    world.server.scope("read write");
+    let connections = world.process();
+    let key = world.connect(&connections).await;
+    let token = connections.token(&key).await.unwrap();
+    assert_eq!((token.expose(), token.token_type(), token.key()), ("AT-1", Some("Bearer"), &key));
+    assert_eq!(token.scopes().iter().collect::<Vec<_>>(), ["read", "write"]);
+    assert_eq!(token.expiry(), Expiry::At(world.clock.now() + Duration::from_secs(3600)));
+    assert_eq!(connections.list(&user()).await.unwrap().connections[0].scopes, *token.scopes());
+}
+
+/// More than a store is asked for at once.
+#[tokio::test]
+async fn a_long_list_is_whole() {
+    let world = World::new(Rotates::Strictly);
+    let connections = world.process();
+    for account in 0..250 {
+        world.server.account(&format!("account-{account:03}"));
+        world.connect(&connections).await;
+    }
+    let listing = connections.list(&user()).await.unwrap();
+    let accounts: BTreeSet<_> = listing.connections.iter().map(|it| it.key.account().unwrap()).collect();
+    assert_eq!((listing.connections.len(), accounts.len(), listing.unreadable), (250, 250, 0));
+    assert_eq!(world.store.count("list"), 3);
+}
+
+#[tokio::test]
 async fn the_list_tells_what_goes_on_without_its_user() {
     for (input, expected) in [(RefreshInput::RefreshToken, true), (RefreshInput::None, false)] {
         let mut world = World::new(Rotates::Strictly);
@@ -294,6 +324,11 @@ async fn the_list_tells_what_goes_on_without_its_user() {
         world.connect(&connections).await;
         let listing = connections.list(&user()).await.unwrap();
         assert_eq!(listing.connections[0].is_refreshable, expected, "{input:?}");
+        // What cannot be refreshed is over with its token, and nobody has to ask for one before that is seen.
+        world.expire();
+        let over = Health::NeedsReconnect { reason: ReconnectReason::Expired, since: None };
+        let listing = world.process().list(&user()).await.unwrap();
+        assert_eq!(listing.connections[0].health, if expected { Health::Good } else { over }, "{input:?}");
     }
     // It has a refresh token still, and nothing is done with that any more.
     let (world, connections, key) = World::connected(Rotates::Strictly).await;

@@ -256,8 +256,11 @@ impl Inner {
         }
     }
 
+    /// The providers, in the order of the names that people look for.
     pub(crate) fn links(&self) -> Vec<ProviderLink<'_>> {
-        self.providers.keys().map(|id| self.link(id)).collect()
+        let mut links: Vec<_> = self.providers.keys().map(|id| self.link(id)).collect();
+        links.sort_by_cached_key(|link| link.name.to_lowercase());
+        links
     }
 
     /// Asks who is signed in. What fails is told to the application, and answered with a page.

@@ -185,7 +185,7 @@ impl<'a> Overview<'a> {
                     div { dt { (texts.last_refreshed) } dd { (texts.time(at)) } }
                 }
                 @if is_set_up && (!over || matches!(row.expiry, Expiry::At(_))) {
-                    div { dt { (texts.access) } dd { (self.access(row, values)) } }
+                    div { dt { (texts.access) } dd { (self.access(row, group.name)) } }
                 }
             }
             (self.actions(row, group, &name))
@@ -248,15 +248,18 @@ impl<'a> Overview<'a> {
     }
 
     /// How long the access lasts.
-    fn access(&self, row: &AccountRow<'_>, values: Values<'_>) -> Markup {
+    fn access(&self, row: &AccountRow<'_>, provider: &str) -> Markup {
         let texts = self.texts;
+        let provider = ("provider", Value::Name(provider));
         let ended = matches!(row.health, Health::NeedsReconnect { .. });
         let over = row.expiry.is_over(self.now, Duration::ZERO);
         let refreshes = row.refreshes;
+        let paused = row.paused_until.filter(|until| refreshes && *until > self.now);
         let text = match (row.expiry, refreshes) {
             (Expiry::Never, _) => &texts.access_forever,
             (Expiry::Unknown, true) => &texts.access_unknown_refreshed,
             (Expiry::Unknown, false) => &texts.access_unknown,
+            (Expiry::At(_), true) if over && paused.is_some() => &texts.access_ended,
             (Expiry::At(_), true) if over => &texts.access_refreshed_on_use,
             (Expiry::At(_), false) if over => &texts.access_ended,
             (Expiry::At(_), false) if ended => &texts.access_until_ended,
@@ -270,7 +273,10 @@ impl<'a> Overview<'a> {
         html! {
             @match row.expiry {
                 Expiry::At(time) => (texts.fill(text, &[("time", Value::Time(time))])),
-                Expiry::Never | Expiry::Unknown => (texts.fill(text, values)),
+                Expiry::Never | Expiry::Unknown => (texts.fill(text, &[provider])),
+            }
+            @if let Some(until) = paused {
+                p.quiet { (texts.fill(&texts.refresh_paused, &[provider, ("time", Value::Time(until))])) }
             }
             @if let Some(until) = until {
                 p.quiet { (texts.fill(&texts.refresh_until, &[("time", Value::Time(until))])) }

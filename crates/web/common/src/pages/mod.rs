@@ -257,6 +257,8 @@ pub struct AccountRow<'a> {
     pub refresh_expiry: Expiry,
     /// Whether it refreshes by itself.
     pub refreshes: bool,
+    /// Until when its provider is not asked for a refresh: it said so, or could not answer.
+    pub paused_until: Option<SystemTime>,
     /// Whether it works.
     pub health: Health,
 }
@@ -277,6 +279,7 @@ impl<'a> AccountRow<'a> {
             expiry: connection.expiry,
             refresh_expiry: connection.refresh_expiry,
             refreshes: connection.is_refreshable,
+            paused_until: connection.paused_until,
             health: connection.health,
         }
     }

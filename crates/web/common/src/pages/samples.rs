@@ -54,6 +54,7 @@ impl Names {
             expiry: Expiry::At(now() + hours(1)),
             refresh_expiry: Expiry::Unknown,
             refreshes: false,
+            paused_until: None,
             health: Health::Good,
         }
     }
@@ -100,6 +101,12 @@ impl Names {
             AccountRow { expiry: Expiry::At(now() - hours(1)), ..row() },
             AccountRow { refreshes: true, ..row() },
             AccountRow { refreshes: true, expiry: Expiry::At(now() - hours(1)), ..row() },
+            AccountRow {
+                refreshes: true,
+                expiry: Expiry::At(now() - hours(1)),
+                paused_until: Some(now() + hours(1)),
+                ..row()
+            },
             AccountRow { expiry: Expiry::Unknown, ..row() },
             AccountRow { expiry: Expiry::Never, ..row() },
             row(),

@@ -266,6 +266,28 @@ fn the_life_of_a_token_is_told_in_words() {
         row.expiry = Expiry::At(now());
     };
     assert_eq!(access(over), "Renews itself the next time it is used");
+    let pause =
+        "Stack Exchange cannot renew it just now. The next try is after 21 November 2026, 18:00\u{a0}UTC.";
+    let paused = |row: &mut AccountRow<'_>| {
+        row.refreshes = true;
+        row.paused_until = Some(now() + hours(1));
+    };
+    assert_eq!(access(paused), format!("{until}; it renews itself{pause}"));
+    let over_and_paused = |row: &mut AccountRow<'_>| {
+        paused(row);
+        over(row);
+    };
+    let ran_out = "Ran out on 21 November 2026, 17:00\u{a0}UTC";
+    assert_eq!(
+        access(over_and_paused),
+        format!("{ran_out}{pause}"),
+        "it would not renew itself at the next use"
+    );
+    let pause_is_over = |row: &mut AccountRow<'_>| {
+        over(row);
+        row.paused_until = Some(now());
+    };
+    assert_eq!(access(pause_is_over), "Renews itself the next time it is used");
     let ended = |row: &mut AccountRow<'_>| {
         row.refreshes = false;
         row.health = Health::NeedsReconnect { reason: ReconnectReason::Refused, since: None };

@@ -178,6 +178,8 @@ texts! {
     access_unknown_refreshed: Text = text("Renews itself when needed");
     /// The refresh ends at `{time}`.
     refresh_until: Text = text("It can renew itself until {time}.");
+    /// `{provider}` is not asked for a refresh until `{time}`: it said so, or could not answer.
+    refresh_paused: Text = text("{provider} cannot renew it just now. The next try is after {time}.");
     /// The label before the time of the last refresh.
     last_refreshed: Text = text("Last renewed");
 

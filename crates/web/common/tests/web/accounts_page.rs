@@ -1,5 +1,6 @@
 //! The accounts page, the routes, and disconnecting.
 
+use authflow_core::User;
 use authflow_testkit::{Endpoint, Fault, RetryAfter};
 use http::Method;
 
@@ -25,6 +26,23 @@ async fn the_page_shows_what_is_connected_and_no_token() {
     assert!(!other.is_page(200).body.contains("user-1"));
     world.get(&browser, From::Typed, "/auth/").await.is_page(200);
     assert_eq!(world.accounts.base(), "/auth");
+}
+
+#[tokio::test]
+async fn the_page_says_until_when_nothing_is_renewed() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    world.connect(&browser, "alpha").await;
+    let shows =
+        async |text: &str| world.get(&browser, From::Typed, "/auth").await.is_page(200).body.contains(text);
+    let paused = "cannot renew it just now. The next try is after <time";
+    assert!(!shows(paused).await);
+    let listing = world.accounts.connections().list(&User::new("", "alice")).await.unwrap();
+    world.server.fault_next(Endpoint::Token, Fault::Unavailable(RetryAfter::Seconds(600)));
+    world.accounts.connections().refresh_now(&listing.connections[0].key).await.unwrap_err();
+    assert!(shows(paused).await);
+    world.advance(600);
+    assert!(!shows(paused).await);
 }
 
 #[tokio::test]
@@ -159,4 +177,15 @@ async fn the_routes_may_be_at_the_root() {
     assert!(page.is_page(200).body.contains("\"/alpha/disconnect\""));
     let answer = world.post(&browser, From::Own, "/alpha/disconnect", "").await;
     assert_eq!(answer.location(), "/?notice=disconnected&provider=alpha");
+}
+
+#[tokio::test]
+async fn providers_are_in_the_order_of_their_names() {
+    for (name, order) in [("aaa", ["alpha", "beta"]), ("Zeta", ["beta", "alpha"]), ("B", ["alpha", "beta"])] {
+        let world =
+            Setup::new().build_with(|builder| builder, |builder| builder.provider_name("alpha", name));
+        let page = world.get(&Browser::of("alice"), From::Typed, "/auth").await;
+        let [first, second] = order.map(|id| page.body.find(&format!("/auth/{id}/connect")).unwrap());
+        assert!(first < second, "{name}");
+    }
 }
