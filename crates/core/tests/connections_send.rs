@@ -191,6 +191,36 @@ async fn f22_another_processes_refresh_is_adopted() {
     assert_eq!(world.server.api(), ["AT-1", "AT-2", "AT-1", "AT-2"]);
 }
 
+/// What is begun early, and left to another process, lands with the token that was refused: that is no answer to a refusal.
+#[tokio::test]
+async fn f22_a_refusal_is_answered_by_a_refresh_and_not_by_a_look() {
+    let (world, two, key) = World::connected(Rotates::Strictly).await;
+    let one = world.builder().cache_for(3600 * SECOND).build().unwrap();
+    one.token(&key).await.unwrap();
+    world.clock.advance(3593 * SECOND);
+    // The other process has the lease, and new tokens to save.
+    world.store.saves_open.send_replace(false);
+    assert_eq!(two.token(&key).await.unwrap().expose(), "AT-1");
+    world.until(|| world.server.refreshes() == 1).await;
+    world.store.hold("load");
+    assert_eq!(one.token(&key).await.unwrap().expose(), "AT-1");
+    world.until(|| world.store.is_holding()).await;
+    world.server.api_answers(401, INVALID_TOKEN);
+    let refused = {
+        let (one, key) = (one.clone(), key.clone());
+        tokio::spawn(async move { one.send(&key, get()).await })
+    };
+    world.until(|| world.server.api() == ["AT-1"]).await;
+    world.clock.settle().await;
+    world.store.let_go();
+    world.clock.settle().await;
+    world.store.saves_open.send_replace(true);
+    let response = world.clock.drive(async move { refused.await.unwrap() }).await;
+    assert_eq!(response.unwrap().status, 200);
+    assert_eq!(world.server.api(), ["AT-1", "AT-2"]);
+    assert_eq!((world.server.refreshes(), world.server.most_uses()), (1, 1));
+}
+
 #[tokio::test]
 async fn an_expiry_that_nobody_told_is_learned_from_a_401() {
     let world = World::new(Rotates::Strictly);

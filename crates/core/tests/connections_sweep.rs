@@ -120,6 +120,20 @@ async fn a_sweep_that_finds_nothing_due_makes_no_token_live_longer() {
     assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
 }
 
+/// A token that is good in memory is no reason to say that its connection was refreshed.
+#[tokio::test]
+async fn a_sweep_waits_for_what_it_began() {
+    let world = World::new(Rotates::Strictly);
+    world.server.expires_in(Some(60 * DAY.as_secs()));
+    let connections = world.process();
+    let key = world.connect(&connections).await;
+    world.clock.advance(8 * DAY);
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
+    world.server.fault(Fault::Answer(503, &[], "{}"));
+    let swept = connections.sweep().await.unwrap();
+    assert_eq!((swept.seen, swept.done, swept.failed, world.server.refreshes()), (1, 0, 1, 1));
+}
+
 #[tokio::test]
 async fn a_sweep_tells_who_needs_to_connect_again() {
     let (world, connections, key) = World::connected(Rotates::Strictly).await;

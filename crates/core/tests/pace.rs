@@ -34,6 +34,27 @@ async fn x24_what_is_due_together_is_swept_and_the_bound_is_kept() {
     assert_eq!(world.server.most_in_a_second(), 50, "all of what is allowed is used, and no more");
 }
 
+/// Who has a good token and no turn does not ask the store whether it would be one.
+#[tokio::test]
+async fn x24_without_a_turn_the_store_is_not_asked() {
+    let world = World::new(Rotates::Strictly);
+    let builder = world.builder().max_refreshes_per_second(1).cache_for(DAY);
+    let connections = builder.build().unwrap();
+    let keys = connected(&world, &connections, 2).await;
+    for key in &*keys {
+        connections.token(key).await.unwrap();
+    }
+    world.clock.advance(3593 * SECOND);
+    connections.token(&keys[0]).await.unwrap();
+    world.until(|| world.server.refreshes() == 1).await;
+    let loads = world.store.count("load");
+    for _ in 0..10 {
+        connections.token(&keys[1]).await.unwrap();
+        world.clock.settle().await;
+    }
+    assert_eq!((world.store.count("load"), world.server.refreshes()), (loads, 1));
+}
+
 /// Tokens that are good are served at once, whoever else waits; what is over is refreshed in its turn, and nobody starves.
 #[tokio::test]
 async fn x24_callers_with_good_tokens_never_wait() {

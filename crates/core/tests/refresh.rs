@@ -352,6 +352,22 @@ async fn x35_a_drain_waits_for_what_is_under_way_and_begins_nothing() {
     assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-3");
 }
 
+/// Near its end it is served too, and the store has rest: nothing would be begun with what it says.
+#[tokio::test]
+async fn x35_while_it_drains_a_good_token_is_served_from_memory() {
+    let (world, _, key) = World::connected(Rotates::Strictly).await;
+    let connections = world.builder().cache_for(3600 * SECOND).build().unwrap();
+    connections.token(&key).await.unwrap();
+    world.clock.advance(3593 * SECOND);
+    connections.drain(SECOND).await;
+    let loads = world.store.count("load");
+    for _ in 0..10 {
+        assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
+        world.clock.settle().await;
+    }
+    assert_eq!((world.store.count("load"), world.server.refreshes()), (loads, 0));
+}
+
 #[tokio::test]
 async fn a_token_is_served_for_thirty_seconds_without_asking_the_store() {
     let (world, connections, key) = World::connected(Rotates::Strictly).await;

@@ -84,8 +84,8 @@ impl Inner {
                 Look::Begin(flight, progress, token) => {
                     drop(self.spawn(Box::pin(flight.run())));
                     match token {
-                        Some(token) if demand == Demand::Valid => return Ok((token, Duration::ZERO)),
-                        _ => progress,
+                        Some(token) => return Ok((token, Duration::ZERO)),
+                        None => progress,
                     }
                 }
             };

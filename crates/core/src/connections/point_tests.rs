@@ -1,15 +1,15 @@
 //! X1 within a process: a flight dies at each await point, and another process takes over.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use http::StatusCode;
 
-use super::point_world::{Both, Outcome, World};
+use super::point_world::{Both, Outcome, Place, Stops, World};
 use super::{Connections, Point, Probe};
 use crate::ConnectionKey;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Operation};
 use crate::quirks::Rotation;
 use crate::token_store::TokenStore as _;
 
@@ -108,6 +108,35 @@ async fn dies_at(rotation: Rotation, point: Point, reached: Reached) {
             _ => assert_eq!(outcome.unwrap().expose(), "AT-2", "{case}"),
         }
     }
+}
+
+/// What it brought may be served, and refused by an API, before it has landed: then it is no answer any more.
+#[tokio::test]
+async fn f22_a_flight_does_not_answer_who_was_refused_with_what_it_brought() {
+    let world = World::new(Rotation::Strict);
+    let key = world.connect().await;
+    world.clock.advance(Duration::from_secs(3600));
+    let stops = Stops::at(Place::Before(Point::P10Publish));
+    let process = world.process_with(Arc::clone(&stops));
+    let first = tokio::spawn({
+        let (process, key) = (process.clone(), key.clone());
+        async move { process.token(&key).await }
+    });
+    stops.is_reached().await;
+    let brought = process.token(&key).await.unwrap();
+    assert_eq!(brought.expose(), "AT-2");
+    let replaced = tokio::spawn(async move {
+        let inner = &process.0;
+        let provider = inner.provider(key.provider_id(), Operation::Send).unwrap();
+        inner.replace(provider, &inner.slot(&key), &brought).await
+    });
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    stops.go_on();
+    assert_eq!(first.await.unwrap().unwrap().expose(), "AT-2");
+    assert_eq!(replaced.await.unwrap().unwrap().unwrap().expose(), "AT-3");
+    assert_eq!(world.refreshes(), [Outcome::Used; 2]);
 }
 
 /// P11 where nothing was sent: what was found stays true, and the lease ends by itself.
