@@ -120,6 +120,41 @@ async fn a_sweep_that_finds_nothing_due_makes_no_token_live_longer() {
     assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
 }
 
+#[tokio::test]
+async fn a_sweep_goes_through_page_after_page() {
+    const COUNT: usize = 200;
+    let mut world = World::new(Rotates::Strictly);
+    world.store.has_short_pages.store(true, Ordering::SeqCst);
+    let connections = world.process();
+    for user in 0..COUNT {
+        world.connect_as(&connections, &user.to_string()).await;
+    }
+    world.clock.advance(8 * DAY);
+    let swept = connections.sweep().await.unwrap();
+    assert_eq!((swept.seen, swept.done, world.server.refreshes()), (COUNT, COUNT, COUNT));
+    world.ring = world.ring.rotate("new", Key::generate().unwrap()).unwrap();
+    let swept = world.process().reseal().await.unwrap();
+    assert_eq!((swept.seen, swept.done, swept.left), (COUNT, COUNT, 0));
+}
+
+/// What was disconnected since the index was read needs nothing, and nothing has failed.
+#[tokio::test]
+async fn a_sweep_has_nothing_to_do_for_what_is_gone() {
+    let (world, connections, key) = World::connected(Rotates::Strictly).await;
+    world.clock.advance(8 * DAY);
+    world.store.hold("load");
+    let sweep = tokio::spawn({
+        let process = world.process();
+        async move { process.sweep().await.unwrap() }
+    });
+    world.until(|| world.store.is_holding()).await;
+    connections.disconnect(&key).await.unwrap();
+    world.store.let_go();
+    let swept = sweep.await.unwrap();
+    assert_eq!((swept.seen, swept.done, swept.failed, swept.need_reconnect), (1, 1, 0, 0));
+    assert_eq!(world.server.refreshes(), 0);
+}
+
 /// A token that is good in memory is no reason to say that its connection was refreshed.
 #[tokio::test]
 async fn a_sweep_waits_for_what_it_began() {

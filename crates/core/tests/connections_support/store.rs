@@ -41,6 +41,8 @@ pub struct FaultyStore {
     pub leases_open: watch::Sender<bool>,
     /// Each call lets others run first.
     pub is_slow: AtomicBool,
+    /// A page holds one entry, however many were asked for.
+    pub has_short_pages: AtomicBool,
     /// The next call of this name panics before it does anything.
     panics: Mutex<Option<&'static str>>,
     /// The next call of this name waits before it does anything, until `open` is true.
@@ -67,6 +69,7 @@ impl FaultyStore {
             held_leases: AtomicUsize::new(0),
             leases_open: watch::Sender::new(true),
             is_slow: AtomicBool::new(false),
+            has_short_pages: AtomicBool::new(false),
             panics: Mutex::default(),
             holds: Mutex::default(),
             open: watch::Sender::new(true),
@@ -107,6 +110,14 @@ impl FaultyStore {
         if let Some(lease) = record.lease {
             self.inner.release(key, &lease.holder, Release::new().keep_mark()).await.unwrap();
         }
+    }
+
+    fn page(&self, asked: &Page) -> Page {
+        let mut page = asked.clone();
+        if self.has_short_pages.load(Ordering::SeqCst) {
+            page.limit = 1;
+        }
+        page
     }
 
     /// What is stored, without being counted.
@@ -247,16 +258,16 @@ impl TokenStore for FaultyStore {
 
     async fn list_by_user(&self, user: &User, page: &Page) -> Result<RecordPage, StoreError> {
         self.enter("list").await?;
-        self.inner.list_by_user(user, page).await
+        self.inner.list_by_user(user, &self.page(page)).await
     }
 
     async fn due_before(&self, shard: Shard, time: SystemTime, page: &Page) -> Result<KeyPage, StoreError> {
         self.enter("due").await?;
-        self.inner.due_before(shard, time, page).await
+        self.inner.due_before(shard, time, &self.page(page)).await
     }
 
     async fn walk(&self, shard: Shard, page: &Page) -> Result<KeyPage, StoreError> {
         self.enter("walk").await?;
-        self.inner.walk(shard, page).await
+        self.inner.walk(shard, &self.page(page)).await
     }
 }
