@@ -303,6 +303,25 @@ async fn f15_a_reseal_leaves_what_changes_all_the_while() {
     assert_eq!((swept.seen, swept.done, swept.left), (1, 0, 1));
 }
 
+/// A store that saves over what it was not asked to: what is lost by it is not called done.
+#[tokio::test]
+async fn x34_a_reseal_over_another_version_has_failed() {
+    let (mut world, _, key) = World::connected(Rotates::Strictly).await;
+    let other = rotate(&mut world);
+    let store = LyingStore::new(&world.store);
+    store.tell(Lie::SavesOverAnything);
+    let process = world.builder().token_store(store).build().unwrap();
+    world.store.held_saves.store(1, Ordering::SeqCst);
+    world.store.saves_open.send_replace(false);
+    let reseal = tokio::spawn(async move { process.reseal().await.unwrap() });
+    world.until(|| world.store.held_saves.load(Ordering::SeqCst) == 0).await;
+    world.store.end_lease(&key).await;
+    assert_eq!(other.refresh_now(&key).await.unwrap().expose(), "AT-2");
+    world.store.saves_open.send_replace(true);
+    let swept = reseal.await.unwrap();
+    assert_eq!((swept.seen, swept.done, swept.left, swept.failed), (1, 0, 0, 1));
+}
+
 #[tokio::test]
 async fn f15_a_reseal_needs_no_provider() {
     let (mut world, _, key) = World::connected(Rotates::Strictly).await;
