@@ -162,7 +162,7 @@ impl<'a> Overview<'a> {
         html! {
             div.head {
                 h3 { (name) }
-                @if is_set_up { (self.health(row.health)) } @else { (self.not_set_up()) }
+                @if is_set_up { (self.health(row)) } @else { (self.not_set_up()) }
             }
             @if is_set_up {
                 (self.explained(row.health, values))
@@ -216,14 +216,25 @@ impl<'a> Overview<'a> {
         }
     }
 
-    fn health(&self, health: Health) -> Markup {
+    fn health(&self, row: &AccountRow<'_>) -> Markup {
         let texts = self.texts;
-        let (sign, word) = match health {
+        let (sign, word) = match row.health {
+            Health::Good if self.stands_still(row) => (Sign::Waiting, &texts.health_paused),
             Health::Good => (Sign::Good, &texts.health_good),
             Health::NeedsReconnect { .. } => (Sign::Attention, &texts.health_reconnect),
             _ => (Sign::Waiting, &texts.health_in_doubt),
         };
         html! { p.health.(sign.class()) { (sign.render()) (word) } }
+    }
+
+    /// Until when it is not refreshed, where it would be.
+    fn paused(&self, row: &AccountRow<'_>) -> Option<SystemTime> {
+        row.paused_until.filter(|until| row.refreshes && *until > self.now)
+    }
+
+    /// Whether there is no token that is good, and for now none to be had.
+    fn stands_still(&self, row: &AccountRow<'_>) -> bool {
+        self.paused(row).is_some() && row.expiry.is_over(self.now, Duration::ZERO)
     }
 
     fn not_set_up(&self) -> Markup {
@@ -254,12 +265,11 @@ impl<'a> Overview<'a> {
         let ended = matches!(row.health, Health::NeedsReconnect { .. });
         let over = row.expiry.is_over(self.now, Duration::ZERO);
         let refreshes = row.refreshes;
-        let paused = row.paused_until.filter(|until| refreshes && *until > self.now);
         let text = match (row.expiry, refreshes) {
             (Expiry::Never, _) => &texts.access_forever,
             (Expiry::Unknown, true) => &texts.access_unknown_refreshed,
             (Expiry::Unknown, false) => &texts.access_unknown,
-            (Expiry::At(_), true) if over && paused.is_some() => &texts.access_ended,
+            (Expiry::At(_), true) if self.stands_still(row) => &texts.access_ended,
             (Expiry::At(_), true) if over => &texts.access_refreshed_on_use,
             (Expiry::At(_), false) if over => &texts.access_ended,
             (Expiry::At(_), false) if ended => &texts.access_until_ended,
@@ -275,7 +285,7 @@ impl<'a> Overview<'a> {
                 Expiry::At(time) => (texts.fill(text, &[("time", Value::Time(time))])),
                 Expiry::Never | Expiry::Unknown => (texts.fill(text, &[provider])),
             }
-            @if let Some(until) = paused {
+            @if let Some(until) = self.paused(row) {
                 p.quiet { (texts.fill(&texts.refresh_paused, &[provider, ("time", Value::Time(until))])) }
             }
             @if let Some(until) = until {

@@ -233,11 +233,8 @@ fn a_connection_says_what_it_is_and_what_can_be_done() {
     assert!(page.contains("name=\"return_to\" value=\"/auth\""), "connecting comes back");
 }
 
-fn access(change: impl Fn(&mut AccountRow<'_>)) -> String {
-    let names = Names::kind();
-    let mut row = names.row();
-    change(&mut row);
-    let page = DefaultPages::default().render(&Page::Accounts {
+fn rendered_row(names: &Names, row: AccountRow<'_>) -> String {
+    DefaultPages::default().render(&Page::Accounts {
         connections: &[row],
         providers: &[names.link()],
         unreadable: 0,
@@ -245,7 +242,14 @@ fn access(change: impl Fn(&mut AccountRow<'_>)) -> String {
         form_token: None,
         return_to: None,
         now: now(),
-    });
+    })
+}
+
+fn access(change: impl Fn(&mut AccountRow<'_>)) -> String {
+    let names = Names::kind();
+    let mut row = names.row();
+    change(&mut row);
+    let page = rendered_row(&names, row);
     let Some((_, access)) = page.split_once("<dt>Access</dt><dd>") else {
         return String::new();
     };
@@ -283,6 +287,17 @@ fn the_life_of_a_token_is_told_in_words() {
         format!("{ran_out}{pause}"),
         "it would not renew itself at the next use"
     );
+    let of_two = |over: bool| {
+        let names = Names::kind();
+        let mut row = names.row();
+        paused(&mut row);
+        if over {
+            row.expiry = Expiry::At(now());
+        }
+        rendered_row(&names, row)
+    };
+    assert!(of_two(false).contains("</svg>Working</p>"));
+    assert!(of_two(true).contains("</svg>Paused</p>"), "it does not work, for now");
     let pause_is_over = |row: &mut AccountRow<'_>| {
         over(row);
         row.paused_until = Some(now());

@@ -185,6 +185,8 @@ texts! {
 
     /// A connection that works.
     health_good: Text = text("Working");
+    /// A connection that works again after a pause: its token is over, and its provider cannot refresh it just now.
+    health_paused: Text = text("Paused");
     /// A connection whose refresh is under way.
     health_in_doubt: Text = text("Checking");
     /// What that means.
