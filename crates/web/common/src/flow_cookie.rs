@@ -327,6 +327,8 @@ mod tests {
         let long = format!("/{}", "a".repeat(600));
         assert_eq!(done(&long).write(), "1nd.7..tag");
         assert_eq!(leading(&long[..MAX_RETURN_TO_PENDING + 1]).write(), pending(7, "").write());
+        let just = &long[..MAX_RETURN_TO_PENDING];
+        assert!(leading(just).write().contains(just), "as long as it may be");
     }
 
     #[test]

@@ -242,3 +242,23 @@ async fn a12_flows_of_nobody_are_counted_by_address() {
     }
     assert_eq!(world.deliver(&signed_in, &callback).await.location(), "/done");
 }
+
+/// RFC 6749 §4.1.2.1: two of the codes say that the provider is at fault, and for now.
+#[tokio::test]
+async fn a_provider_that_is_busy_is_tried_again_later() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    let cases = [
+        ("server_error", "unavailable"),
+        ("temporarily_unavailable", "unavailable"),
+        ("invalid_scope", "configuration"),
+        ("unknown_code", "other"),
+    ];
+    for (code, reason) in cases {
+        let denied = world.until_denied(&browser, "alpha").await;
+        assert!(denied.contains("error=access_denied"), "{denied}");
+        let callback = denied.replace("error=access_denied", &format!("error={code}"));
+        let answer = world.deliver(&browser, &callback).await;
+        assert_eq!(answer.location(), format!("/auth/alpha/failed?reason={reason}"), "{code}");
+    }
+}
