@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
+use super::document::Value;
 use super::samples::{Names, SIGN_IN, TOKEN, Tag, hours, now, read};
 use super::*;
 
@@ -156,6 +157,8 @@ fn the_disconnect_form_names_the_account_as_it_is() {
 fn b21_the_policy_fits_the_style_that_stands_in_the_page() {
     let dressed =
         DefaultPages::default().style(":root { --accent: teal }\r\n</style><script>alert(1)</script>");
+    let page = dressed.render(&Page::NotFound { accounts: "/auth" });
+    assert!(page.contains(":root { --accent: teal }\n\n<\\/style><script>alert(1)<\\/script></style>"));
     for pages in [DefaultPages::default(), dressed] {
         let page = pages.render(&Page::NotFound { accounts: "/auth" });
         let style = page.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
@@ -203,7 +206,11 @@ fn a_connection_says_what_it_is_and_what_can_be_done() {
     let page = page("accounts");
     let row =
         page.split("<li>").find(|row| row.contains("<h3><bdi>jane.doe@example.com</bdi></h3>")).unwrap();
+    assert!(row.contains("<p class=\"health good\">"));
     assert!(row.contains("</svg>Working</p>"), "health by a word");
+    assert!(!row.contains("<p class=\"explained\">"), "what works needs no words");
+    let again = "Reconnect<span class=\"heard\"> <bdi>Stack Exchange</bdi>, <bdi>jane.doe@example.com</bdi></span></button>";
+    assert!(page.contains(again), "to be asked again for what was not granted");
     assert!(page.contains("<li><bdi>read_inbox</bdi></li>"));
     assert!(page.contains(
         "<dt>Not allowed</dt><dd><ul class=\"scopes missing\"><li><bdi>global_inbox</bdi></li></ul>"
@@ -231,6 +238,21 @@ fn a_connection_says_what_it_is_and_what_can_be_done() {
         "not where it would replace the one that is there"
     );
     assert!(page.contains("name=\"return_to\" value=\"/auth\""), "connecting comes back");
+}
+
+/// What a template's author wrote in braces and is nothing of ours stands as it is.
+#[test]
+fn b11_only_what_is_known_is_filled_in() {
+    let texts = Texts::english();
+    for (text, filled) in [
+        ("{provider}", "X"),
+        ("a {provider} b {provider}", "a X b X"),
+        ("{who} and {provider} {", "{who} and X {"),
+        ("{{provider}} }{", "{X} }{"),
+        ("{who} {what} {provider}. {when}", "{who} {what} X. {when}"),
+    ] {
+        assert_eq!(texts.fill_plain(text, &[("provider", Value::Name("X"))]), filled);
+    }
 }
 
 fn rendered_row(names: &Names, row: AccountRow<'_>) -> String {
