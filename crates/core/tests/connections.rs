@@ -4,7 +4,6 @@
 
 mod connections_support;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use authflow_core::{
     FileKeys, Health, HttpRequest, KeyRing, Keys, MemoryTokenStore, Next, ReconnectReason, Recovery, Removal,
     Revocation, Scopes, User,
 };
-use connections_support::{Fault, Rotates, SECOND, World, callback, user};
+use connections_support::{Fault, Rotates, SECOND, World, ask, callback, user};
 
 fn binding() -> Binding {
     Binding::user("tenant", "user-42")
@@ -255,15 +254,12 @@ async fn x22_a_new_login_beats_the_refresh_under_way() {
     let (world, connections, key) = World::connected(Rotates::Strictly).await;
     world.expire();
     world.store.saves_open.send_replace(false);
-    let asked = tokio::spawn({
-        let (connections, key) = (connections.clone(), key.clone());
-        async move { connections.token(&key).await.unwrap().expose().to_owned() }
-    });
+    let asked = ask(&connections, &key);
     world.until(|| world.server.refreshes() == 1).await;
     world.clock.settle().await;
     world.connect(&world.process()).await;
     world.store.saves_open.send_replace(true);
-    assert_eq!(asked.await.unwrap(), "AT-3", "that of the login");
+    assert_eq!(asked.await.unwrap().unwrap(), "AT-3", "that of the login");
     assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-3");
     assert!(world.server.takes("AT-3"), "what came too late is not revoked: it could take the login with it");
 }
@@ -300,19 +296,21 @@ async fn a_token_tells_what_the_provider_said_of_it() {
     assert_eq!(connections.list(&user()).await.unwrap().connections[0].scopes, *token.scopes());
 }
 
-/// More than a store is asked for at once.
 #[tokio::test]
-async fn a_long_list_is_whole() {
+async fn a_list_goes_through_page_after_page() {
     let world = World::new(Rotates::Strictly);
+    world.store.has_short_pages.store(true, Ordering::SeqCst);
     let connections = world.process();
-    for account in 0..250 {
-        world.server.account(&format!("account-{account:03}"));
+    let accounts = ["account-1", "account-2", "account-3"];
+    for account in accounts {
+        world.server.account(account);
         world.connect(&connections).await;
     }
     let listing = connections.list(&user()).await.unwrap();
-    let accounts: BTreeSet<_> = listing.connections.iter().map(|it| it.key.account().unwrap()).collect();
-    assert_eq!((listing.connections.len(), accounts.len(), listing.unreadable), (250, 250, 0));
-    assert_eq!(world.store.count("list"), 3);
+    let mut listed: Vec<_> = listing.connections.iter().map(|it| it.key.account().unwrap()).collect();
+    listed.sort_unstable();
+    assert_eq!((listed, listing.unreadable), (accounts.to_vec(), 0));
+    assert!(world.store.count("list") >= accounts.len());
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use authflow_core::{
     AuthorizationResponse, Binding, Clock as _, ConnectionKey, Error, ErrorKind, EventKind, Health, KeyRing,
     KeySource, Next, ReconnectReason, Recovery, Removal, Result, async_trait,
 };
-use connections_support::{Fault, Rotates, SECOND, World, callback, user};
+use connections_support::{Fault, Rotates, SECOND, World, ask, callback, user};
 
 fn binding() -> Binding {
     Binding::user("tenant", "user-42")
@@ -174,15 +174,12 @@ async fn f16_x22_what_fails_for_an_old_connect_does_not_slow_the_new_one_down() 
     let (world, connections, key) = World::connected(Rotates::Strictly).await;
     world.expire();
     world.store.hold_lease();
-    let asked = tokio::spawn({
-        let (connections, key) = (connections.clone(), key.clone());
-        async move { connections.token(&key).await.unwrap().expose().to_owned() }
-    });
+    let asked = ask(&connections, &key);
     world.clock.settle().await;
     world.connect(&connections).await;
     world.server.fault(Fault::NotSent);
     world.store.leases_open.send_replace(true);
-    assert_eq!(asked.await.unwrap(), "AT-2", "that of the new connect");
+    assert_eq!(asked.await.unwrap().unwrap(), "AT-2", "that of the new connect");
     assert_eq!(connections.refresh_now(&key).await.unwrap().expose(), "AT-3");
 }
 
@@ -192,10 +189,7 @@ async fn f16_a_token_that_is_not_saved_does_not_undo_a_disconnect() {
     let (world, connections, key) = World::connected(Rotates::Strictly).await;
     world.expire();
     world.store.saves_open.send_replace(false);
-    let asked = tokio::spawn({
-        let (connections, key) = (connections.clone(), key.clone());
-        async move { connections.token(&key).await }
-    });
+    let asked = ask(&connections, &key);
     world.until(|| world.server.refreshes() == 1).await;
     world.clock.settle().await;
     assert_eq!(connections.disconnect(&key).await.unwrap().removal.unwrap(), Removal::Removed);

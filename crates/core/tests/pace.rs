@@ -7,7 +7,7 @@ mod connections_support;
 use std::sync::Arc;
 
 use authflow_core::{ConnectionKey, Connections, ErrorKind};
-use connections_support::{Rotates, SECOND, World};
+use connections_support::{Rotates, SECOND, World, ask};
 
 const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
@@ -75,13 +75,7 @@ async fn x24_callers_with_good_tokens_never_wait() {
     }
     assert!((200..=600).contains(&world.server.refreshes()), "{}", world.server.refreshes());
     world.clock.advance(40 * SECOND);
-    let tasks: Vec<_> = keys
-        .iter()
-        .map(|key| {
-            let (connections, key) = (connections.clone(), key.clone());
-            tokio::spawn(async move { connections.token(&key).await.map(|token| token.expose().to_owned()) })
-        })
-        .collect();
+    let tasks: Vec<_> = keys.iter().map(|key| ask(&connections, key)).collect();
     let all = async move {
         for task in tasks {
             task.await.unwrap().unwrap();

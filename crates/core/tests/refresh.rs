@@ -9,7 +9,7 @@ use std::iter::successors;
 use authflow_core::{
     ErrorKind, EventKind, Next, ReconnectReason, Recovery, Removal, Remove, TokenStore as _,
 };
-use connections_support::{Rotates, SECOND, World};
+use connections_support::{Rotates, SECOND, World, ask};
 
 #[tokio::test]
 async fn f1_a_thousand_tasks_at_expiry_make_one_request() {
@@ -51,9 +51,7 @@ async fn f1_a_token_near_its_end_is_served_while_one_refresh_runs() {
 #[tokio::test]
 async fn f1_a_token_near_its_end_begins_one_refresh_however_often_it_is_served_from_memory() {
     let (world, _, key) = World::connected(Rotates::Strictly).await;
-    let connections = world.builder().cache_for(3600 * SECOND).build().unwrap();
-    connections.token(&key).await.unwrap();
-    world.clock.advance(3593 * SECOND);
+    let connections = world.near_its_end(&key).await;
     world.server.hold();
     for _ in 0..100 {
         assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-1");
@@ -294,10 +292,7 @@ async fn f16_t_b3_a_disconnect_beats_the_refresh_under_way() {
     let (world, connections, key) = World::connected(Rotates::Strictly).await;
     world.expire();
     world.store.saves_open.send_replace(false);
-    let asked = tokio::spawn({
-        let (connections, key) = (connections.clone(), key.clone());
-        async move { connections.token(&key).await }
-    });
+    let asked = ask(&connections, &key);
     world.until(|| world.server.refreshes() == 1).await;
     world.clock.settle().await;
     let disconnected = world.process().disconnect(&key).await.unwrap();
@@ -316,10 +311,7 @@ async fn f16_a_refresh_that_is_refused_because_of_a_disconnect_says_so() {
     world.expire();
     world.server.end_all();
     world.server.hold();
-    let asked = tokio::spawn({
-        let (connections, key) = (connections.clone(), key.clone());
-        async move { connections.token(&key).await }
-    });
+    let asked = ask(&connections, &key);
     world.until(|| world.server.refreshes() == 1).await;
     world.store.inner.remove(&key, Remove::new(SECOND)).await.unwrap();
     world.server.let_go();
@@ -334,10 +326,7 @@ async fn x35_a_drain_waits_for_what_is_under_way_and_begins_nothing() {
     let idle = world.connect_as(&connections, "user-43").await;
     world.expire();
     world.server.hold();
-    let asked = tokio::spawn({
-        let (connections, key) = (connections.clone(), key.clone());
-        async move { connections.token(&key).await.unwrap().expose().to_owned() }
-    });
+    let asked = ask(&connections, &key);
     world.until(|| world.server.refreshes() == 1).await;
     let drained = tokio::spawn({
         let connections = connections.clone();
@@ -348,7 +337,7 @@ async fn x35_a_drain_waits_for_what_is_under_way_and_begins_nothing() {
     assert_eq!(connections.token(&idle).await.unwrap_err().kind(), ErrorKind::Interrupted);
     world.server.let_go();
     assert_eq!(drained.await.unwrap().unfinished, 0);
-    assert_eq!(asked.await.unwrap(), "AT-3");
+    assert_eq!(asked.await.unwrap().unwrap(), "AT-3");
     assert_eq!(world.process().token(&key).await.unwrap().expose(), "AT-3");
 }
 
@@ -356,9 +345,7 @@ async fn x35_a_drain_waits_for_what_is_under_way_and_begins_nothing() {
 #[tokio::test]
 async fn x35_while_it_drains_a_good_token_is_served_from_memory() {
     let (world, _, key) = World::connected(Rotates::Strictly).await;
-    let connections = world.builder().cache_for(3600 * SECOND).build().unwrap();
-    connections.token(&key).await.unwrap();
-    world.clock.advance(3593 * SECOND);
+    let connections = world.near_its_end(&key).await;
     connections.drain(SECOND).await;
     let loads = world.store.count("load");
     for _ in 0..10 {

@@ -309,6 +309,11 @@ fn the_life_of_a_token_is_told_in_words() {
         format!("{ran_out}{pause}"),
         "it would not renew itself at the next use"
     );
+    let not_refreshed = |row: &mut AccountRow<'_>| {
+        paused(row);
+        row.refreshes = false;
+    };
+    assert_eq!(access(not_refreshed), format!("{until}; after that you need to reconnect"));
     let of_two = |over: bool| {
         let names = Names::kind();
         let mut row = names.row();
