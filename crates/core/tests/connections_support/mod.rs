@@ -163,7 +163,8 @@ impl World {
         (world, connections, key)
     }
 
-    /// A process that has the first access token in memory, shortly before that ends: each call is served, and begins a refresh where none runs.
+    /// A process that has the first access token in memory, shortly before that ends: each call is served, and begins a refresh
+    /// where none runs.
     pub async fn near_its_end(&self, key: &ConnectionKey) -> Connections {
         let connections = self.builder().cache_for(3600 * SECOND).build().unwrap();
         connections.token(key).await.unwrap();
