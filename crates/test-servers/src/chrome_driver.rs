@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, Mutex, Weak};
 
-use tempfile::TempDir;
-
+use crate::directory::Directory;
 use crate::process::{Process, on_a_free_port};
 use crate::program::Program;
 use crate::shared;
@@ -17,7 +16,7 @@ pub struct ChromeDriver {
     /// Where it listens.
     pub port: u16,
     _process: Process,
-    home: TempDir,
+    home: Directory,
 }
 
 /// How many of its lines are told of a test that hangs.

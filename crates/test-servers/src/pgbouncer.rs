@@ -1,7 +1,6 @@
 //! The pooler of PostgreSQL.
 
-use tempfile::TempDir;
-
+use crate::directory::Directory;
 use crate::process::{Process, on_a_free_port};
 use crate::program::{Program, text};
 
@@ -14,7 +13,7 @@ pub struct PgBouncer {
     /// Where it listens.
     pub port: u16,
     _process: Process,
-    _dir: TempDir,
+    _dir: Directory,
 }
 
 impl PgBouncer {

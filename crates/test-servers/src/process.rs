@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -12,21 +12,26 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A program and all that it starts: a process group.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     program: Child,
     guard: Child,
 }
 
 impl Process {
-    /// Returns once a line of the output has `ready` in it. The error is what the process said instead.
-    pub(crate) fn start(mut command: Command, missing: &str, ready: &'static str) -> Result<Self, String> {
-        let (output, input) = std::io::pipe().unwrap();
-        command.stdin(Stdio::null()).stdout(input.try_clone().unwrap()).stderr(input).process_group(0);
+    /// Starts a program. Where there is none, the test fails with what is `missing`.
+    pub(crate) fn spawn(mut command: Command, missing: &str) -> Self {
+        command.process_group(0);
         let program = command.spawn().unwrap_or_else(|error| panic!("{missing}: {error}"));
-        // It holds the pipe's other end, which would never be closed.
-        drop(command);
         let guard = guard(program.id());
-        let process = Self { program, guard };
+        Self { program, guard }
+    }
+
+    /// The same, and returns once a line of the output has `ready` in it. The error is what the process said instead.
+    pub fn start(mut command: Command, missing: &str, ready: &'static str) -> Result<Self, String> {
+        let (output, input) = std::io::pipe().unwrap();
+        command.stdin(Stdio::null()).stdout(input.try_clone().unwrap()).stderr(input);
+        // The command goes with this, and the pipe's other end with it, which would never be closed.
+        let process = Self::spawn(command, missing);
         let (line_read, lines) = mpsc::channel();
         // It goes on reading, so that the server never waits for a full pipe.
         std::thread::spawn(move || {
@@ -45,13 +50,29 @@ impl Process {
         Err(said)
     }
 
+    /// The program's id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.program.id()
+    }
+
+    /// What the program reads, where that is a pipe.
+    pub(crate) fn input(&mut self) -> ChildStdin {
+        self.program.stdin.take().unwrap()
+    }
+
+    /// What the program writes, where that is a pipe.
+    pub(crate) fn output(&mut self) -> ChildStdout {
+        self.program.stdout.take().unwrap()
+    }
+
     /// Whether the program has ended by itself.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.program.try_wait().unwrap().is_some()
     }
 
     /// As `kill -9` does.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         let _it_has_ended = self.program.kill();
         drop(self.guard.stdin.take());
         let _status = self.program.wait();

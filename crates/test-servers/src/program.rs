@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use tempfile::TempDir;
+use crate::directory::Directory;
 
 /// A program, and what has to be said where it is missing.
 #[derive(Clone, Copy, Debug)]
@@ -58,13 +58,13 @@ impl Program {
     }
 
     /// A directory that its user may write to.
-    pub(crate) fn directory(&self) -> TempDir {
+    pub(crate) fn directory(&self) -> Directory {
         self.directory_in(&std::env::temp_dir())
     }
 
     /// The same, in another place than usual.
-    pub(crate) fn directory_in(&self, place: &Path) -> TempDir {
-        let dir = tempfile::tempdir_in(place).unwrap();
+    pub(crate) fn directory_in(&self, place: &Path) -> Directory {
+        let dir = Directory::within(place);
         self.give(dir.path());
         dir
     }

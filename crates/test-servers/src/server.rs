@@ -4,8 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex, Weak};
 
-use tempfile::TempDir;
-
+use crate::directory::Directory;
 use crate::process::{Process, on_a_free_port};
 use crate::program::{Program, text};
 use crate::shared;
@@ -56,7 +55,7 @@ impl Kind {
     }
 
     /// Fills an empty directory.
-    fn init(self, dir: &TempDir) {
+    fn init(self, dir: &Directory) {
         let data = dir.path().join("data");
         match self {
             Self::Redis => {}
@@ -88,7 +87,7 @@ impl Kind {
         }
     }
 
-    fn command(self, dir: &TempDir, port: u16) -> Command {
+    fn command(self, dir: &Directory, port: u16) -> Command {
         let (dir, data) = (dir.path(), dir.path().join("data"));
         let mut command = self.program().command();
         let port = port.to_string();
@@ -106,6 +105,8 @@ impl Kind {
                     "unix_socket_directories=",
                     "fsync=off",
                     "max_connections=500",
+                    // A gigabyte otherwise, of databases that are copied for a test each.
+                    "max_wal_size=96MB",
                 ]
                 .iter()
                 .flat_map(|setting| ["-c", setting]),
@@ -137,7 +138,7 @@ pub struct Server {
     pub port: u16,
     more: Vec<String>,
     process: Process,
-    dir: TempDir,
+    dir: Directory,
 }
 
 /// Of each kind one.
@@ -177,7 +178,7 @@ impl Server {
     }
 
     /// With what is in the directory.
-    fn on(kind: Kind, dir: TempDir, more: &[&str]) -> Self {
+    fn on(kind: Kind, dir: Directory, more: &[&str]) -> Self {
         let more: Vec<_> = more.iter().map(|&arg| arg.to_owned()).collect();
         let (port, process) = on_a_free_port(|port| spawn(kind, &dir, port, &more));
         Self { kind, port, more, process, dir }
@@ -273,7 +274,7 @@ impl Drop for Server {
     }
 }
 
-fn spawn(kind: Kind, dir: &TempDir, port: u16, more: &[String]) -> Result<Process, String> {
+fn spawn(kind: Kind, dir: &Directory, port: u16, more: &[String]) -> Result<Process, String> {
     let mut command = kind.command(dir, port);
     command.args(more);
     Process::start(command, &kind.missing(), kind.ready())

@@ -2,9 +2,10 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use tempfile::TempDir;
+use crate::directory::Directory;
+use crate::process::Process;
 
 /// How often the bus is asked whether the keyring has come. Each time it is a process.
 const TRIES: u32 = 2000;
@@ -14,16 +15,16 @@ const TRIES: u32 = 2000;
 #[derive(Debug)]
 pub struct Session {
     address: String,
-    keyring: Option<Program>,
-    _bus: Program,
-    directory: TempDir,
+    keyring: Option<Process>,
+    _bus: Process,
+    directory: Directory,
 }
 
 impl Session {
     /// A session without a keyring.
     #[must_use]
     pub fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Directory::new();
         let config = directory.path().join("bus.conf");
         let text = format!(
             r#"<busconfig><type>session</type><listen>unix:dir={}</listen><policy context="default">
@@ -33,9 +34,10 @@ impl Session {
         std::fs::write(&config, text).unwrap();
         let mut command = Command::new("dbus-daemon");
         command.arg(format!("--config-file={}", config.display())).args(["--nofork", "--print-address=1"]);
-        let mut bus = Program::start(command.stdout(Stdio::piped()), "dbus");
+        command.stdout(Stdio::piped());
+        let mut bus = start(command, "dbus");
         let mut address = String::new();
-        BufReader::new(bus.0.stdout.take().unwrap()).read_line(&mut address).unwrap();
+        BufReader::new(bus.output()).read_line(&mut address).unwrap();
         Self { address: address.trim().to_owned(), keyring: None, _bus: bus, directory }
     }
 
@@ -60,8 +62,8 @@ impl Session {
             command.env(name, self.directory.path());
         }
         command.stdin(Stdio::piped()).stdout(Stdio::null());
-        let mut keyring = Program::start(&mut command, "gnome-keyring");
-        keyring.0.stdin.take().unwrap().write_all(b"password").unwrap();
+        let mut keyring = start(command, "gnome-keyring");
+        keyring.input().write_all(b"password").unwrap();
         assert!((0..TRIES).any(|_| self.has_keyring()), "the keyring comes to the bus");
         self.keyring = Some(keyring);
     }
@@ -82,22 +84,9 @@ impl Session {
     }
 }
 
-/// A program that ends with its value.
-#[derive(Debug)]
-struct Program(Child);
-
-impl Program {
-    fn start(command: &mut Command, package: &str) -> Self {
-        let name = command.get_program().to_owned();
-        Self(command.stderr(Stdio::null()).spawn().unwrap_or_else(|error| {
-            panic!("{}: {error}; install it: apt-get install {package}", name.display())
-        }))
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _it_has_ended = self.0.kill();
-        let _status = self.0.wait();
-    }
+/// Starts one of the session's programs, whose complaints nobody reads.
+fn start(mut command: Command, package: &str) -> Process {
+    let name = command.get_program().display().to_string();
+    command.stderr(Stdio::null());
+    Process::spawn(command, &format!("{name} is needed: apt-get install {package}"))
 }

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::directory::Directory;
 use crate::program::{text, user};
 
 /// Names the directory to the process that runs in the file system.
@@ -32,7 +33,7 @@ impl SmallDisk {
         if let Some(directory) = std::env::var_os(DIRECTORY) {
             return Some(Self { directory: directory.into() });
         }
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Directory::new();
         // Servers that root starts are other users, and each makes a directory of its own.
         let mount = format!("mount -t tmpfs -o size={size},mode=1777 none '{}'", text(directory.path()));
         // Root may be without user name spaces, and there are no other users in one: the servers' are not. Everybody else

@@ -1,29 +1,25 @@
 //! A `redis-server` of its own, on a free port, gone with the test.
 
-use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, Weak, mpsc};
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, Weak};
 
+use authflow_test_servers::{Directory, Kind, Process};
 use redis::aio::MultiplexedConnection;
-
-const MISSING: &str = "redis-server is needed for this test: apt-get install redis-server";
 
 #[derive(Debug)]
 pub struct Server {
     pub port: u16,
-    child: Child,
+    process: Process,
     args: Vec<String>,
-    program: &'static str,
-    dir: tempfile::TempDir,
+    dir: Directory,
 }
 
 impl Server {
     /// Without persistence.
     pub fn start(args: &[&str]) -> Self {
-        Self::with("redis-server", args, |port| vec!["--port".to_owned(), port.to_string()])
+        Self::with(args, |port| vec!["--port".to_owned(), port.to_string()])
     }
 
     /// The one that all tests of a file share while one of them runs.
@@ -39,9 +35,7 @@ impl Server {
 
     /// One that speaks TLS only.
     pub fn start_tls(args: &[&str]) -> Self {
-        Self::with("redis-server", args, |port| {
-            ["--port", "0", "--tls-port", &port.to_string()].map(str::to_owned).to_vec()
-        })
+        Self::with(args, |port| ["--port", "0", "--tls-port", &port.to_string()].map(str::to_owned).to_vec())
     }
 
     /// A node that is a cluster by itself.
@@ -61,15 +55,12 @@ impl Server {
     /// A sentinel that watches `master` under the name `mymaster`; one voice is enough for a failover. `more` is added to its
     /// configuration.
     pub fn start_sentinel(master: u16, more: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
         let config = format!(
             "sentinel monitor mymaster 127.0.0.1 {master} 1\n\
              sentinel down-after-milliseconds mymaster 500\n\
              sentinel failover-timeout mymaster 5000\n{more}"
         );
-        Self::in_dir(
-            "redis-server",
-            dir,
+        Self::on_a_free_port(
             &[],
             &|port| {
                 vec![
@@ -83,19 +74,15 @@ impl Server {
         )
     }
 
-    fn with(program: &'static str, args: &[&str], port_args: impl Fn(u16) -> Vec<String>) -> Self {
+    fn with(args: &[&str], port_args: impl Fn(u16) -> Vec<String>) -> Self {
         let mut all = vec!["--save", "", "--bind", "127.0.0.1"];
         all.extend(args);
-        Self::in_dir(program, tempfile::tempdir().unwrap(), &all, &port_args, None)
+        Self::on_a_free_port(&all, &port_args, None)
     }
 
-    fn in_dir(
-        program: &'static str,
-        dir: tempfile::TempDir,
-        args: &[&str],
-        port_args: &dyn Fn(u16) -> Vec<String>,
-        config: Option<&str>,
-    ) -> Self {
+    fn on_a_free_port(args: &[&str], port_args: &dyn Fn(u16) -> Vec<String>, config: Option<&str>) -> Self {
+        let dir = Directory::new();
+        let mut said = String::new();
         for _ in 0..20 {
             // Another process may take the port in between: then it is tried with another one.
             let port = free_port();
@@ -104,11 +91,12 @@ impl Server {
             }
             let mut all = port_args(port);
             all.extend(args.iter().map(|arg| (*arg).to_owned()));
-            if let Some(child) = spawn(program, dir.path().to_owned(), &all) {
-                return Self { port, child, args: all, program, dir };
+            match spawn(dir.path(), &all) {
+                Ok(process) => return Self { port, process, args: all, dir },
+                Err(output) => said = output,
             }
         }
-        panic!("{program} does not start with {args:?}");
+        panic!("redis-server does not start with {args:?}:\n{said}");
     }
 
     pub fn url(&self) -> String {
@@ -121,23 +109,22 @@ impl Server {
 
     /// Dies without a word.
     pub fn sigkill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.process.kill();
     }
 
     /// Starts again, on the same port and with what is on its disk.
     pub fn restart(&mut self) {
         self.sigkill();
-        self.child = spawn(self.program, self.dir.path().to_owned(), &self.args).expect("it started before");
+        self.process = spawn(self.dir.path(), &self.args).expect("it started before");
     }
 
     /// Answers nothing, until it is told to go on.
     pub fn stop(&self) {
-        run("sh", &["-c", &format!("kill -STOP {}", self.child.id())]);
+        run("sh", &["-c", &format!("kill -STOP {}", self.process.id())]);
     }
 
     pub fn go_on(&self) {
-        run("sh", &["-c", &format!("kill -CONT {}", self.child.id())]);
+        run("sh", &["-c", &format!("kill -CONT {}", self.process.id())]);
     }
 
     /// A connection for the test itself.
@@ -183,39 +170,13 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Returns when the server says that it is ready, or none when it ends before.
-fn spawn(program: &str, dir: PathBuf, args: &[String]) -> Option<Child> {
-    let mut child = Command::new(program)
-        .args(args)
-        .current_dir(dir)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect(MISSING);
-    let output = BufReader::new(child.stdout.take().unwrap());
-    let (ready, is_ready) = mpsc::channel();
-    // It goes on reading, so that the server never waits for a full pipe.
-    std::thread::spawn(move || {
-        for line in output.lines().map_while(Result::ok) {
-            if line.contains("Ready to accept connections") || line.contains("Sentinel ID is") {
-                let _ = ready.send(());
-            }
-        }
-    });
-    if is_ready.recv_timeout(Duration::from_secs(30)).is_ok() {
-        return Some(child);
-    }
-    let _ = child.kill();
-    let _ = child.wait();
-    None
+/// Returns when the server says that it is ready. The error is what it said instead.
+fn spawn(dir: &Path, args: &[String]) -> Result<Process, String> {
+    let is_sentinel = args.iter().any(|arg| arg == "--sentinel");
+    let ready = if is_sentinel { "Sentinel ID is" } else { "Ready to accept connections" };
+    let mut command = Command::new("redis-server");
+    command.args(args).current_dir(dir);
+    Process::start(command, &Kind::Redis.missing(), ready)
 }
 
 /// A port that is free, and so is the one that a cluster's node uses beside it.
@@ -230,7 +191,8 @@ pub fn free_port() -> u16 {
 
 /// Runs a program to its end.
 pub fn run(program: &str, args: &[&str]) -> String {
-    let output = Command::new(program).args(args).output().expect(MISSING);
+    let output = Command::new(program).args(args).output();
+    let output = output.unwrap_or_else(|error| panic!("{}: {error}", Kind::Redis.missing()));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{program} {args:?}: {text}");
     text
