@@ -84,7 +84,7 @@ impl Holder {
         }
         // What is not empty cannot be removed like this.
         let mut patience = Command::new("timeout");
-        patience.args(["60", "sh", "-c", r#"until rmdir "$0"; do sleep 0.02; done"#]).arg(&self.place);
+        patience.args(["60", "sh", "-c", r#"until rmdir "$0"; do :; done"#]).arg(&self.place);
         assert!(patience.stderr(Stdio::null()).status().unwrap().success(), "its directory is there still");
     }
 }

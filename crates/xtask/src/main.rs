@@ -10,6 +10,7 @@
 #![allow(clippy::disallowed_methods, reason = "steps are timed with the machine's own clock")]
 
 mod bench;
+mod disk;
 mod failed_tests;
 mod failure;
 mod fuzz;

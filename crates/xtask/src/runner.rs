@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::disk;
 use crate::failure::Failure;
 use crate::plan::{Request, STEPS, Step, When};
 use crate::tools::{self, Tool};
@@ -54,7 +55,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<(), Fai
         println!("\n== {}/{} {}: {} ==", number + 1, steps.len(), step.name, step.about);
         results.push(run_step(workspace, step, &unmet));
     }
-    summarise(&results, start.elapsed())
+    summarise(&results, start.elapsed(), disk::free(workspace))
 }
 
 fn list() {
@@ -80,6 +81,9 @@ fn prepare(workspace: &Workspace, needs: &[Tool], no_install: bool) -> Vec<(Tool
     println!("== tools ==");
     let unmet = tools::provide(workspace, needs, no_install);
     tools::print_versions(workspace, needs);
+    if let Some(free) = disk::free(workspace) {
+        println!("{:<14} {} free", "disk", disk::gigabytes(free));
+    }
     unmet
 }
 
@@ -104,7 +108,13 @@ fn run_step(workspace: &Workspace, step: &Step, unmet: &[(Tool, String)]) -> Out
     Outcome { name: step.name, took, failure: result.err().map(|failure| failure.to_string()) }
 }
 
-fn summarise(outcomes: &[Outcome], took: Duration) -> Result<(), Failure> {
+/// What all steps together write to the disk, from an empty target.
+const NEEDED: &str = "10 GB";
+
+/// With less than this the disk may be why something failed, in bytes: what failed has made some room again.
+const LITTLE_ROOM: u64 = 1_000_000_000;
+
+fn summarise(outcomes: &[Outcome], took: Duration, free: Option<u64>) -> Result<(), Failure> {
     println!("\n== summary, {} ==", seconds(took));
     for outcome in outcomes {
         let verdict = if outcome.failure.is_some() { "FAILED" } else { "ok" };
@@ -115,10 +125,16 @@ fn summarise(outcomes: &[Outcome], took: Duration) -> Result<(), Failure> {
         println!("all {} steps hold", outcomes.len());
         return Ok(());
     }
-    let findings: Vec<String> = failed
+    let mut findings: Vec<String> = failed
         .iter()
         .map(|outcome| format!("{}: {}", outcome.name, outcome.failure.as_deref().unwrap_or_default()))
         .collect();
+    if let Some(free) = free.filter(|&free| free < LITTLE_ROOM) {
+        let free = disk::gigabytes(free);
+        findings.push(format!(
+            "the disk has only {free} free, which may be why: all steps together need {NEEDED}"
+        ));
+    }
     let names = failed.iter().map(|outcome| outcome.name).collect::<Vec<_>>().join(" ");
     let headline = format!(
         "{} of {} steps failed; to repeat them: cargo xtask test {names}",
@@ -144,7 +160,7 @@ mod tests {
     fn the_summary_names_what_failed_and_how_to_repeat_it() {
         let outcomes =
             [outcome("fmt", None), outcome("clippy", Some("a lint")), outcome("test", Some("a test"))];
-        let failure = summarise(&outcomes, Duration::ZERO).unwrap_err();
+        let failure = summarise(&outcomes, Duration::ZERO, None).unwrap_err();
         let text = failure.to_string();
         assert!(
             text.starts_with("2 of 3 steps failed; to repeat them: cargo xtask test clippy test"),
@@ -155,8 +171,18 @@ mod tests {
     }
 
     #[test]
+    fn a_full_disk_is_told_where_something_failed() {
+        let told = |free| {
+            let failure = summarise(&[outcome("test", Some("a test"))], Duration::ZERO, free).unwrap_err();
+            failure.to_string().lines().filter(|line| line.contains("the disk has only 0.9 GB")).count()
+        };
+        assert_eq!(told(Some(LITTLE_ROOM - 1)), 1);
+        assert_eq!((told(Some(LITTLE_ROOM)), told(None)), (0, 0));
+    }
+
+    #[test]
     fn nothing_failed_is_a_success() {
-        assert!(summarise(&[outcome("fmt", None)], Duration::ZERO).is_ok());
+        assert!(summarise(&[outcome("fmt", None)], Duration::ZERO, Some(0)).is_ok());
     }
 
     #[test]
