@@ -297,6 +297,29 @@ async fn a_token_tells_what_the_provider_said_of_it() {
 }
 
 #[tokio::test]
+async fn the_list_tells_when_it_was_connected_and_refreshed_and_for_what() {
+    let world = World::new(Rotates::Strictly);
+    world.server.scope("read");
+    let connections = world.process();
+    let connected_at = world.clock.now();
+    let key = world.connect(&connections).await;
+    let good_from = |at| Expiry::At(at + Duration::from_secs(3600));
+    let row = async || {
+        let mut listed = world.process().list(&user()).await.unwrap().connections;
+        let connection = listed.pop().unwrap();
+        assert_eq!((&connection.key, connection.connected_at), (&key, connected_at));
+        assert_eq!(connection.scopes, Scopes::new(["read"]));
+        assert_eq!(connection.missing_scopes, Scopes::new(["write"]));
+        (connection.refreshed_at, connection.expiry)
+    };
+    assert_eq!(row().await, (None, good_from(connected_at)));
+    world.clock.advance(1000 * SECOND);
+    let refreshed_at = world.clock.now();
+    connections.refresh_now(&key).await.unwrap();
+    assert_eq!(row().await, (Some(refreshed_at), good_from(refreshed_at)));
+}
+
+#[tokio::test]
 async fn a_list_goes_through_page_after_page() {
     let world = World::new(Rotates::Strictly);
     world.store.has_short_pages.store(true, Ordering::SeqCst);

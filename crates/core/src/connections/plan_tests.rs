@@ -100,7 +100,8 @@ fn what_cannot_be_refreshed_is_served_to_its_end() {
 fn what_has_ended_is_served_while_its_end_is_known_and_nobody_refuses_it() {
     let ended = |lifetime| contents(lifetime).ended(Ended::new(ReconnectReason::Refused, START));
     let over = Step::Reconnect(ReconnectReason::Refused);
-    assert!(served(step(&ended(Some(3600)), Demand::Valid, 1)));
+    // For the five seconds before its end nobody can be sure to use it.
+    assert_eq!(step(&ended(Some(3600)), Demand::Valid, 1), Step::Serve { for_: Some(seconds(3594)) });
     assert_eq!(step(&ended(Some(3600)), Demand::Valid, 3600), over);
     assert_eq!(step(&ended(None), Demand::Valid, 1), over, "nobody knows how long it is good");
     assert_eq!(step(&ended(Some(3600)), Demand::Newer { than: Some(VERSION), rejected: false }, 1), over);
@@ -157,7 +158,8 @@ fn r6_a_mark_holds_a_strict_refresh_back_while_the_token_is_good() {
     assert!(served(step(Rotation::Strict, 3560)));
     assert_eq!(step(Rotation::Strict, 3600), Step::Refresh);
     assert_eq!(step(Rotation::Grace(20), 3560), Step::ServeAndRefresh);
-    assert!(served(step(Rotation::Grace(20), 3575)), "its grace is over");
+    assert_eq!(step(Rotation::Grace(20), 3569), Step::ServeAndRefresh);
+    assert!(served(step(Rotation::Grace(20), 3570)), "its grace is over");
     assert_eq!(step(Rotation::None, 3560), Step::ServeAndRefresh);
 }
 
