@@ -295,3 +295,39 @@ pub(super) fn jitter() -> f64 {
     let _ = random::fill(&mut bytes);
     f64::from(u16::from_be_bytes(bytes)) / f64::from(u16::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token_store::Incarnation;
+
+    /// Whether all are from 0 to 1, and no tenth of that has none or more than twice its share.
+    fn is_spread(values: &[f64]) -> bool {
+        let tenths = (0..10).map(|tenth| {
+            let (from, to) = (f64::from(tenth) / 10.0, f64::from(tenth + 1) / 10.0);
+            values.iter().filter(|&&value| from <= value && value < to).count()
+        });
+        let mut fair = tenths.map(|count| (1..values.len() / 5).contains(&count));
+        values.iter().all(|value| (0.0..=1.0).contains(value)) && fair.all(|it| it)
+    }
+
+    /// F19: what came together is refreshed at many times, which are the same for all processes.
+    #[test]
+    fn f19_each_connection_and_each_of_its_tokens_has_a_time_of_its_own() {
+        let first = Version::first(Incarnation::from_bytes([1; 16]));
+        let key = |number| ConnectionKey::new(&User::new("t", format!("user-{number}")), "p");
+        let of_users: Vec<_> = (0..1000).map(|number| jitter_of(&key(number), &first)).collect();
+        assert!(is_spread(&of_users), "{of_users:?}");
+        let mut version = first;
+        let of_versions: Vec<_> = (0..1000)
+            .map(|_| {
+                version = version.next();
+                jitter_of(&key(0), &version)
+            })
+            .collect();
+        assert!(is_spread(&of_versions), "{of_versions:?}");
+        assert_eq!(jitter_of(&key(0), &first).to_bits(), of_users[0].to_bits());
+        let drawn: Vec<_> = (0..1000).map(|_| jitter()).collect();
+        assert!(is_spread(&drawn), "{drawn:?}");
+    }
+}
