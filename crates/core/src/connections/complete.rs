@@ -26,7 +26,7 @@ use super::event::EventKind;
 use super::failure;
 use super::inner::{Inner, Registered, jitter};
 use super::plan;
-use super::slots::Cached;
+use super::slots::{Cached, Slot};
 
 /// How often a new connection is offered to the store before its tokens are given back to the provider.
 const ATTEMPTS: u32 = 6;
@@ -268,6 +268,8 @@ impl Inner {
         contents: Box<Contents>,
     ) -> Result<Connected> {
         let key = &connected.key;
+        let slot = self.slot(key);
+        let forgotten = slot.lock().forgotten;
         let saved = match self.sealer.seal(key, &incarnation, &contents).await {
             Ok(sealed) => self.put(provider, key, incarnation, &contents, &sealed).await,
             Err(error) => Err(error),
@@ -278,8 +280,10 @@ impl Inner {
                 "the provider gave tokens and they could not be saved; they were given back, connect again";
             return Err(Error::new(ErrorKind::NotDurable, message).with_source(error));
         }
-        self.remember(key, *contents, Version::first(incarnation));
-        self.tell(key, EventKind::Connected);
+        let version = Version::first(incarnation);
+        if self.remember(&slot, *contents, version, forgotten) || self.is_stored(key, &version).await {
+            self.tell(key, EventKind::Connected);
+        }
         Ok(connected)
     }
 
@@ -328,16 +332,41 @@ impl Inner {
         }
     }
 
-    fn remember(&self, key: &ConnectionKey, contents: Contents, version: Version) {
+    /// Takes a new connection into memory, unless the slot was forgotten since `before`, when its put began: then a disconnect,
+    /// or another login, came in between, and which of the two the store took first only the store knows. Whether it was taken.
+    fn remember(&self, slot: &Arc<Slot>, contents: Contents, version: Version, before: u64) -> bool {
         let first_seen = self.instant();
-        let slot = self.slot(key);
-        self.slots.forget(&slot);
-        self.removed(&slot);
-        let view = View { key: key.clone(), contents, version, mark: None, is_saved: true, first_seen };
+        let key = slot.key.clone();
+        let view = View { key, contents, version, mark: None, is_saved: true, first_seen };
         let token = AccessToken::new(Arc::new(view));
         let loaded_at = first_seen.monotonic;
-        slot.lock().cached = Some(Cached { token, loaded_at, fast_until: Duration::ZERO });
-        self.slots.changed(&slot);
+        let mut state = slot.lock();
+        if state.forgotten != before {
+            // A removal that was asked for meanwhile, and that the store did not take, is of this connection too.
+            if let Some(refused) = state.refused.as_mut().filter(|refused| refused.forgotten != before) {
+                refused.incarnation = Some(*version.incarnation());
+            }
+            return false;
+        }
+        state.forget();
+        state.cached = Some(Cached { token, loaded_at, fast_until: Duration::ZERO });
+        // The user has connected again: no removal is outstanding.
+        let was_refused = state.refused.take().is_some();
+        drop(state);
+        if was_refused {
+            self.slots.unpin(slot);
+        }
+        self.slots.changed(slot);
+        true
+    }
+
+    /// Whether this login is what is stored now; where the store does not say, it is taken to be.
+    async fn is_stored(&self, key: &ConnectionKey, version: &Version) -> bool {
+        match self.ask(self.store.load(key)).await {
+            Ok(Loaded::Found(record)) => record.version.incarnation() == version.incarnation(),
+            Ok(Loaded::Absent | Loaded::Tombstone(_)) => false,
+            Err(_) => true,
+        }
     }
 }
 

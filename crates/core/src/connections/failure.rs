@@ -19,6 +19,15 @@ pub(super) fn share(error: &Arc<Error>, left: Option<Duration>) -> Error {
     copy.with_cause_of(error)
 }
 
+/// A record was removed, and what was in it is not known.
+pub(super) fn removed_unread() -> Error {
+    Error::new(
+        ErrorKind::StoreUnavailable,
+        "the connection is removed, and the token store's answer with its tokens was lost: they stay in force until they expire, \
+         or until the user ends the access at the provider",
+    )
+}
+
 /// What a token store's failure means. Unlike a state, nothing in it is used up by a lost answer.
 pub(super) fn of_store(error: StoreError) -> Error {
     let (kind, message) = match error.kind() {

@@ -308,7 +308,7 @@ impl Flight {
     }
 
     /// P11 where nothing was sent: the mark that was found is what is true, and stands there again.
-    async fn put_back(&self, holder: &LeaseHolder, found: Option<RefreshMark>) {
+    pub(super) async fn put_back(&self, holder: &LeaseHolder, found: Option<RefreshMark>) {
         let release = match found {
             Some(found) => {
                 let renew = Renew::new(self.inner.settings.lease).mark(found);

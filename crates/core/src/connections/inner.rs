@@ -125,6 +125,15 @@ impl Inner {
         self.is_closing.load(Ordering::Acquire)
     }
 
+    /// Nothing is begun any more: who waits for a place or for a turn is told so.
+    pub(super) fn close(&self) {
+        self.is_closing.store(true, Ordering::Release);
+        for provider in self.providers.values() {
+            provider.permits.close();
+            provider.pace.close();
+        }
+    }
+
     /// Runs `work` to its end, whoever waits for it.
     pub(super) fn spawn<T: Send + 'static>(
         self: &Arc<Self>,
@@ -151,7 +160,16 @@ impl Inner {
         &self,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let limit = || self.clock.sleep(self.settings.store_timeout);
+        self.ask_within(self.settings.store_timeout, call).await
+    }
+
+    /// The same, within another time.
+    pub(super) async fn ask_within<T>(
+        &self,
+        limit: Duration,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let limit = || self.clock.sleep(limit);
         let lost = |why: &'static str| Err(StoreError::new(StoreErrorKind::OutcomeUnknown).with_source(why));
         match within_if_it_waits(caught(call), limit).await {
             Some(Some(answer)) => answer,

@@ -36,7 +36,6 @@ mod sweep;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 pub use self::access::AccessToken;
@@ -386,7 +385,7 @@ impl Connections {
     /// For the end of a program: begins no refresh and no completion any more, and waits until every refresh, completion and
     /// disconnect has ended, or `limit` is over. Tokens at hand are served still.
     pub async fn drain(&self, limit: Duration) -> Drained {
-        self.0.is_closing.store(true, Ordering::Release);
+        self.0.close();
         let mut tasks = self.0.tasks.subscribe();
         let all = async {
             // It fails only when the sender is gone, and that is ours.

@@ -175,7 +175,7 @@ impl Inner {
                     }
                     Step::ServeAndRefresh if demand == Demand::Valid => {
                         let is_paused = failure.is_some() || self.paused(view).is_some();
-                        let idle = state.flight.is_none() && !is_paused && view.is_saved;
+                        let idle = state.running().is_none() && !is_paused && view.is_saved;
                         if !idle || self.is_closing() || !provider.pace.has_room(now) {
                             return Look::Serve(cached.token, Duration::ZERO);
                         }
@@ -188,12 +188,12 @@ impl Inner {
                         ));
                     }
                     Step::ServeAndRefresh | Step::Refresh => {
-                        let cooling = failure.as_ref().filter(|_| state.flight.is_none());
+                        let cooling = failure.as_ref().filter(|_| state.running().is_none());
                         if let Some(failure) = cooling {
                             let left = failure.until.saturating_sub(now);
                             return Look::Fail(failure::share(&failure.error, Some(left)));
                         }
-                        if let Some(error) = self.paused(view).filter(|_| state.flight.is_none()) {
+                        if let Some(error) = self.paused(view).filter(|_| state.running().is_none()) {
                             return Look::Fail(error);
                         }
                     }
@@ -203,7 +203,7 @@ impl Inner {
         if state.flies_for_nobody() {
             return Look::Fail(failure::not_connected());
         }
-        if let Some(flight) = &state.flight {
+        if let Some(flight) = state.running() {
             return Look::Wait(flight.progress.clone());
         }
         if let Some(failure) = failure.filter(|failure| failure.is_of_store) {

@@ -33,17 +33,22 @@ impl Pace {
         Self { apart, next: Mutex::default(), front: Semaphore::new(1), waiting: AtomicU32::new(0) }
     }
 
-    /// Waits for a turn.
-    pub(super) async fn turn(&self, clock: &dyn Clock) {
+    /// Waits for a turn; whether there is one, since after [`close`](Self::close) there is none.
+    pub(super) async fn turn(&self, clock: &dyn Clock) -> bool {
         if self.apart.is_zero() {
-            return;
+            return true;
         }
         let _waiting = Waiting::new(&self.waiting);
-        // It is never closed.
-        let _front = self.front.acquire().await;
+        let Ok(_front) = self.front.acquire().await else { return false };
         while let Some(left) = self.take(clock.monotonic()) {
             clock.sleep(left).await;
         }
+        true
+    }
+
+    /// No turns are given any more, but to who is the next.
+    pub(super) fn close(&self) {
+        self.front.close();
     }
 
     /// Takes the turn, or tells how long it is until there is one.

@@ -118,10 +118,11 @@ pub(super) fn assess(
     }
     if demand == Demand::Due {
         let due = due_at(contents, policy).is_some_and(|due| due <= moment.now);
-        return match (due && can_refresh, is_good) {
-            (true, true) => Step::ServeAndRefresh,
-            (true, false) => Step::Refresh,
-            (false, _) => Step::Serve { for_: None },
+        return match (can_refresh, is_good) {
+            (false, false) => Step::Reconnect(ReconnectReason::Expired),
+            (true, true) if due => Step::ServeAndRefresh,
+            (true, false) if due => Step::Refresh,
+            _ => Step::Serve { for_: None },
         };
     }
     if !is_good {

@@ -41,14 +41,24 @@ impl Flight {
         beside(Box::pin(self.send_and_save(provider, leased, permit)), self.keep_lease(&holder)).await
     }
 
+    /// Renews it again and again. Each renewal has a sixth of the lease for its answer: two in a row that fail, or are not
+    /// answered, cost no lease.
     async fn keep_lease(&self, holder: &LeaseHolder) {
-        let lease = self.inner.settings.lease;
+        let inner = &self.inner;
+        let lease = inner.settings.lease;
+        let mut pause = lease / 3;
         loop {
-            self.inner.clock.sleep(lease / 3).await;
-            let renewed = self.inner.ask(self.inner.store.renew(self.key(), holder, Renew::new(lease))).await;
-            if matches!(renewed, Ok(Tenure::Lost)) {
-                return;
-            }
+            inner.clock.sleep(pause).await;
+            let asked_at = inner.clock.monotonic();
+            let renewal = inner.store.renew(self.key(), holder, Renew::new(lease));
+            pause = match inner.ask_within(inner.settings.store_timeout.min(lease / 6), renewal).await {
+                Ok(Tenure::Lost) => return,
+                // It may have begun when it was asked for.
+                Ok(Tenure::Held) => {
+                    (lease / 3).saturating_sub(inner.clock.monotonic().saturating_sub(asked_at))
+                }
+                Err(_) => lease / 12,
+            };
         }
     }
 
@@ -62,6 +72,11 @@ impl Flight {
         let Leased { view, mut mark, ref holder, leased_at } = *leased;
         let lease = inner.settings.lease;
         provider.pace.turn(&*inner.clock).await;
+        if inner.is_closing() {
+            drop(permit);
+            self.put_back(holder, view.mark).await;
+            return Err(failure::shutting_down());
+        }
         // This process may have been stopped, or the machine asleep, for longer than the lease.
         if inner.since(leased_at) >= lease / 2 {
             let renewed = inner.ask(inner.store.renew(self.key(), holder, Renew::new(lease))).await;
@@ -72,7 +87,7 @@ impl Flight {
         let mut may_repeat = true;
         let (error, fate) = loop {
             inner.point(Point::P5Send).await;
-            let unsent = self.slot.lock().unsent.take();
+            let unsent = self.slot.lock().unsent.take_if(|unsent| unsent.holder == *holder);
             let sent = provider.flow.refresh(&view.contents.tokens);
             let sent = inner.bounded(&provider.flow, Operation::Refresh, sent).await;
             inner.point(Point::P8Check).await;
@@ -84,7 +99,7 @@ impl Flight {
                 Err(error) => error,
             };
             let fate = plan::fate(&error);
-            if fate == Fate::NotUsed {
+            if fate == Fate::NotUsed && unsent.is_some() {
                 self.slot.lock().unsent = unsent;
             }
             let repeats = fate == Fate::Unknown
@@ -95,7 +110,10 @@ impl Flight {
             }
             may_repeat = false;
             // First the turn, so that nothing is waited for between the renewal and the request.
-            provider.pace.turn(&*inner.clock).await;
+            if !provider.pace.turn(&*inner.clock).await {
+                // Nobody waits for a turn any more: it stays in doubt, for the next process.
+                break (error, fate);
+            }
             let next = mark.clone().attempt(mark.attempt.saturating_add(1));
             let renew = Renew::new(lease).mark(next.clone());
             match inner.ask(inner.store.renew(self.key(), holder, renew)).await {

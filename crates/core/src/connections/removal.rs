@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use crate::clock::saturating_add;
 use crate::connection_key::ConnectionKey;
 use crate::error::{Operation, Result};
+use crate::state::StoreErrorKind;
 use crate::token_store::{Incarnation, Loaded, Record, Remove, RemoveOutcome, Version};
 
 use super::event::EventKind;
@@ -63,6 +64,7 @@ impl Inner {
         mut record: Record,
     ) -> Result<Option<Record>> {
         let key = &slot.key;
+        let mut is_unknown = false;
         for _ in 0..MAX_CHANGES {
             if !self.is_meant(key, refused, &record).await? {
                 self.no_longer(slot, refused);
@@ -71,7 +73,14 @@ impl Inner {
             let remove = Remove::new(self.settings.tombstone).if_version(record.version);
             match self.ask(self.store.remove(key, remove)).await {
                 Ok(RemoveOutcome::Changed(changed)) => record = changed,
-                Ok(RemoveOutcome::Removed { .. }) => {
+                Ok(RemoveOutcome::Tombstone(tombstone))
+                    if !is_unknown || tombstone != record.version.next() =>
+                {
+                    self.no_longer(slot, refused);
+                    return Ok(None);
+                }
+                // The second is that of the call before, whose answer was lost.
+                Ok(RemoveOutcome::Removed { .. } | RemoveOutcome::Tombstone(_)) => {
                     self.no_longer(slot, refused);
                     self.tell(key, EventKind::Disconnected);
                     if refused.revoked != Some(record.version) {
@@ -79,9 +88,12 @@ impl Inner {
                     }
                     return Ok(None);
                 }
-                Ok(RemoveOutcome::Absent | RemoveOutcome::Tombstone(_)) => {
+                Ok(RemoveOutcome::Absent) => {
                     self.no_longer(slot, refused);
                     return Ok(None);
+                }
+                Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown && !is_unknown => {
+                    is_unknown = true;
                 }
                 Err(_) => return Ok(None),
             }
@@ -116,7 +128,7 @@ impl Inner {
         self.slots.pin(slot);
     }
 
-    /// No removal is outstanding: it is done, or the user has connected again.
+    /// No removal is outstanding: it is done.
     pub(super) fn removed(&self, slot: &Arc<Slot>) {
         if slot.lock().refused.take().is_some() {
             self.slots.unpin(slot);

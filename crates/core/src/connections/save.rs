@@ -56,42 +56,38 @@ impl Flight {
         let mut changes = 0;
         loop {
             inner.point(Point::P9Save).await;
-            match self.save_once(provider, &contents, expected).await {
-                Attempt::Saved(version) => {
+            let attempt = self.save_once(provider, &contents, expected).await;
+            let conflict = match &attempt {
+                Attempt::Changed(record) => self.conflict(provider, view, record, mark).await,
+                _ => None,
+            };
+            match (attempt, conflict) {
+                (Attempt::Saved(version), _) => {
                     return Ok(Saved::Done(self.keep_as(view, contents, version, true)));
                 }
-                Attempt::Gone => {
+                (Attempt::Gone, _) => {
                     self.forget_unsaved(is_served);
                     inner.give_back(provider, &contents.tokens).await;
                     return Err(failure::not_connected());
                 }
-                Attempt::Changed(record) => {
+                (Attempt::Changed(record), Some(Conflict::Superseded)) => {
+                    self.forget_unsaved(is_served);
+                    return Ok(Saved::Superseded(record));
+                }
+                (Attempt::Changed(record), Some(Conflict::SaveOver)) => {
                     changes += 1;
                     if changes == MAX_CHANGES {
                         self.forget_unsaved(is_served);
                         return Err(failure::contract("the token store changes a record that nobody writes"));
                     }
-                    let is_same_grant = match inner.open(self.key(), &record).await {
-                        Ok(stored) => {
-                            plan::is_same(&view.contents.tokens, &stored.contents.tokens)
-                                || Self::is_same_grant(provider, &stored.contents, mark)
-                        }
-                        Err(_) => false,
-                    };
-                    match plan::conflict(&view.version, &record.version, is_same_grant) {
-                        Conflict::SaveOver => expected = record.version,
-                        Conflict::Superseded => {
-                            self.forget_unsaved(is_served);
-                            return Ok(Saved::Superseded(record));
-                        }
-                    }
+                    expected = record.version;
                 }
-                Attempt::Violated(error) => {
+                (Attempt::Violated(error), _) => {
                     inner.slots.forget_token(&self.slot);
                     inner.tell(self.key(), EventKind::RefreshFailed(error.kind()));
                     return Err(error);
                 }
-                Attempt::Failed => {
+                (Attempt::Failed, _) | (Attempt::Changed(_), None) => {
                     if !is_served {
                         is_served = true;
                         self.keep_as(view, contents.clone(), expected.next(), false);
@@ -103,6 +99,28 @@ impl Flight {
                 }
             }
         }
+    }
+
+    /// What becomes of the new tokens where another version is stored than the one that was refreshed. `None` as long as that one
+    /// cannot be opened, for want of a key, say: it may be the refresh token that was sent, sealed anew, and the next one is the
+    /// only one then.
+    async fn conflict(
+        &self,
+        provider: &Registered,
+        view: &View,
+        record: &Record,
+        mark: &RefreshMark,
+    ) -> Option<Conflict> {
+        let conflict = |is_same_grant| plan::conflict(&view.version, &record.version, is_same_grant);
+        // Whatever is in it.
+        if conflict(false) == conflict(true) {
+            return Some(conflict(false));
+        }
+        let stored = self.inner.open(self.key(), record).await.ok()?;
+        Some(conflict(
+            plan::is_same(&view.contents.tokens, &stored.contents.tokens)
+                || Self::is_same_grant(provider, &stored.contents, mark),
+        ))
     }
 
     /// Writes that the connection is over; what is stored instead comes back. A store that does not answer is not waited for:

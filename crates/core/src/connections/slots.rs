@@ -138,6 +138,20 @@ impl State {
         refused.is_some_and(|(refused, flight)| refused.forgotten != flight.forgotten)
     }
 
+    /// Forgets all but a flight that is under way, and the removal that is outstanding.
+    pub(super) fn forget(&mut self) {
+        self.cached = None;
+        self.failure = None;
+        self.forced = None;
+        self.forgotten = self.forgotten.wrapping_add(1);
+    }
+
+    /// The flight that is under way, unless all was forgotten since it began: it is of what was there before a disconnect or a
+    /// login, and no answer to who asks after that.
+    pub(super) fn running(&self) -> Option<&Running> {
+        self.flight.as_ref().filter(|flight| flight.forgotten == self.forgotten)
+    }
+
     pub(super) fn next_flight(&mut self) -> u64 {
         self.next_flight = self.next_flight.wrapping_add(1);
         self.next_flight
@@ -245,12 +259,7 @@ impl Slots {
 
     /// Forgets all but a flight that is under way.
     pub(super) fn forget(&self, slot: &Slot) {
-        let mut state = slot.lock();
-        state.cached = None;
-        state.failure = None;
-        state.forced = None;
-        state.forgotten = state.forgotten.wrapping_add(1);
-        drop(state);
+        slot.lock().forget();
         self.changed(slot);
     }
 

@@ -47,6 +47,7 @@ pub struct Server {
 struct Ledger {
     rotates: Rotates,
     expires_in: Option<u64>,
+    refresh_token_expires_in: Option<u64>,
     faults: VecDeque<Fault>,
     next: u32,
     /// Refresh token to family.
@@ -72,6 +73,7 @@ impl Server {
         let ledger = Ledger {
             rotates,
             expires_in: Some(3600),
+            refresh_token_expires_in: None,
             faults: VecDeque::new(),
             next: 0,
             families: HashMap::new(),
@@ -98,6 +100,10 @@ impl Server {
 
     pub fn expires_in(&self, seconds: Option<u64>) {
         self.ledger.lock().unwrap().expires_in = seconds;
+    }
+
+    pub fn refresh_token_expires_in(&self, seconds: u64) {
+        self.ledger.lock().unwrap().refresh_token_expires_in = Some(seconds);
     }
 
     pub fn scope(&self, scope: &'static str) {
@@ -177,6 +183,9 @@ impl Ledger {
         }
         if let Some(seconds) = self.expires_in {
             body["expires_in"] = seconds.into();
+        }
+        if let Some(seconds) = self.refresh_token_expires_in {
+            body["refresh_token_expires_in"] = seconds.into();
         }
         if let Some(scope) = self.scope {
             body["scope"] = scope.into();

@@ -28,6 +28,12 @@ pub struct FaultyStore {
     pub failing_saves: AtomicUsize,
     /// So many removals are not done.
     pub failing_removals: AtomicUsize,
+    /// So many renewals are not done.
+    pub failing_renewals: AtomicUsize,
+    /// So many renewals are neither done nor answered.
+    pub silent_renewals: AtomicUsize,
+    /// So many loads are not done.
+    pub failing_loads: AtomicUsize,
     calls: Mutex<HashMap<&'static str, usize>>,
     /// Saves wait until this is true; no more of them than `held_saves`.
     pub saves_open: watch::Sender<bool>,
@@ -47,6 +53,8 @@ pub struct FaultyStore {
     panics: Mutex<Option<&'static str>>,
     /// The next call of this name waits before it does anything, until `open` is true.
     holds: Mutex<Option<&'static str>>,
+    /// The next call of this name does what it is asked for, and its answer waits until `open` is true.
+    late: Mutex<Option<&'static str>>,
     pub open: watch::Sender<bool>,
 }
 
@@ -61,6 +69,9 @@ impl FaultyStore {
             lost_puts: AtomicUsize::new(0),
             failing_saves: AtomicUsize::new(0),
             failing_removals: AtomicUsize::new(0),
+            failing_renewals: AtomicUsize::new(0),
+            silent_renewals: AtomicUsize::new(0),
+            failing_loads: AtomicUsize::new(0),
             calls: Mutex::default(),
             saves_open: watch::Sender::new(true),
             held_saves: AtomicUsize::new(usize::MAX),
@@ -72,6 +83,7 @@ impl FaultyStore {
             has_short_pages: AtomicBool::new(false),
             panics: Mutex::default(),
             holds: Mutex::default(),
+            late: Mutex::default(),
             open: watch::Sender::new(true),
         }
     }
@@ -83,6 +95,17 @@ impl FaultyStore {
     pub fn hold(&self, name: &'static str) {
         self.open.send_replace(false);
         *self.holds.lock().unwrap() = Some(name);
+    }
+
+    /// As [`hold`](Self::hold), of the answer alone.
+    pub fn hold_answer(&self, name: &'static str) {
+        self.open.send_replace(false);
+        *self.late.lock().unwrap() = Some(name);
+    }
+
+    /// Whether an answer waits that was held.
+    pub fn is_holding_answer(&self) -> bool {
+        self.late.lock().unwrap().is_none() && !*self.open.borrow()
     }
 
     pub fn let_go(&self) {
@@ -148,7 +171,10 @@ impl FaultyStore {
         Ok(())
     }
 
-    fn leave<T>(&self, done: T) -> Result<T, StoreError> {
+    async fn leave<T>(&self, name: &'static str, done: T) -> Result<T, StoreError> {
+        if take(&self.late, name) {
+            let _ = self.open.subscribe().wait_for(|open| *open).await;
+        }
         lose(&self.lost_writes, done)
     }
 }
@@ -157,6 +183,13 @@ fn lose<T>(count: &AtomicUsize, done: T) -> Result<T, StoreError> {
     match take_one(count) {
         true => Err(StoreError::new(StoreErrorKind::OutcomeUnknown)),
         false => Ok(done),
+    }
+}
+
+fn fail(count: &AtomicUsize) -> Result<(), StoreError> {
+    match take_one(count) {
+        true => Err(StoreError::new(StoreErrorKind::Unavailable)),
+        false => Ok(()),
     }
 }
 
@@ -188,11 +221,12 @@ impl TokenStore for FaultyStore {
         self.enter("put").await?;
         lose(&self.lost_puts, ())?;
         let done = self.inner.put(key, incarnation, write).await?;
-        self.leave(done)
+        self.leave("put", done).await
     }
 
     async fn load(&self, key: &ConnectionKey) -> Result<Loaded, StoreError> {
         self.enter("load").await?;
+        fail(&self.failing_loads)?;
         let swapped = self.swapped.lock().unwrap().clone();
         self.inner.load(swapped.as_ref().unwrap_or(key)).await
     }
@@ -213,6 +247,10 @@ impl TokenStore for FaultyStore {
         renew: Renew,
     ) -> Result<Tenure, StoreError> {
         self.enter("renew").await?;
+        fail(&self.failing_renewals)?;
+        if take_one(&self.silent_renewals) {
+            std::future::pending::<()>().await;
+        }
         if self.loses_leases.load(Ordering::SeqCst) {
             return Ok(Tenure::Lost);
         }
@@ -240,20 +278,16 @@ impl TokenStore for FaultyStore {
             let _ = open.wait_for(|open| *open).await;
         }
         self.enter("save").await?;
-        if take_one(&self.failing_saves) {
-            return Err(StoreError::new(StoreErrorKind::Unavailable));
-        }
+        fail(&self.failing_saves)?;
         let done = self.inner.save_if_version(key, expected, write).await?;
-        self.leave(done)
+        self.leave("save", done).await
     }
 
     async fn remove(&self, key: &ConnectionKey, remove: Remove) -> Result<RemoveOutcome, StoreError> {
         self.enter("remove").await?;
-        if take_one(&self.failing_removals) {
-            return Err(StoreError::new(StoreErrorKind::Unavailable));
-        }
+        fail(&self.failing_removals)?;
         let done = self.inner.remove(key, remove).await?;
-        self.leave(done)
+        self.leave("remove", done).await
     }
 
     async fn list_by_user(&self, user: &User, page: &Page) -> Result<RecordPage, StoreError> {
