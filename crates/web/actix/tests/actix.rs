@@ -58,7 +58,12 @@ fn proxy(request: &HttpRequest, extensions: &mut Extensions) -> Result<(), Error
 }
 
 async fn app(routes: Routes) -> impl Web {
+    let part = web::scope("/app")
+        .route("/mine", web::route().to(mine))
+        .route("/accounts", web::get().to(all))
+        .route("/me", web::get().to(me));
     let app = App::new()
+        .service(part)
         .configure(|config| routes.configure(config))
         .route("/mine", web::route().to(mine))
         .route("/maybe", web::get().to(maybe))
@@ -163,6 +168,19 @@ async fn a_missing_connection_is_a_way_to_connect() {
 async fn a_connection_that_turns_out_to_be_over_is_a_way_to_connect() {
     let (world, web) = rig().await;
     suite::a_connection_that_turns_out_to_be_over_is_a_way_to_connect(&web, &world).await;
+}
+
+#[actix_web::test]
+async fn a_handler_below_a_prefix_is_come_back_to() {
+    let (world, web) = rig().await;
+    suite::a_handler_below_a_prefix_is_come_back_to(&web, &world).await;
+}
+
+#[actix_web::test]
+async fn a_handler_below_a_prefix_is_come_back_to_after_the_sign_in() {
+    let world = World::with_its_own_sign_in().await;
+    let web = app(Routes::new(world.accounts.clone())).await;
+    suite::a_handler_below_a_prefix_is_come_back_to_after_the_sign_in(&web).await;
 }
 
 #[actix_web::test]

@@ -1,5 +1,6 @@
 //! What handlers ask for.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -7,7 +8,7 @@ use std::ops::Deref;
 use authflow_core::{KnownProvider, User};
 use authflow_web::{Accounts, Client, Missing};
 use axum::body::Body;
-use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
+use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts, OriginalUri};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 
@@ -23,6 +24,8 @@ use http::request::Parts;
 ///
 /// `Option<Connected<P>>` is `None` where the user is not signed in, not connected, or has to connect again; a store that is
 /// down is refused here too. `Result<Connected<P>, Refusal>` leaves it to the handler.
+///
+/// In a nested router, too, the way back is the address that the browser asked for.
 ///
 /// The application's state has to hold the [`Accounts`]: implement (or derive) [`FromRef`].
 pub struct Connected<P> {
@@ -71,9 +74,9 @@ where
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let accounts = Accounts::from_ref(state);
-        let client = accounts.client(parts, P::PROVIDER_ID).await;
-        client.map(Self::new).map_err(|missing| Refusal::new(missing, &accounts, parts))
+        let (accounts, parts) = (Accounts::from_ref(state), as_sent(parts));
+        let client = accounts.client(&parts, P::PROVIDER_ID).await;
+        client.map(Self::new).map_err(|missing| Refusal::new(missing, &accounts, &parts))
     }
 }
 
@@ -86,9 +89,9 @@ where
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Refusal> {
-        let accounts = Accounts::from_ref(state);
-        let client = accounts.client_if_connected(parts, P::PROVIDER_ID).await;
-        let client = client.map_err(|missing| Refusal::new(missing, &accounts, parts))?;
+        let (accounts, parts) = (Accounts::from_ref(state), as_sent(parts));
+        let client = accounts.client_if_connected(&parts, P::PROVIDER_ID).await;
+        let client = client.map_err(|missing| Refusal::new(missing, &accounts, &parts))?;
         Ok(client.map(Self::new))
     }
 }
@@ -115,9 +118,9 @@ where
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let accounts = Accounts::from_ref(state);
-        let clients = accounts.clients(parts, P::PROVIDER_ID).await;
-        let clients = clients.map_err(|missing| Refusal::new(missing, &accounts, parts))?;
+        let (accounts, parts) = (Accounts::from_ref(state), as_sent(parts));
+        let clients = accounts.clients(&parts, P::PROVIDER_ID).await;
+        let clients = clients.map_err(|missing| Refusal::new(missing, &accounts, &parts))?;
         Ok(Self(clients.into_iter().map(Connected::new).collect()))
     }
 }
@@ -136,9 +139,22 @@ where
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let accounts = Accounts::from_ref(state);
-        let user = accounts.current_user(parts).await;
-        user.map(Self).map_err(|missing| Refusal::new(missing, &accounts, parts))
+        let (accounts, parts) = (Accounts::from_ref(state), as_sent(parts));
+        let user = accounts.current_user(&parts).await;
+        user.map(Self).map_err(|missing| Refusal::new(missing, &accounts, &parts))
+    }
+}
+
+/// The request with the address that the browser asked for. A nested router shows its handlers the rest of it, and nobody could
+/// come back to that.
+fn as_sent(parts: &Parts) -> Cow<'_, Parts> {
+    match parts.extensions.get() {
+        Some(OriginalUri(uri)) if *uri != parts.uri => {
+            let mut sent = parts.clone();
+            sent.uri = uri.clone();
+            Cow::Owned(sent)
+        }
+        _ => Cow::Borrowed(parts),
     }
 }
 

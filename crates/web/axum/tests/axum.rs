@@ -25,6 +25,7 @@ struct Axum(Router);
 
 impl Axum {
     fn new(accounts: &Accounts) -> Self {
+        let part = Router::new().route("/mine", any(mine)).route("/accounts", get(all)).route("/me", get(me));
         let app = Router::new()
             .route("/mine", any(mine))
             .route("/maybe", get(maybe))
@@ -32,6 +33,7 @@ impl Axum {
             .route("/me", get(me))
             .route("/why", get(why))
             .route("/failure/{kind}", get(failure))
+            .nest("/app", part)
             .merge(authflow_axum::router(accounts.clone()))
             .fallback(async || "application")
             .layer(from_fn(behind_a_proxy))
@@ -190,6 +192,18 @@ async fn a_missing_connection_is_a_way_to_connect() {
 async fn a_connection_that_turns_out_to_be_over_is_a_way_to_connect() {
     let (world, web) = rig().await;
     suite::a_connection_that_turns_out_to_be_over_is_a_way_to_connect(&web, &world).await;
+}
+
+#[tokio::test]
+async fn a_handler_below_a_prefix_is_come_back_to() {
+    let (world, web) = rig().await;
+    suite::a_handler_below_a_prefix_is_come_back_to(&web, &world).await;
+}
+
+#[tokio::test]
+async fn a_handler_below_a_prefix_is_come_back_to_after_the_sign_in() {
+    let world = World::with_its_own_sign_in().await;
+    suite::a_handler_below_a_prefix_is_come_back_to_after_the_sign_in(&Axum::new(&world.accounts)).await;
 }
 
 #[tokio::test]

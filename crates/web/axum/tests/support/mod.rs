@@ -38,7 +38,8 @@ impl KnownProvider for Example {
 
 /// What a framework makes of one application: `/mine` asks for `Connected<Example>` and answers with the provider's words,
 /// `/accounts` for `AllConnected<Example>`, `/maybe` says whether there is one, `/me` who is signed in, `/auth/ours` and everything else is the application's, and
-/// answers `application`.
+/// answers `application`. Below `/app`, as a part of the application that does not know of the prefix, are `/mine`, `/accounts` and
+/// `/me` once more.
 pub trait Web {
     fn send(&self, request: Request<Bytes>) -> impl Future<Output = Response<Bytes>>;
 }
@@ -109,6 +110,16 @@ impl Application for Site {
     }
 }
 
+/// Nobody is signed in.
+struct Closed;
+
+#[async_trait]
+impl Application for Closed {
+    async fn current_user(&self, _: &Parts) -> Result<Option<User>, BoxError> {
+        Ok(None)
+    }
+}
+
 pub struct World {
     pub server: AuthorizationServer,
     pub accounts: Accounts,
@@ -154,6 +165,14 @@ impl World {
         let accounts =
             Accounts::builder(connections, &public_url, Site(seen.clone())).max_body(1000).build().unwrap();
         Self { server, accounts, seen }
+    }
+
+    /// An application where one signs in with a password, and nobody has.
+    pub async fn with_its_own_sign_in() -> Self {
+        let world = Self::new().await;
+        let connections = world.accounts.connections().clone();
+        let builder = Accounts::builder(connections, &format!("{ORIGIN}/auth"), Closed);
+        Self { accounts: builder.sign_in_at("/login?next=").build().unwrap(), ..world }
     }
 
     /// Connects a user, without a browser.

@@ -174,6 +174,33 @@ pub async fn a_missing_connection_is_a_way_to_connect(web: &impl Web) {
     assert_eq!(text(&web.send(get("/maybe")).await), "no");
 }
 
+/// A handler below a prefix of the application's, `/app` in these tests, which some frameworks show it without: the way back is
+/// the path that the browser asked for.
+pub async fn a_handler_below_a_prefix_is_come_back_to(web: &impl Web, world: &World) {
+    let connect = |place: &str| format!("/auth/example/connect?return_to={place}");
+    let open = |path: &str| with(with(get(path), "x-user", "ann"), "sec-fetch-mode", "navigate");
+    let mine = connect("/app/mine%3Ftab%3D1");
+    assert_eq!(location(&web.send(open("/app/mine?tab=1")).await), mine);
+    let nobody = web.send(with(get("/app/accounts?a=%2F"), "sec-fetch-mode", "navigate")).await;
+    assert_eq!(location(&nobody), connect("/app/accounts%3Fa%3D%252F"));
+    // So, too, where it is the handler that finds out.
+    world.connect("ann").await;
+    assert_eq!(web.send(open("/app/mine?tab=1")).await.status(), StatusCode::OK);
+    world.server.revoke_grants_of("user-1");
+    assert_eq!(location(&web.send(open("/app/mine?tab=1")).await), mine);
+    // What fails is told with the request as it was sent.
+    let program = web.send(with(get("/app/me"), "x-user", "ann")).await;
+    assert_eq!((text(&program), &*world.seen.last().2), ("ann", "/app/me"));
+}
+
+/// The same on the way to the application's own sign-in, `/login?next=`, of [`World::with_its_own_sign_in`].
+pub async fn a_handler_below_a_prefix_is_come_back_to_after_the_sign_in(web: &impl Web) {
+    for (path, back) in [("/app/mine?tab=1", "/app/mine%3Ftab%3D1"), ("/mine", "/mine")] {
+        let sent = web.send(with(get(path), "sec-fetch-mode", "navigate")).await;
+        assert_eq!(location(&sent), format!("/login?next={back}"));
+    }
+}
+
 /// Where the user took it back at the provider, the handler runs, and finds out.
 pub async fn a_connection_that_turns_out_to_be_over_is_a_way_to_connect(web: &impl Web, world: &World) {
     let connect = "/auth/example/connect?return_to=/mine%3Ftab%3D1";
