@@ -1,12 +1,14 @@
 //! The end of a connection, by its user's wish.
 
+use std::borrow::Cow;
+
 use authflow_core::{ConnectionKey, Disconnected, Error, Recovery, Removal, Result, Revocation, User};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use crate::accounts::Inner;
 use crate::answer;
-use crate::incoming::Incoming;
+use crate::incoming::{Incoming, values};
 use crate::outcome::Outcome;
 use crate::pages::{ACCOUNT_FIELD, NoticeKind, Page};
 use crate::same_origin::Initiator;
@@ -20,7 +22,14 @@ impl Inner {
         if self.initiator(incoming, &user) != Initiator::Own {
             return self.page(StatusCode::FORBIDDEN, &Page::DisconnectRefused { accounts });
         }
-        let key = match self.named(incoming, provider_id, &user).await {
+        let account = match named(incoming) {
+            Ok(account) => account,
+            Err((status, message)) => {
+                self.application.on_error(parts, &Error::usage(message));
+                return self.page(status, &Page::DisconnectUnclear { accounts });
+            }
+        };
+        let key = match self.meant(account.as_deref(), provider_id, &user).await {
             Ok(key) => key,
             Err(error) => return self.failure(parts, &error),
         };
@@ -54,14 +63,34 @@ impl Inner {
 
     /// The connection that is meant: of the account that the form names, where an empty name is that of no known account; else
     /// the one that [`Accounts::client`](crate::Accounts::client) would take. Always one of this user.
-    async fn named(&self, incoming: &Incoming, provider_id: &str, user: &User) -> Result<ConnectionKey> {
+    async fn meant(&self, account: Option<&str>, provider_id: &str, user: &User) -> Result<ConnectionKey> {
         let key = ConnectionKey::new(user, provider_id);
-        if let Some(account) = incoming.field(ACCOUNT_FIELD) {
-            return Ok(key.with_account(&*account));
+        if let Some(account) = account {
+            return Ok(key.with_account(account));
         }
         let best = self.best(user, provider_id).await?;
         Ok(best.map_or(key, |connection| connection.key))
     }
+}
+
+/// The account that the form names, if it names one. What may name one in another way ends nothing: it would be another
+/// account's connection. A body of another type, or a packed one, is 415 (RFC 9110 §15.5.16).
+fn named(incoming: &Incoming) -> std::result::Result<Option<Cow<'_, str>>, (StatusCode, &'static str)> {
+    let form = match incoming.form() {
+        Some(form) => form,
+        None if incoming.body.is_empty() => &[],
+        None => {
+            let message = "the body of a disconnect is not a form that is application/x-www-form-urlencoded";
+            return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+        }
+    };
+    let mut in_form = values(form, ACCOUNT_FIELD);
+    let account = in_form.next();
+    if in_form.chain(values(incoming.query().as_bytes(), ACCOUNT_FIELD)).next().is_some() {
+        let message = "a disconnect names its account elsewhere than in one field of its form";
+        return Err((StatusCode::BAD_REQUEST, message));
+    }
+    Ok(account)
 }
 
 const fn notice(disconnected: &Disconnected) -> NoticeKind {

@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use authflow_core::check_return_to;
 use bytes::Bytes;
 use http::Method;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use memchr::{memchr, memchr2};
 use url::form_urlencoded;
 
 use crate::pages::RETURN_TO_FIELD;
+use crate::same_origin::only;
 use crate::split::split;
 
 /// A request, with its whole body.
@@ -38,14 +39,17 @@ impl Incoming {
         once(self.form()?, name)
     }
 
-    /// The body, if it is a form that was posted. A GET has none, whatever comes with it.
+    /// The body, if it is a form that was posted, and readable as it is. A GET has none, whatever comes with it.
     pub(crate) fn form(&self) -> Option<&[u8]> {
         if !self.is_post() {
             return None;
         }
-        let content_type = self.parts.headers.get(CONTENT_TYPE)?.to_str().ok()?;
+        let content_type = only(&self.parts.headers, &CONTENT_TYPE)??;
         let media_type = content_type.split(';').next().unwrap_or_default().trim();
-        media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded").then_some(&*self.body)
+        let is_form = media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded");
+        let is_plain = only(&self.parts.headers, &CONTENT_ENCODING)
+            .is_none_or(|coding| coding.is_some_and(|coding| coding.eq_ignore_ascii_case("identity")));
+        (is_form && is_plain).then_some(&*self.body)
     }
 
     /// Where to go on, if it is a path of this site.
@@ -62,12 +66,17 @@ impl Incoming {
 }
 
 fn once<'a>(encoded: &'a [u8], name: &str) -> Option<Cow<'a, str>> {
-    // Only what can be of this name is decoded.
-    let pairs = split(encoded, b'&').filter(|pair| may_be_of(name, pair));
-    let decoded = pairs.flat_map(form_urlencoded::parse);
-    let mut values = decoded.filter(|(known, _)| known == name).map(|(_, value)| value);
+    let mut values = values(encoded, name);
     let value = values.next()?;
     values.next().is_none().then_some(value)
+}
+
+/// Each value that a form, or a query, has under a name.
+pub(crate) fn values<'a>(encoded: &'a [u8], name: &str) -> impl Iterator<Item = Cow<'a, str>> {
+    // Only what can be of this name is decoded.
+    let pairs = split(encoded, b'&').filter(move |pair| may_be_of(name, pair));
+    let decoded = pairs.flat_map(form_urlencoded::parse);
+    decoded.filter(move |(known, _)| known == name).map(|(_, value)| value)
 }
 
 /// Whether a pair of a form has this name, or one in which something is encoded.

@@ -45,7 +45,7 @@ pub(crate) fn comes_from_another_site(headers: &HeaderMap) -> bool {
 }
 
 /// The text of a header that may be there once. `Some(None)`: it is there, and is no such thing.
-fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Option<&'h str>> {
+pub(crate) fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Option<&'h str>> {
     let mut values = headers.get_all(name).iter();
     let first = values.next()?;
     Some(if values.next().is_some() { None } else { first.to_str().ok() })

@@ -109,6 +109,7 @@ fn document<'a>(texts: &Texts, page: &Page<'a>) -> Document<'a> {
             message(texts, &texts.signed_out, NO_VALUES, &sign_in_or(texts, *sign_in, accounts))
         }
         Page::DisconnectRefused { accounts } => elsewhere(texts, &texts.disconnect_refused, accounts),
+        Page::DisconnectUnclear { accounts } => elsewhere(texts, &texts.disconnect_unclear, accounts),
         Page::NotFound { accounts } => elsewhere(texts, &texts.not_found, accounts),
         Page::MethodNotAllowed { accounts } => elsewhere(texts, &texts.method_not_allowed, accounts),
         Page::TooLarge { accounts } => elsewhere(texts, &texts.too_large, accounts),

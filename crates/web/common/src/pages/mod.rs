@@ -109,6 +109,12 @@ pub enum Page<'a> {
         /// The path of the accounts page.
         accounts: &'a str,
     },
+    /// A request to disconnect does not say in a form, and once, which account is meant. Nothing was done.
+    #[non_exhaustive]
+    DisconnectUnclear {
+        /// The path of the accounts page.
+        accounts: &'a str,
+    },
     /// The user said no at the provider.
     #[non_exhaustive]
     Denied {

@@ -152,6 +152,7 @@ impl Names {
             see(name, &Page::Confirm { provider, foreign, form_token, return_to, accounts });
         }
         see("disconnect-refused", &Page::DisconnectRefused { accounts });
+        see("disconnect-unclear", &Page::DisconnectUnclear { accounts });
         see("denied", &Page::Denied { provider, form_token, return_to, accounts });
         for reason in FailedReason::ALL {
             let page = Page::Failed { provider, reason, form_token, return_to, accounts };

@@ -290,6 +290,13 @@ texts! {
         "Your accounts are connected as before.",
         "If you want to disconnect one, please do it among your connected accounts.",
     );
+    /// A request to disconnect does not say which account is meant.
+    disconnect_unclear: Message = Message::fixed(
+        "Nothing was disconnected",
+        "The request to disconnect an account did not say clearly which one.",
+        "Your accounts are connected as before.",
+        "If you want to disconnect one, please do it among your connected accounts.",
+    );
     /// The user said no.
     denied: Message = Message::fixed(
         "{provider} was not connected",

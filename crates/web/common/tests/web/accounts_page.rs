@@ -103,6 +103,65 @@ async fn one_of_several_accounts_is_disconnected() {
     assert_eq!(world.connections("alice").await, ["alpha one"]);
 }
 
+/// What names an account and cannot be read names another than the one that was connected last.
+#[tokio::test]
+async fn a_disconnect_that_is_not_understood_ends_nothing() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    for account in ["one", "two"] {
+        world.server.sign_in(account);
+        world.advance(1);
+        world.connect(&browser, "alpha").await;
+    }
+    let (path, form) = ("/auth/alpha/disconnect", "application/x-www-form-urlencoded");
+    let multipart = "--x\r\nContent-Disposition: form-data; name=\"account\"\r\n\r\none\r\n--x--\r\n";
+    let in_query = "/auth/alpha/disconnect?account=one";
+    let with = |path: &str, name: &'static str, value: &str, body: &str| {
+        let mut request = post(path, body);
+        request.headers_mut().remove("content-type");
+        request.headers_mut().append("content-type", form.parse().unwrap());
+        request.headers_mut().append(name, value.parse().unwrap());
+        request
+    };
+    let typed = |path: &str, media_type: &str, body: &str| {
+        let mut request = post(path, body);
+        request.headers_mut().insert("content-type", media_type.parse().unwrap());
+        request
+    };
+    let mut untyped = post(path, "account=one");
+    untyped.headers_mut().remove("content-type");
+    for (request, status) in [
+        (typed(path, "multipart/form-data; boundary=x", multipart), 415),
+        (typed(path, "application/json", "{\"account\":\"one\"}"), 415),
+        (typed(path, "text/plain", "account=one"), 415),
+        (untyped, 415),
+        (with(path, "content-type", "multipart/form-data; boundary=x", multipart), 415),
+        (with(path, "content-encoding", "gzip", "\u{1f}packed"), 415),
+        (typed(in_query, "text/plain", "account=two"), 415),
+        (post(path, "account=one&account=two"), 400),
+        (post(path, "account=two&%61ccount=two"), 400),
+        (post(in_query, ""), 400),
+        (post(in_query, "return_to=/x"), 400),
+        (post(in_query, "account=two"), 400),
+        (typed(in_query, "multipart/form-data; boundary=x", ""), 400),
+    ] {
+        let shown = format!("{request:?}");
+        let answer = world.send(&browser, From::Own, request).await;
+        assert_eq!(world.connections("alice").await, ["alpha one", "alpha two"], "{shown}");
+        answer.is_page(status);
+        assert!(answer.body.contains("Nothing was disconnected"), "{shown}");
+    }
+    assert_eq!(world.application.outcomes(), ["connected alpha", "connected alpha"]);
+    assert_eq!(world.application.errors().len(), 13, "whoever wrote the form is told");
+    // Where no account is named there is nothing to read.
+    let empty = typed("/auth/alpha/disconnect?return_to=/x", "text/plain", "");
+    assert_eq!(world.send(&browser, From::Own, empty).await.location(), "/x");
+    assert_eq!(world.connections("alice").await, ["alpha one"]);
+    let encoded = with(path, "content-encoding", "identity", "accounts=two&return_to=/x");
+    assert_eq!(world.send(&browser, From::Own, encoded).await.location(), "/x");
+    assert!(world.connections("alice").await.is_empty());
+}
+
 #[tokio::test]
 async fn a_provider_that_cannot_be_told_is_said() {
     let world = World::new();
