@@ -146,7 +146,8 @@ pub trait Application: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// The answer becomes an error page, and nothing of what was put into it goes out. The connection is there all the same.
+    /// The answer becomes an error page, and nothing of what was put into it goes out. The connection is there all the same. A
+    /// panic is an error, too.
     async fn after(
         &self,
         request: &Parts,

@@ -27,7 +27,7 @@ impl Inner {
     ) -> Response<Bytes> {
         let parts = &visit.incoming.parts;
         let mut answer = answer::redirect(&location);
-        let stage = match (self.application.after(parts, outcome, &mut answer).await, outcome) {
+        let stage = match (self.tell(parts, outcome, &mut answer).await, outcome) {
             (Ok(()), Outcome::Connected(connected) | Outcome::SignedIn(connected)) => Stage::Done {
                 return_to: Some(target(&answer).map_or(location, str::to_owned)),
                 user_tag: done_tag(&flown.id, connected.key.user()),

@@ -47,7 +47,7 @@ impl Inner {
             Err(error) => self.not_removed(incoming, error),
         };
         let outcome = Outcome::Disconnected { key, disconnected };
-        if let Err(error) = self.application.after(parts, &outcome, &mut answer).await {
+        if let Err(error) = self.tell(parts, &outcome, &mut answer).await {
             self.application.on_error(parts, &*error);
             return self.broken();
         }

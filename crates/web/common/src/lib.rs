@@ -33,6 +33,7 @@ mod route;
 mod same_origin;
 mod site;
 mod split;
+mod told;
 
 pub use self::accounts::Accounts;
 pub use self::application::{Application, BoxError, ClientAddress};

@@ -20,6 +20,7 @@ pub(crate) struct TestApplication {
     pub(crate) refuses_sign_in: bool,
     pub(crate) sessions_fail: AtomicBool,
     pub(crate) after_fails: AtomicBool,
+    pub(crate) after_panics: AtomicBool,
     /// Where `after` sends the browser instead.
     pub(crate) elsewhere: Mutex<Option<&'static str>>,
     /// What `after` was told, in a word, and its `Debug`.
@@ -106,6 +107,12 @@ impl Application for TestApplication {
         if self.after_fails.load(Ordering::SeqCst) {
             response.headers_mut().append(SET_COOKIE, HeaderValue::from_static("planted=1"));
             return Err("planted-after-failure".into());
+        }
+        if self.after_panics.load(Ordering::SeqCst) {
+            response.headers_mut().append(SET_COOKIE, HeaderValue::from_static("planted=1"));
+            // Not at once: where it waited first it is another poll.
+            tokio::task::yield_now().await;
+            panic!("planted-after-panic");
         }
         if let Some(elsewhere) = *self.elsewhere.lock().unwrap() {
             response.headers_mut().insert(LOCATION, HeaderValue::from_static(elsewhere));

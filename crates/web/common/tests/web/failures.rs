@@ -122,6 +122,35 @@ async fn x33_a_hook_that_fails_is_an_error_page() {
     assert!(world.connections("alice").await.is_empty());
 }
 
+/// All is done then: nobody is asked to reload, which would find a flow that has ended.
+#[tokio::test]
+async fn x33_a_hook_that_panics_when_all_is_done_is_one_that_fails() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    let callback = world.until_callback(&browser, "alpha", "/done").await;
+    world.application.after_panics.store(true, Ordering::SeqCst);
+    let answer = world.deliver(&browser, &callback).await;
+    assert!(!answer.is_page(500).body.contains("planted-after-panic"));
+    assert_eq!(world.application.outcomes(), ["connected alpha"]);
+    assert_eq!(world.connections("alice").await, ["alpha user-1"]);
+    world.deliver(&browser, &callback).await.is_page(410);
+    assert!(world.application.errors().concat().contains("`Application::after` panicked"));
+    let told = world.application.errors().len();
+
+    let answer = world.post(&browser, From::Own, "/auth/alpha/disconnect", "").await;
+    answer.is_page(500);
+    assert!(world.connections("alice").await.is_empty());
+    assert_eq!(world.application.outcomes(), ["connected alpha", "disconnected alpha user-1 true"]);
+    assert!(world.application.errors()[told..].concat().contains("`Application::after` panicked"));
+    assert!(browser.cookie("planted").is_none(), "nothing of its answers goes out");
+
+    let denied = world.until_denied(&browser, "beta").await;
+    world.deliver(&browser, &denied).await.is_page(500);
+    world.deliver(&browser, &denied).await.is_page(410);
+    world.application.after_panics.store(false, Ordering::SeqCst);
+    world.connect(&browser, "alpha").await.location();
+}
+
 #[derive(Debug)]
 struct PanickingKeys;
 
