@@ -123,9 +123,10 @@ async fn head_is_a_get_without_a_body<F: Framework>(kind: Kind) {
         let head = browser.request(http::Method::HEAD, path).send().await;
         let get = browser.get(path).send().await;
         assert_eq!((head.status, head.body.as_str()), (get.status, ""), "{path}");
-        for name in ["content-type", "content-security-policy", "cache-control"] {
+        for name in ["content-type", "content-security-policy", "cache-control", "content-length"] {
             assert_eq!(head.header(name), get.header(name), "{path}");
         }
+        assert_eq!(get.header("content-length"), get.body.len().to_string(), "{path}");
     }
     // It begins nothing, and ends nothing.
     let head = browser.request(http::Method::HEAD, "/auth/example/connect").send().await;

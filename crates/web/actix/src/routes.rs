@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use actix_web::guard::{self, Guard};
+use actix_web::http::Method;
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{Error, HttpRequest, HttpResponse};
 use authflow_web::Accounts;
@@ -159,7 +160,11 @@ impl Routes {
             Ok(whole) => whole,
             Err(error) => return self.error(error, &HeaderMap::new()),
         };
-        let response = self.accounts.handle(whole).await;
+        let mut response = self.accounts.handle(whole).await;
+        if request.method() != Method::HEAD {
+            // What an application named is not the length that counts: actix-web writes that of the body.
+            response.headers_mut().remove(http::header::CONTENT_LENGTH);
+        }
         if let Some(after) = &self.after
             && let Err(error) = after(&request, response.extensions())
         {

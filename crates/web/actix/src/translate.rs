@@ -1,5 +1,10 @@
 //! A request and an answer in actix-web, whose types of HTTP are those of `http` 0.2, and in authflow-web.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, MessageBody};
 use actix_web::error::{ErrorBadRequest, ErrorInternalServerError};
 use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use actix_web::web::Payload;
@@ -75,11 +80,37 @@ pub(crate) async fn read(mut payload: Payload, max: usize) -> Result<Bytes, Erro
     Ok(read.freeze())
 }
 
-/// The answer: every header, byte by byte and in its order.
+/// The body of an answer to HEAD: as long as that of GET (RFC 9110 §8.6), and nothing of it is sent.
+struct NotSent(u64);
+
+impl MessageBody for NotSent {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.0)
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
+    }
+}
+
+/// The answer: every header, byte by byte and in its order. One that names the length of its body is one to HEAD.
 pub(crate) fn response(response: http::Response<Bytes>) -> Result<HttpResponse, Error> {
+    let named = response.headers().get(CONTENT_LENGTH.as_str());
+    match named.and_then(|length| length.to_str().ok()?.parse().ok()) {
+        Some(length) => answer(response, |_| NotSent(length)),
+        None => answer(response, |body| body),
+    }
+}
+
+fn answer<B: MessageBody + 'static>(
+    response: http::Response<Bytes>,
+    body_of: impl FnOnce(Bytes) -> B,
+) -> Result<HttpResponse, Error> {
     let (parts, body) = response.into_parts();
     let status = actix_http::StatusCode::from_u16(parts.status.as_u16()).map_err(ErrorInternalServerError)?;
-    let mut answer = HttpResponse::with_body(status, body).map_into_boxed_body();
+    let mut answer = HttpResponse::with_body(status, body_of(body)).map_into_boxed_body();
     let headers = answer.headers_mut();
     headers.reserve(parts.headers.len());
     let values = in_one_piece(|| parts.headers.values().map(http::HeaderValue::as_bytes));

@@ -8,7 +8,7 @@ mod support;
 
 use std::sync::{Arc, Mutex};
 
-use actix_web::body::to_bytes;
+use actix_web::body::{BodySize, MessageBody as _, to_bytes};
 use actix_web::dev::Service as _;
 use actix_web::error::ErrorServiceUnavailable;
 use actix_web::http::StatusCode;
@@ -17,7 +17,7 @@ use actix_web::web::{self, Bytes};
 use actix_web::{App, Error, HttpRequest, HttpResponse};
 use authflow_actix::{AllConnected, Connected, CurrentUser, Failure, IfConnected, Refusal, Routes};
 use authflow_core::MemoryTokenStore;
-use authflow_core::http::{Extensions, HeaderName, HeaderValue, Request, Response};
+use authflow_core::http::{Extensions, HeaderName, HeaderValue, Request, Response, header};
 use authflow_web::{ClientAddress, Missing};
 use support::{Example, Peer, SignedIn, Web, World, cookies, get, location, suite, with};
 
@@ -43,6 +43,10 @@ where
             let name = HeaderName::from_bytes(name.as_ref()).unwrap();
             response = response.header(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
+        // As a server does, which sends what a body says of itself.
+        if let BodySize::Sized(length) = answer.body().size() {
+            response = response.header(header::CONTENT_LENGTH, length);
+        }
         let body = to_bytes(answer.into_body()).await.unwrap();
         // A server sends none of it; a test that calls the service has to do so itself.
         let is_head = parts.method == "HEAD";
@@ -67,7 +71,7 @@ async fn app(routes: Routes) -> impl Web {
         .configure(|config| routes.configure(config))
         .route("/mine", web::route().to(mine))
         .route("/maybe", web::get().to(maybe))
-        .route("/accounts", web::get().to(all))
+        .route("/accounts", web::route().to(all))
         .route("/me", web::get().to(me))
         .route("/why", web::get().to(why))
         .route("/failure/{kind}", web::get().to(failure))
@@ -155,6 +159,11 @@ async fn at_the_root_only_the_routes_are_taken() {
 #[actix_web::test]
 async fn b13_the_method_is_handed_on() {
     suite::b13_the_method_is_handed_on(&rig().await.1).await;
+}
+
+#[actix_web::test]
+async fn head_has_the_content_length_of_get() {
+    suite::head_has_the_content_length_of_get(&rig().await.1).await;
 }
 
 #[actix_web::test]

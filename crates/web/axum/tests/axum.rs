@@ -182,6 +182,11 @@ async fn b13_the_method_is_handed_on() {
 }
 
 #[tokio::test]
+async fn head_has_the_content_length_of_get() {
+    suite::head_has_the_content_length_of_get(&rig().await.1).await;
+}
+
+#[tokio::test]
 async fn a_missing_connection_is_a_way_to_connect() {
     let (_world, web) = rig().await;
     suite::a_missing_connection_is_a_way_to_connect(&web).await;

@@ -92,7 +92,7 @@ impl Accounts {
     }
 
     /// Answers a request to any path below [`base`](Self::base): finds the route, judges the method, does the work. What goes
-    /// wrong is an answer, too.
+    /// wrong is an answer, too. To HEAD it is that of GET without the body, whose length its `Content-Length` names.
     ///
     /// The path is the one that the browser asked for, with the base. The request's extensions are what
     /// [`Application`] and the state store get to see.
@@ -109,7 +109,7 @@ impl Accounts {
             let mut answer = inner.answer(incoming).await;
             answer::protect(answer.headers_mut());
             if is_head {
-                *answer.body_mut() = Bytes::new();
+                answer::leave_head(&mut answer);
             }
             answer
         }

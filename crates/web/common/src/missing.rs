@@ -84,7 +84,7 @@ impl Missing {
         let mut answer = self.answer(&accounts.0, accounts, request);
         answer::protect(answer.headers_mut());
         if request.method == Method::HEAD {
-            *answer.body_mut() = Bytes::new();
+            answer::leave_head(&mut answer);
         }
         answer
     }

@@ -227,6 +227,10 @@ pub fn get(path: &str) -> Request<Bytes> {
     Request::get(path).body(Bytes::new()).unwrap()
 }
 
+pub fn head(path: &str) -> Request<Bytes> {
+    Request::head(path).body(Bytes::new()).unwrap()
+}
+
 pub fn with(mut request: Request<Bytes>, name: &'static str, value: &str) -> Request<Bytes> {
     request.headers_mut().append(name, HeaderValue::from_str(value).unwrap());
     request

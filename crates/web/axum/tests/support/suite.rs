@@ -2,12 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use authflow_core::http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use authflow_core::http::{HeaderValue, Request, Response, StatusCode, header};
 use authflow_testkit::ScriptedUser;
 use authflow_web::ClientAddress;
 use bytes::Bytes;
 
-use super::{ORIGIN, Peer, Web, World, cookies, get, location, with};
+use super::{ORIGIN, Peer, Web, World, cookies, get, head, location, with};
 
 fn text(response: &Response<Bytes>) -> &str {
     std::str::from_utf8(response.body()).unwrap()
@@ -284,7 +284,31 @@ pub async fn b13_the_method_is_handed_on(web: &impl Web) {
     let post = Request::post("/auth/example/callback").body(Bytes::from_static(b"state=s&code=c")).unwrap();
     let posted = web.send(post).await;
     assert_ne!(posted.status(), StatusCode::NOT_FOUND);
-    let head = Request::builder().method(Method::HEAD).uri("/auth").body(Bytes::new()).unwrap();
-    let head = web.send(head).await;
+    let head = web.send(head("/auth")).await;
     assert_eq!((head.status(), head.body().len()), (StatusCode::OK, 0));
+}
+
+/// RFC 9110 §8.6: it is the one of GET, although nothing follows.
+pub async fn head_has_the_content_length_of_get(web: &impl Web) {
+    for (path, mode) in
+        [("/auth", "navigate"), ("/mine", "navigate"), ("/mine", "cors"), ("/accounts", "cors")]
+    {
+        let ask = |request| with(with(request, "x-session-down", "1"), "sec-fetch-mode", mode);
+        let (got, looked) = (web.send(ask(get(path))).await, web.send(ask(head(path))).await);
+        assert_eq!(
+            (got.status(), looked.status()),
+            (StatusCode::SERVICE_UNAVAILABLE, got.status()),
+            "{path}"
+        );
+        assert!(!got.body().is_empty() && looked.body().is_empty(), "{path} {mode}");
+        let lengths = [&got, &looked].map(|answer| answer.headers().get_all(header::CONTENT_LENGTH));
+        let [got_length, looked_length] = lengths.map(|all| all.iter().collect::<Vec<_>>());
+        assert_eq!(got_length, [&*got.body().len().to_string()], "{path} {mode}");
+        assert_eq!(looked_length, got_length, "{path} {mode}");
+    }
+    // Where GET leads elsewhere there is nothing, and this much is said.
+    let away = with(with(head("/mine"), "x-user", "ann"), "sec-fetch-mode", "navigate");
+    let away = web.send(away).await;
+    assert_eq!(away.status(), StatusCode::SEE_OTHER);
+    assert_eq!(away.headers()[header::CONTENT_LENGTH], "0");
 }

@@ -223,6 +223,22 @@ async fn what_is_no_route_is_404_and_what_is_no_method_405() {
     assert_eq!(world.send(&browser, From::Own, head).await.status, 200);
 }
 
+/// RFC 9110 §8.6: HEAD says how long the body is that GET has.
+#[tokio::test]
+async fn head_says_how_long_a_page_is() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    for (path, status) in [("/auth", 200), ("/auth/alpha/denied", 200), ("/auth/gone", 404), ("/authx", 404)]
+    {
+        let page = world.get(&browser, From::Own, path).await;
+        let mut head = get(path);
+        *head.method_mut() = Method::HEAD;
+        let head = world.send(&browser, From::Own, head).await;
+        assert_eq!((head.status, &*head.body), (status, ""), "{path}");
+        assert_eq!(head.header("content-length"), page.is_page(status).body.len().to_string(), "{path}");
+    }
+}
+
 #[tokio::test]
 async fn the_routes_may_be_at_the_root() {
     let mut setup = Setup::new();

@@ -166,7 +166,9 @@ async fn nobody_is_signed_in() {
     assert_eq!(found["connect"], "/auth/alpha/connect");
     let mut head = request("", "/x", &[]);
     head.method = Method::HEAD;
-    assert_eq!(answer(&open, &missing, &head).body, "");
+    let (looked, got) = (answer(&open, &missing, &head), answer(&open, &missing, &request("", "/x", &[])));
+    assert_eq!(looked.body, "");
+    assert_eq!(looked.header("content-length"), got.body.len().to_string());
 }
 
 /// T-A4: an error is never taken for an answer.
