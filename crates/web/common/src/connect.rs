@@ -15,7 +15,7 @@ use crate::flow_cookie::{BEYOND, Coming, FlowCookie, Stage, make_room, seconds};
 use crate::form_token::{self, FormToken};
 use crate::incoming::Incoming;
 use crate::pages::{Page, TOKEN_FIELD};
-use crate::same_origin::{Initiator, initiator, may_be_followed};
+use crate::same_origin::{Initiator, initiator, is_fetched_ahead, may_be_followed};
 
 impl Inner {
     pub(crate) async fn connect(&self, incoming: &Incoming, provider_id: &str) -> Response<Bytes> {
@@ -23,6 +23,10 @@ impl Inner {
         let Some(provider) = self.providers.get(provider_id) else {
             return self.page(StatusCode::NOT_FOUND, &Page::NotFound { accounts });
         };
+        // Nobody has asked yet, and a flow would push out one that somebody did ask for. The browser throws this away.
+        if is_fetched_ahead(&incoming.parts.headers) {
+            return self.unavailable(&incoming.parts, None);
+        }
         let Ok(user) = self.user(&incoming.parts).await else {
             return self.unavailable(&incoming.parts, None);
         };

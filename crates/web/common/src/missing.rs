@@ -13,6 +13,7 @@ use crate::client::INSUFFICIENT_SCOPE;
 use crate::for_frameworks::problem;
 use crate::incoming::Incoming;
 use crate::problem::Problem;
+use crate::same_origin::is_fetched_ahead;
 
 /// Why there is no [`Client`](crate::Client), or none that is of use any more. It becomes an answer:
 /// [`response`](Self::response).
@@ -76,7 +77,7 @@ impl Missing {
     /// The answer to the request that needed the client. A person who navigates is sent to connect, and comes back; a program
     /// gets 401, or 403 where scopes are missing, and `application/problem+json` (RFC 9457) whose member `connect` is the path that
     /// connects. Who is not signed in is sent to sign in where [`sign_in_at`](crate::AccountsBuilder::sign_in_at) says, and a
-    /// program finds it in `sign_in`.
+    /// program finds it in `sign_in`. What a browser fetches ahead of a person is not sent to connect, and gets 503.
     ///
     /// What failed is told to [`Application::on_error`](crate::Application::on_error). It is a page for a person, 503 where the
     /// same request may work later, else 500; for a program it is what [`problem`] makes of it.
@@ -117,6 +118,10 @@ impl Missing {
         };
         if !inner.providers.contains_key(&**provider_id) {
             return inner.failed_for(request, navigates, &unknown_provider());
+        }
+        if navigates && is_fetched_ahead(&request.headers) {
+            // For a page that nobody has asked for nothing is begun, and the browser throws this away.
+            return inner.unavailable(request, None);
         }
         if navigates {
             let place = Incoming::place(request);

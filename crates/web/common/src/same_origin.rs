@@ -7,6 +7,9 @@ use crate::site::Site;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
+/// What `Sec-Purpose` was called before.
+const PURPOSE: HeaderName = HeaderName::from_static("purpose");
 
 /// Who made a request, as far as the browser says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +40,13 @@ pub(crate) fn may_be_followed(headers: &HeaderMap) -> bool {
     let says =
         |name: &HeaderName, expected: &str| only(headers, name).is_none_or(|said| said == Some(expected));
     says(&SEC_FETCH_MODE, "navigate") && says(&SEC_FETCH_DEST, "document")
+}
+
+/// Whether a browser asks before its user does, for what it may never show.
+pub(crate) fn is_fetched_ahead(headers: &HeaderMap) -> bool {
+    let values = [SEC_PURPOSE, PURPOSE].into_iter().flat_map(|name| headers.get_all(name));
+    let mut tokens = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split([',', ';']));
+    tokens.any(|token| token.trim().eq_ignore_ascii_case("prefetch"))
 }
 
 /// Whether the browser says that another site has to do with a request, be it with one of the redirects that led to it.

@@ -151,6 +151,23 @@ async fn a_person_is_sent_to_connect_and_a_program_is_told() {
     assert_eq!(answer(&world, &missing, &parts).location(), "/auth/alpha/connect", "b17");
 }
 
+/// It would go on to the provider, for nobody.
+#[tokio::test]
+async fn a12_what_a_browser_fetches_ahead_is_not_sent_to_connect() {
+    let world = Setup::new().offers_sign_in().build();
+    for (purpose, session) in
+        [("sec-purpose", "alice"), ("purpose", "alice"), ("sec-purpose", ""), ("purpose", "")]
+    {
+        let ahead = [NAVIGATION[0], (purpose, "prefetch;prerender")];
+        let parts = request(session, "/inbox", &ahead);
+        let missing = world.accounts.client(&parts, "alpha").await.unwrap_err();
+        answer(&world, &missing, &parts).is_page(503);
+        let later = request(session, "/inbox", &NAVIGATION);
+        assert_eq!(answer(&world, &missing, &later).location(), "/auth/alpha/connect?return_to=/inbox");
+    }
+    assert!(world.application.errors().is_empty());
+}
+
 #[tokio::test]
 async fn nobody_is_signed_in() {
     let closed = World::new();

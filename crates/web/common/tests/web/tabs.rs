@@ -1,7 +1,7 @@
 //! A8 and A9: several flows in one browser, and callbacks that are opened once more.
 
 use crate::browser::{Browser, From};
-use crate::world::World;
+use crate::world::{Setup, World, get};
 
 #[tokio::test]
 async fn a8_five_tabs_in_reverse_order() {
@@ -33,6 +33,43 @@ async fn a8_the_eleventh_takes_the_oldest_away_and_no_other() {
     world.assert_refused(&answer, 400, 0);
     for (tab, callback) in tabs.iter().enumerate().skip(1) {
         assert_eq!(world.deliver(&browser, callback).await.location(), format!("/tab/{tab}"));
+    }
+}
+
+/// Nobody has asked for it yet, and each flow would push out one that somebody did ask for.
+#[tokio::test]
+async fn a12_what_a_browser_fetches_ahead_begins_nothing() {
+    for (world, browser) in
+        [(World::new(), Browser::of("alice")), (Setup::new().offers_sign_in().build(), Browser::default())]
+    {
+        let callback = world.until_callback(&browser, "alpha", "/done").await;
+        let flows = browser.flows();
+        for (name, purpose) in [
+            ("sec-purpose", "prefetch"),
+            ("sec-purpose", "prefetch;prerender"),
+            ("sec-purpose", "prefetch;anonymous-client-ip"),
+            ("sec-purpose", "Prefetch ; prerender"),
+            ("purpose", "prefetch"),
+            ("purpose", "preview, prefetch"),
+        ] {
+            for mode in ["navigate", "no-cors"] {
+                let mut request = get("/auth/alpha/connect?return_to=/x");
+                request.headers_mut().append(name, "other".parse().unwrap());
+                request.headers_mut().append(name, purpose.parse().unwrap());
+                let answer = world.send_as(&browser, From::Own, mode, request).await;
+                // Browsers throw away what is no success, and ask once more when somebody follows the link.
+                answer.is_page(503);
+                assert!(answer.headers.get("set-cookie").is_none(), "{name}: {purpose}");
+            }
+        }
+        assert_eq!((world.states.len(), browser.flows()), (1, flows));
+        assert!(world.application.errors().is_empty());
+        assert_eq!(world.deliver(&browser, &callback).await.location(), "/done");
+        let mut other = get("/auth/alpha/connect");
+        other.headers_mut().insert("sec-purpose", "prefetching".parse().unwrap());
+        world.send(&browser, From::Own, other).await.location();
+        let unknown = world.get(&browser, From::Own, "/auth/gone/connect").await;
+        unknown.is_page(404);
     }
 }
 
