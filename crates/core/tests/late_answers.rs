@@ -187,6 +187,27 @@ async fn x22_a_login_whose_put_is_answered_late_does_not_undo_a_disconnect() {
     }
 }
 
+/// Both puts are done before either answer comes: the store has the second login, and so has memory.
+#[tokio::test]
+async fn f17_of_two_logins_memory_holds_what_the_store_holds() {
+    let world = World::new(Rotates::Strictly);
+    let connections = world.process();
+    let mut logins = Vec::new();
+    for _ in 0..2 {
+        world.store.hold_answer("put");
+        logins.push(world.complete(&connections).await);
+        world.until(|| world.store.is_holding_answer()).await;
+    }
+    world.store.let_go();
+    for login in logins {
+        let key = login.await.unwrap().unwrap().key;
+        let stored = world.process().token(&key).await.unwrap();
+        assert_eq!(stored.expose(), "AT-2");
+    }
+    let key = connections.list(&user()).await.unwrap().connections[0].key.clone();
+    assert_eq!(connections.token(&key).await.unwrap().expose(), "AT-2");
+}
+
 /// Who asks after a disconnect, or after the next login, is not answered by a flight that began before it.
 #[tokio::test]
 async fn x22_who_asks_after_a_disconnect_is_not_answered_by_a_flight_of_before() {

@@ -333,7 +333,8 @@ impl Inner {
     }
 
     /// Takes a new connection into memory, unless the slot was forgotten since `before`, when its put began: then a disconnect,
-    /// or another login, came in between, and which of the two the store took first only the store knows. Whether it was taken.
+    /// or another login, came in between, and which of the two the store took first only the store knows: it is asked next. Whether
+    /// it was taken.
     fn remember(&self, slot: &Arc<Slot>, contents: Contents, version: Version, before: u64) -> bool {
         let first_seen = self.instant();
         let key = slot.key.clone();
@@ -346,6 +347,9 @@ impl Inner {
             if let Some(refused) = state.refused.as_mut().filter(|refused| refused.forgotten != before) {
                 refused.incarnation = Some(*version.incarnation());
             }
+            state.cached = state.cached.take().filter(|cached| !cached.token.is_saved());
+            drop(state);
+            self.slots.changed(slot);
             return false;
         }
         state.forget();
