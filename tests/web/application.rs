@@ -10,6 +10,8 @@ use http::HeaderValue;
 use http::header::{COOKIE, SET_COOKIE};
 use http::request::Parts;
 
+use crate::jar::SameSite;
+
 /// The name of the session's cookie.
 pub(crate) const SESSION: &str = "session";
 
@@ -23,6 +25,7 @@ struct Inner {
     next: AtomicU64,
     is_broken: AtomicBool,
     offers_sign_in: AtomicBool,
+    has_strict_sessions: AtomicBool,
     /// The users of the application by their account: a provider id and a subject.
     accounts: Mutex<HashMap<String, String>>,
     seen: Mutex<Vec<Seen>>,
@@ -54,6 +57,11 @@ impl TestApplication {
     /// Whether anybody is behind this session.
     pub(crate) fn user_of(&self, session: &str) -> Option<User> {
         self.0.sessions.lock().unwrap().get(session).cloned().flatten()
+    }
+
+    /// With which attribute the cookies of sessions are set from now on: `Lax` as long as nobody says otherwise, or `Strict`.
+    pub(crate) fn set_sessions(&self, same_site: SameSite) {
+        self.0.has_strict_sessions.store(same_site == SameSite::Strict, Ordering::SeqCst);
     }
 
     /// From now on, who is signed in cannot be told.
@@ -110,7 +118,9 @@ impl Application for TestApplication {
                     self.0.sessions.lock().unwrap().remove(&old);
                 }
                 let id = self.session(Some(connected.key.user()));
-                let cookie = format!("{SESSION}={id}; Path=/; HttpOnly; SameSite=Lax");
+                let is_strict = self.0.has_strict_sessions.load(Ordering::SeqCst);
+                let same_site = if is_strict { "Strict" } else { "Lax" };
+                let cookie = format!("{SESSION}={id}; Path=/; HttpOnly; SameSite={same_site}");
                 response.headers_mut().append(SET_COOKIE, HeaderValue::from_str(&cookie)?);
                 Seen::SignedIn(connected.key.provider_id().to_owned())
             }

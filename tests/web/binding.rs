@@ -91,7 +91,7 @@ async fn a1_t_a1_the_same_for_people_who_sign_in<F: Framework>(kind: Kind) {
         assert!(victim.cookies("authflow").is_empty());
     }
     assert!(world.connections_of("alice").await.is_empty());
-    assert_eq!(world.deliver(&attacker, &callback).await.location(), "/done");
+    world.arrive(&attacker, &callback).await;
     assert_eq!(world.application.seen(), [Seen::SignedIn(EXAMPLE.to_owned())]);
 }
 

@@ -163,6 +163,7 @@ impl Visit<'_> {
         let Self { browser, method, path, from, mut headers, cookies, body } = self;
         let url = browser.url(&path);
         let post = method == Method::POST;
+        let navigates = !headers.contains_key("sec-fetch-mode");
         let mut set = |name: HeaderName, value: &str| {
             if !headers.contains_key(&name) {
                 headers.insert(name, HeaderValue::from_str(value).unwrap());
@@ -173,7 +174,7 @@ impl Visit<'_> {
         set(ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8");
         if from != From::Silent {
             let site = match from {
-                From::SameOrigin => "same-origin",
+                From::SameOrigin | From::Refresh => "same-origin",
                 From::SameSite => "same-site",
                 From::CrossSite => "cross-site",
                 From::Person | From::Silent => "none",
@@ -181,6 +182,10 @@ impl Visit<'_> {
             set(HeaderName::from_static("sec-fetch-site"), site);
             set(HeaderName::from_static("sec-fetch-mode"), "navigate");
             set(HeaderName::from_static("sec-fetch-dest"), "document");
+            // What a person pressed stays so from redirect to redirect.
+            if navigates && from != From::Refresh {
+                set(HeaderName::from_static("sec-fetch-user"), "?1");
+            }
             if post {
                 set(ORIGIN, if from == From::SameOrigin { &browser.origin } else { ELSEWHERE });
             }
@@ -223,6 +228,16 @@ impl Answer {
     pub(crate) fn location(&self) -> &str {
         assert_eq!(self.status, 303, "a redirect is a 303: {self:?}");
         self.headers[LOCATION].to_str().unwrap()
+    }
+
+    /// Where `<meta http-equiv="refresh">` leads, with a link for whose browser does not go on by itself.
+    #[track_caller]
+    pub(crate) fn refresh(&self) -> Option<String> {
+        let meta = self.body.split("http-equiv=\"refresh\"").nth(1)?;
+        let content = meta.split("content=\"").nth(1)?.split('"').next()?;
+        let target = content.split_once("url=").or_else(|| content.split_once("URL="))?.1;
+        assert!(self.body.contains(&format!("href=\"{target}\"")), "a link too: {}", self.body);
+        Some(target.trim_matches('\'').replace("&amp;", "&"))
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {

@@ -79,7 +79,8 @@ async fn nobody_signed_in_is_401_or_a_page<F: Framework>(kind: Kind) {
     let sent = nobody.get("/me").send().await;
     let begun = nobody.get(sent.location()).send().await;
     let callback = world.approve(begun.location()).await;
-    assert_eq!(world.deliver(&nobody, &callback).await.location(), "/me");
+    let answer = world.deliver(&nobody, &callback).await;
+    assert_eq!(world.follow(&nobody, answer).await.location(), "/me");
     assert_eq!(nobody.get("/me").send().await.status, 200);
 }
 

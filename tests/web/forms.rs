@@ -1,7 +1,7 @@
 //! Callbacks at which the session is missing at first: `form_post`, which is a form of another site, and sessions with
 //! `SameSite=Strict`. The answer is put aside, and read again by a request that the session comes along with.
 
-use crate::browser::{Answer, Browser};
+use crate::browser::Browser;
 use crate::framework::Framework;
 use crate::jar::{From, SameSite, SetCookie};
 use crate::stores::Kind;
@@ -19,39 +19,6 @@ judged! {
         what_was_put_aside_is_used_once,
         what_was_put_aside_is_of_its_browser_and_user,
         a_denial_is_put_aside_as_well;
-}
-
-/// Follows as a browser does: a 303 after a request of another site is of another site still, a page's own refresh or link is
-/// of the same origin. Ends at the first answer that leads away from the callback, or that is a page without a way on.
-async fn follow<F: Framework>(world: &World<F>, browser: &Browser, mut answer: Answer) -> Answer {
-    let callback = world.path(EXAMPLE, "callback");
-    for _ in 0..6 {
-        let (next, from) = if answer.status == 303 {
-            (answer.location().to_owned(), From::CrossSite)
-        } else if let Some(target) = refresh_of(&answer) {
-            assert!(
-                answer.body.contains(&format!("href=\"{}\"", target.replace('&', "&amp;"))),
-                "a link too: {}",
-                answer.body
-            );
-            (target, From::SameOrigin)
-        } else {
-            return answer;
-        };
-        if !next.starts_with(&callback) {
-            return answer;
-        }
-        answer = browser.get(&next).from(from).send().await;
-    }
-    panic!("it goes round and round: {answer:?}");
-}
-
-/// Where `<meta http-equiv="refresh">` leads.
-pub(crate) fn refresh_of(answer: &Answer) -> Option<String> {
-    let meta = answer.body.split("http-equiv=\"refresh\"").nth(1)?;
-    let content = meta.split("content=\"").nth(1)?.split('"').next()?;
-    let target = content.split_once("url=").or_else(|| content.split_once("URL="))?.1;
-    Some(target.trim_matches('\'').replace("&amp;", "&"))
 }
 
 /// The cookies in which an answer is put aside.
@@ -77,7 +44,7 @@ async fn form_post_with_a_lax_session<F: Framework>(kind: Kind) {
         );
     }
     assert_eq!(put_aside(&browser), 1);
-    let answer = follow(&world, &browser, posted).await;
+    let answer = world.follow(&browser, posted).await;
     assert_eq!(answer.location(), "/done");
     assert_eq!(put_aside(&browser), 0, "it is removed when it is read");
     assert_eq!(world.token_requests(), 1);
@@ -91,8 +58,8 @@ async fn a_strict_session_is_there_after_a_bounce<F: Framework>(kind: Kind) {
     let callback = world.until_callback(&browser, Some("/done")).await;
     let bounced = world.deliver(&browser, &callback).await;
     assert_eq!(world.token_requests(), 0);
-    assert!(refresh_of(&bounced).is_some(), "a page that goes on by itself: {bounced:?}");
-    let answer = follow(&world, &browser, bounced).await;
+    assert!(bounced.refresh().is_some(), "a page that goes on by itself: {bounced:?}");
+    let answer = world.follow(&browser, bounced).await;
     assert_eq!(answer.location(), "/done");
     assert_eq!(world.connections_of("alice").await, [EXAMPLE]);
     assert_eq!(put_aside(&browser), 0);
@@ -104,7 +71,7 @@ async fn form_post_with_a_strict_session<F: Framework>(kind: Kind) {
     world.sign_in_strictly(&browser, "alice");
     let callback = world.until_callback(&browser, Some("/done")).await;
     let posted = world.deliver(&browser, &callback).await;
-    let answer = follow(&world, &browser, posted).await;
+    let answer = world.follow(&browser, posted).await;
     assert_eq!(answer.location(), "/done");
     assert_eq!(world.connections_of("alice").await, [EXAMPLE]);
 }
@@ -121,7 +88,7 @@ async fn a_session_that_has_ended_is_no_loop<F: Framework>(kind: Kind) {
             browser.jar().put(cookie);
         }
         let answer = world.deliver(&browser, &callback).await;
-        let end = follow(&world, &browser, answer).await;
+        let end = world.follow(&browser, answer).await;
         end.assert_page(401);
         assert_eq!(world.token_requests(), 0);
         assert!(world.connections_of("alice").await.is_empty());
@@ -201,7 +168,7 @@ async fn what_is_too_large_to_put_aside_is_said<F: Framework>(kind: Kind) {
     let large = format!("{callback}&more={}", "x".repeat(6000));
     let posted = world.deliver(&browser, &large).await;
     assert!(posted.status == 303 || (400..500).contains(&posted.status), "{posted:?}");
-    let end = follow(&world, &browser, posted).await;
+    let end = world.follow(&browser, posted).await;
     let page = if end.status == 303 { browser.get(end.location()).send().await } else { end };
     page.assert_page(page.status);
     assert!(!page.body.contains("xxxxxxxxxx"));
@@ -214,7 +181,7 @@ async fn a_denial_is_put_aside_as_well<F: Framework>(kind: Kind) {
     let url = world.begin(&browser, Some("/done")).await;
     let denied = world.deny(&url).await;
     let posted = world.deliver(&browser, &denied).await;
-    let answer = follow(&world, &browser, posted).await;
+    let answer = world.follow(&browser, posted).await;
     assert!(answer.location().starts_with(&world.path(EXAMPLE, "denied")), "{answer:?}");
     assert_eq!(world.application.seen().len(), 1);
 }

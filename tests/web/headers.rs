@@ -4,7 +4,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::application::SESSION;
 use crate::browser::Answer;
-use crate::forms::refresh_of;
 use crate::framework::Framework;
 use crate::jar::{From, SameSite};
 use crate::stores::Kind;
@@ -118,11 +117,11 @@ async fn of_a_strict_session<F: Framework>(kind: Kind) -> Vec<Named> {
     let callback = world.until_callback(&browser, Some("/done")).await;
     let bounced = world.deliver(&browser, &callback).await;
     bounced.assert_page(200);
-    let next = refresh_of(&bounced).unwrap();
+    let next = bounced.refresh().unwrap();
     let arrived = browser.get(&next).send().await;
     assert_eq!(arrived.location(), "/done");
     let callback = world.until_callback(&browser, Some("/done")).await;
-    let next = refresh_of(&world.deliver(&browser, &callback).await).unwrap();
+    let next = world.deliver(&browser, &callback).await.refresh().unwrap();
     browser.plant(SESSION, &world.application.session(None), SameSite::Strict);
     let nobody = browser.get(&next).send().await;
     nobody.assert_page(401);

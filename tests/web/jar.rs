@@ -5,11 +5,13 @@ use url::Url;
 /// Where a request comes from, as the browser sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum From {
-    /// A page of the same origin.
+    /// A page of the same origin, where a person follows a link or presses a button.
     SameOrigin,
+    /// A page of the same origin that goes on by itself.
+    Refresh,
     /// A page of the same site, of another origin.
     SameSite,
-    /// Another site: a link, a redirect, a form.
+    /// Another site: a link, a redirect, a form, and every redirect that follows.
     CrossSite,
     /// A person: typed, or from a bookmark.
     Person,

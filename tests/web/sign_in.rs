@@ -13,6 +13,8 @@ use crate::stores::{Kind, Stores};
 use crate::world::{EXAMPLE, Setup, World};
 
 judged! {
+    memory:
+        a_strict_session_is_there_after_a_sign_in;
     every_store:
         a12_t_a10_a_flood_from_one_address_pushes_out_its_own,
         a15_t_a7_the_session_of_before_is_over,
@@ -32,6 +34,40 @@ async fn signing_in_connects_the_account_to_its_user<F: Framework>(kind: Kind) {
     let elsewhere = world.browser();
     world.connect(&elsewhere).await;
     assert_eq!(elsewhere.get("/whoami").send().await.body, "new-0");
+}
+
+/// A page that needs the connection sends a person to sign in, and gets them back with the session that was set on the way. The
+/// provider approves without a question: where the session does not come along, nothing would end it.
+async fn a_strict_session_is_there_after_a_sign_in<F: Framework>(kind: Kind) {
+    for form_post in [false, true] {
+        for (same_site, pages) in [(SameSite::Lax, 0), (SameSite::Strict, 1)] {
+            let setup = Setup::new(kind).await.offering_sign_in();
+            let world: World<F> = if form_post { setup.form_post() } else { setup }.start().await;
+            world.application.set_sessions(same_site);
+            let browser = world.browser();
+            let (mut from, mut seen) = (From::Person, 0);
+            let mut answer = browser.get("/me?tab=2").from(from).send().await;
+            for _ in 0..12 {
+                let next = match answer.refresh() {
+                    Some(next) => {
+                        (from, seen) = (From::Refresh, seen + 1);
+                        next
+                    }
+                    None if answer.status == 303 => answer.location().to_owned(),
+                    None => break,
+                };
+                answer = if next.starts_with(world.example.base_url()) {
+                    from = From::CrossSite;
+                    world.deliver(&browser, &world.approve(&next).await).await
+                } else {
+                    browser.get(&next).from(from).send().await
+                };
+            }
+            assert_eq!((answer.status, seen), (200, pages), "{same_site:?} {form_post}: {answer:?}");
+            assert_eq!(world.token_requests(), 1);
+            assert_eq!(browser.get("/whoami").send().await.body, "new-0");
+        }
+    }
 }
 
 /// Whoever planted the session that the victim signs in with is left with nothing.
@@ -57,7 +93,7 @@ async fn a15_a_sign_in_links_nothing_to_whoever_signed_in_meanwhile<F: Framework
     let callback = world.until_callback(&browser, Some("/done")).await;
     world.sign_in(&browser, "alice");
     let [of_alice] = browser.cookies(SESSION).try_into().unwrap();
-    assert_eq!(world.deliver(&browser, &callback).await.location(), "/done");
+    world.arrive(&browser, &callback).await;
     assert!(world.connections_of("alice").await.is_empty());
     assert_eq!(browser.get("/whoami").send().await.body, "new-0");
     assert!(world.application.user_of(&of_alice.value).is_none(), "nobody is two people at once");
@@ -83,11 +119,11 @@ async fn a12_t_a10_a_flood_from_one_address_pushes_out_its_own<F: Framework>(kin
         });
         join_all(some).await;
     }
-    assert_eq!(world.deliver(&neighbour, &waiting).await.location(), "/done");
+    world.arrive(&neighbour, &waiting).await;
     // Whoever floods has the newest of their own.
     let own = from(2);
     let callback = world.until_callback(&own, Some("/done")).await;
-    assert_eq!(world.deliver(&own, &callback).await.location(), "/done");
+    world.arrive(&own, &callback).await;
     // All but the one that was just used.
     assert_eq!(states.left(world.clock.now()).await, (rounds * 50 + 2, CAP - 1));
 }

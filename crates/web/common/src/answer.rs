@@ -36,13 +36,32 @@ pub(crate) fn redirect(location: &str) -> Response<Bytes> {
     *answer.status_mut() = StatusCode::SEE_OTHER;
     // With the cookies and what is on every answer, for it need not grow then.
     answer.headers_mut().reserve(6);
+    lead(&mut answer, location);
+    answer
+}
+
+/// Has a redirect lead to another place, with what else is in it.
+pub(crate) fn redirect_to(answer: &mut Response<Bytes>, location: &str) {
+    *answer.status_mut() = StatusCode::SEE_OTHER;
+    lead(answer, location);
+}
+
+fn lead(answer: &mut Response<Bytes>, location: &str) {
     // URLs and checked paths are visible ASCII.
     if let Ok(mut location) = HeaderValue::from_str(location) {
         // The authorization URL has the state in it.
         location.set_sensitive(true);
         answer.headers_mut().insert(LOCATION, location);
     }
-    answer
+}
+
+/// Makes a page of a redirect, with the cookies and whatever else is in it.
+pub(crate) fn become_page(answer: &mut Response<Bytes>, page: Response<Bytes>) {
+    let (parts, body) = page.into_parts();
+    (*answer.status_mut(), *answer.body_mut()) = (parts.status, body);
+    let headers = answer.headers_mut();
+    headers.remove(LOCATION);
+    headers.extend(parts.headers);
 }
 
 /// Says which methods there are (RFC 9110 §15.5.6).

@@ -140,7 +140,9 @@ pub trait Application: Send + Sync + 'static {
     /// Called once for every outcome, before the answer goes out: to set the session's cookie, to write a log, to replace the
     /// answer. So, too, where the browser has left meanwhile: callback and disconnect run in a task of the `Connections`' runtime,
     /// to their end. Headers are added with `append`. The cookies of the flow itself and the headers that keep the answer out of
-    /// caches and its address out of `Referer` are added afterwards, whatever the answer is.
+    /// caches and its address out of `Referer` are added afterwards, whatever the answer is. After a sign-in, an answer that
+    /// redirects to a path of this site leads there by way of the callback, which the browser asks once more, so that the session that
+    /// was begun here is there, too.
     ///
     /// Default: nothing.
     ///

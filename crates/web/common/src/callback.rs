@@ -127,9 +127,7 @@ impl Inner {
         };
         let is_over = cookie.is_over(seconds(visit.provider.flow.clock().now()));
         match cookie.stage {
-            Stage::Done { return_to, user_tag } => {
-                Err(Box::new(Box::pin(self.done_before(visit, id, way, (return_to, &user_tag))).await))
-            }
+            Stage::Done(done) => Err(Box::new(Box::pin(self.done_before(visit, id, way, &done)).await)),
             Stage::Ended => Err(Box::new(self.ended(visit))),
             Stage::Pending { return_to, .. } if is_over => {
                 let token = Box::pin(self.token_of_visitor(&visit.incoming.parts)).await;

@@ -2,17 +2,17 @@
 
 use authflow_core::{User, check_return_to};
 use bytes::Bytes;
-use http::Response;
 use http::header::LOCATION;
+use http::{Response, StatusCode};
 use subtle::ConstantTimeEq as _;
 
 use crate::accounts::Inner;
 use crate::answer;
 use crate::callback::{Flown, Visit, Way};
 use crate::digest::user_tag;
-use crate::flow_cookie::{Coming, FlowCookie, REMEMBERED, Stage, make_room, seconds};
+use crate::flow_cookie::{Coming, Done, FlowCookie, REMEMBERED, Stage, is_kept, make_room, seconds};
 use crate::outcome::Outcome;
-use crate::pages::NoticeKind;
+use crate::pages::{NoticeKind, Page};
 use crate::site::in_query;
 
 impl Inner {
@@ -28,10 +28,15 @@ impl Inner {
         let parts = &visit.incoming.parts;
         let mut answer = answer::redirect(&location);
         let stage = match (self.tell(parts, outcome, &mut answer).await, outcome) {
-            (Ok(()), Outcome::Connected(connected) | Outcome::SignedIn(connected)) => Stage::Done {
-                return_to: Some(target(&answer).map_or(location, str::to_owned)),
-                user_tag: done_tag(&flown.id, connected.key.user()),
-            },
+            (Ok(()), Outcome::Connected(connected) | Outcome::SignedIn(connected)) => {
+                let is_sign_in = matches!(outcome, Outcome::SignedIn(_));
+                let target = target(&answer).map(str::to_owned);
+                if is_sign_in && let Some(to) = &target {
+                    self.bring_session(visit, &flown.id, to, &mut answer);
+                }
+                let user_tag = done_tag(&flown.id, connected.key.user());
+                Stage::Done(Done { is_sign_in, return_to: Some(target.unwrap_or(location)), user_tag })
+            }
             (Ok(()), _) => Stage::Ended,
             (Err(error), _) => {
                 self.application.on_error(parts, &*error);
@@ -56,23 +61,39 @@ impl Inner {
         answer
     }
 
-    /// A callback whose flow is done, once more: it leads the flow's user to where it led, and others to their own accounts.
+    /// Makes an answer that leads to `to` one that goes there when the new session is seen.
+    ///
+    /// All that the provider's redirects lead to is another site's doing to the browser. A session's cookie that is
+    /// `SameSite=Strict` is not sent there, although it was set on the way: the page would find nobody, and have them sign in once
+    /// more, without end. So the browser asks the callback again, which sees what comes along ([`done_before`](Self::done_before)).
+    fn bring_session(&self, visit: &Visit<'_>, id: &str, to: &str, answer: &mut Response<Bytes>) {
+        if is_kept(to) {
+            answer::redirect_to(answer, &self.resume_path(visit, id));
+        } else {
+            // The callback could not tell where to go on.
+            answer::become_page(answer, self.page(StatusCode::OK, &Page::Continue { to }));
+        }
+    }
+
+    /// A callback whose flow is done, once more: it leads the flow's user to where it led, and others to their own accounts. Who has
+    /// just signed in comes here, too, and goes on whether or not the application keeps a session that is seen.
     pub(crate) async fn done_before(
         &self,
         visit: &Visit<'_>,
         id: &str,
         way: Way,
-        mark: (Option<String>, &str),
+        done: &Done,
     ) -> Response<Bytes> {
         let parts = &visit.incoming.parts;
-        let (return_to, tag) = mark;
+        let return_to = done.return_to.as_deref().unwrap_or(&self.after);
         match self.user(parts).await {
-            Ok(Some(user)) if bool::from(done_tag(id, &user).as_bytes().ct_eq(tag.as_bytes())) => {
-                answer::redirect(return_to.as_deref().unwrap_or(&self.after))
+            Ok(Some(user)) if bool::from(done_tag(id, &user).as_bytes().ct_eq(done.user_tag.as_bytes())) => {
+                answer::redirect(return_to)
             }
             Ok(Some(_)) => answer::redirect(self.site.accounts()),
             Ok(None) => {
-                self.ask_again(visit, id, way).unwrap_or_else(|| answer::redirect(self.site.accounts()))
+                let to = if done.is_sign_in { return_to } else { self.site.accounts() };
+                self.ask_again(visit, id, way).unwrap_or_else(|| answer::redirect(to))
             }
             Err(_) => self.unavailable(parts, None),
         }

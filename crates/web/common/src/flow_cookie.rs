@@ -48,14 +48,21 @@ pub(crate) enum Stage {
         /// Where the user wants to go on, for another attempt where this one fails.
         return_to: Option<String>,
     },
-    /// It is connected, and the application goes on there.
-    Done {
-        return_to: Option<String>,
-        /// A hash that fits the user whose connection it is.
-        user_tag: String,
-    },
+    /// It is connected.
+    Done(Done),
     /// It came to another end.
     Ended,
+}
+
+/// How a flow ended well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Done {
+    /// Whether somebody signed in by it. Else it was a user who connected.
+    pub(crate) is_sign_in: bool,
+    /// Where the application goes on.
+    pub(crate) return_to: Option<String>,
+    /// A hash that fits the user whose connection it is.
+    pub(crate) user_tag: String,
 }
 
 impl FlowCookie {
@@ -72,8 +79,9 @@ impl FlowCookie {
                 keep(&mut text, return_to.as_deref(), MAX_RETURN_TO_PENDING);
                 text.extend([".", user_tag]);
             }
-            Stage::Done { return_to, user_tag } => {
-                let _ = write!(text, "d.{begun_at}.");
+            Stage::Done(Done { is_sign_in, return_to, user_tag }) => {
+                let stage = if *is_sign_in { 's' } else { 'd' };
+                let _ = write!(text, "{stage}.{begun_at}.");
                 keep(&mut text, return_to.as_deref(), MAX_RETURN_TO);
                 text.extend([".", user_tag]);
             }
@@ -107,11 +115,12 @@ impl FlowCookie {
                 let (secret, user_tag) = (Secret::new(secret), user_tag.to_owned());
                 (begun_at, Stage::Pending { secret, expires_at, user_tag, return_to })
             }
-            b'd' => {
+            b'd' | b's' => {
                 let (begun_at, rest) = rest.split_once('.')?;
                 let (kept, user_tag) = rest.rsplit_once('.')?;
+                let is_sign_in = *stage == b's';
                 let (return_to, user_tag) = (path(kept)?, user_tag.to_owned());
-                (number(begun_at)?, Stage::Done { return_to, user_tag })
+                (number(begun_at)?, Stage::Done(Done { is_sign_in, return_to, user_tag }))
             }
             b'e' => (number(rest)?, Stage::Ended),
             _ => return None,
@@ -126,9 +135,14 @@ impl FlowCookie {
                 let lifetime = expires_at.saturating_sub(self.begun_at);
                 now >= expires_at || now.saturating_add(lifetime) < self.begun_at
             }
-            Stage::Done { .. } | Stage::Ended => true,
+            Stage::Done(_) | Stage::Ended => true,
         }
     }
+}
+
+/// Whether a flow that is done can say that it led there.
+pub(crate) fn is_kept(return_to: &str) -> bool {
+    utf8_percent_encode(return_to, UNSAFE).map(str::len).sum::<usize>() <= MAX_RETURN_TO
 }
 
 /// Writes a `return_to`; nothing for one that would be longer than `max`.
@@ -237,11 +251,9 @@ mod tests {
     }
 
     fn done(return_to: &str) -> FlowCookie {
-        FlowCookie {
-            is_none: true,
-            begun_at: 7,
-            stage: Stage::Done { return_to: Some(return_to.to_owned()), user_tag: "tag".to_owned() },
-        }
+        let return_to = Some(return_to.to_owned());
+        let done = Done { is_sign_in: false, return_to, user_tag: "tag".to_owned() };
+        FlowCookie { is_none: true, begun_at: 7, stage: Stage::Done(done) }
     }
 
     #[test]
@@ -254,7 +266,7 @@ mod tests {
             FlowCookie {
                 is_none: false,
                 begun_at: 3,
-                stage: Stage::Done { return_to: None, user_tag: "tag".to_owned() },
+                stage: Stage::Done(Done { is_sign_in: true, return_to: None, user_tag: "tag".to_owned() }),
             },
             FlowCookie { is_none: true, begun_at: 3, stage: Stage::Ended },
         ] {
@@ -264,9 +276,7 @@ mod tests {
             assert_eq!(read.write(), value);
             assert_eq!((read.is_none, read.begun_at), (cookie.is_none, cookie.begun_at));
             let same = match (&read.stage, &cookie.stage) {
-                (Stage::Done { return_to, user_tag }, Stage::Done { return_to: to, user_tag: tag }) => {
-                    (return_to, user_tag) == (to, tag)
-                }
+                (Stage::Done(one), Stage::Done(other)) => one == other,
                 (
                     Stage::Pending { secret, expires_at, user_tag, return_to },
                     Stage::Pending { expires_at: expires, user_tag: tag, return_to: to, .. },
@@ -296,6 +306,8 @@ mod tests {
             "1ld.1",
             "1ld.1.",
             "1ld.1.%ff.",
+            "1ls.1",
+            "1ls.x..",
             "1xe.1",
             "2le.1",
             "1lz.1",
@@ -321,11 +333,18 @@ mod tests {
         {
             let value = done(foreign).write();
             let read = FlowCookie::read(&value).unwrap();
-            assert!(matches!(read.stage, Stage::Done { return_to: None, .. }), "{foreign}");
+            assert!(matches!(read.stage, Stage::Done(Done { return_to: None, .. })), "{foreign}");
             assert!(FlowCookie::read(&leading(foreign).write()).is_none(), "{foreign}");
         }
         let long = format!("/{}", "a".repeat(600));
         assert_eq!(done(&long).write(), "1nd.7..tag");
+        for (length, kept) in [(MAX_RETURN_TO, true), (MAX_RETURN_TO + 1, false)] {
+            assert_eq!(
+                (is_kept(&long[..length]), done(&long[..length]).write() != "1nd.7..tag"),
+                (kept, kept)
+            );
+        }
+        assert!(!is_kept(&format!("/{}", "%".repeat(MAX_RETURN_TO / 3 + 1))), "as it is written");
         assert_eq!(leading(&long[..MAX_RETURN_TO_PENDING + 1]).write(), pending(7, "").write());
         let just = &long[..MAX_RETURN_TO_PENDING];
         assert!(leading(just).write().contains(just), "as long as it may be");
@@ -403,8 +422,8 @@ mod tests {
         let long = format!("/{}", "a".repeat(500));
         let cookies: Vec<_> = (0..8)
             .map(|n| {
-                let stage = Stage::Done { return_to: Some(long.clone()), user_tag: String::new() };
-                (name(n), FlowCookie { is_none: false, begun_at: n as u64, stage }.write())
+                let done = Done { is_sign_in: false, return_to: Some(long.clone()), user_tag: String::new() };
+                (name(n), FlowCookie { is_none: false, begun_at: n as u64, stage: Stage::Done(done) }.write())
             })
             .collect();
         let few = browser(&cookies[..5]);

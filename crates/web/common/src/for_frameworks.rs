@@ -45,7 +45,7 @@ fn without_success(header: &HeaderValue, prefix: &str) -> Option<HeaderValue> {
     }
     let (value, attributes) = rest.split_once(';').unwrap_or((rest, ""));
     match FlowCookie::read(value) {
-        Some(flow) if matches!(flow.stage, Stage::Done { .. }) => {
+        Some(flow) if matches!(flow.stage, Stage::Done(_)) => {
             let value = FlowCookie { stage: Stage::Ended, ..flow }.write();
             HeaderValue::try_from(format!("{name}={value};{attributes}")).ok()
         }

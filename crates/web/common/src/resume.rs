@@ -65,7 +65,7 @@ impl Inner {
     /// A redirect after a post is a GET, with which Lax cookies come; only a page of our own, which goes on by itself, brings Strict
     /// ones.
     pub(crate) fn ask_again(&self, visit: &Visit<'_>, id: &str, way: Way) -> Option<Response<Bytes>> {
-        let to = format!("{}?resume={id}", self.site.path(visit.provider_id, "callback"));
+        let to = self.resume_path(visit, id);
         match way {
             Way::Direct if visit.incoming.is_post() => Some(answer::redirect(&to)),
             Way::Direct | Way::Resumed { was_bounced: false } => {
@@ -73,6 +73,11 @@ impl Inner {
             }
             Way::Resumed { was_bounced: true } => None,
         }
+    }
+
+    /// Where a flow of this browser goes on without what the provider sent.
+    pub(crate) fn resume_path(&self, visit: &Visit<'_>, id: &str) -> String {
+        format!("{}?resume={id}", self.site.path(visit.provider_id, "callback"))
     }
 
     async fn too_large(&self, visit: &Visit<'_>, flown: &Flown) -> Response<Bytes> {

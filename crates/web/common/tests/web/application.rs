@@ -14,9 +14,22 @@ use http::{HeaderValue, Response};
 #[derive(Clone)]
 pub(crate) struct Mark;
 
+/// What becomes of the session of somebody who signs in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Session {
+    /// A cookie that comes with a redirect from elsewhere.
+    #[default]
+    Lax,
+    /// One that does not.
+    Strict,
+    /// There is none.
+    Absent,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct TestApplication {
     pub(crate) offers_sign_in: bool,
+    pub(crate) session: Session,
     pub(crate) refuses_sign_in: bool,
     pub(crate) sessions_fail: AtomicBool,
     pub(crate) after_fails: AtomicBool,
@@ -87,8 +100,11 @@ impl Application for TestApplication {
         let word = match outcome {
             Outcome::Connected(connected) => format!("connected {}", connected.key.provider_id()),
             Outcome::SignedIn(connected) => {
-                let session = format!("session={}; Path=/; HttpOnly", connected.key.user().id);
-                response.headers_mut().append(SET_COOKIE, HeaderValue::try_from(session)?);
+                if self.session != Session::Absent {
+                    let (user, same_site) = (&connected.key.user().id, self.session);
+                    let session = format!("session={user}; Path=/; HttpOnly; SameSite={same_site:?}");
+                    response.headers_mut().append(SET_COOKIE, HeaderValue::try_from(session)?);
+                }
                 format!("signed in {}", connected.key.user().id)
             }
             Outcome::Denied { provider_id, error } => {

@@ -11,9 +11,12 @@ use http::{HeaderMap, Response};
 /// Who made a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum From {
-    /// A page of the application.
+    /// A page of the application, where somebody follows a link or presses a button.
     Own,
-    /// Another site, such as the provider that redirects here.
+    /// A page of the application that goes on by itself: nobody pressed anything.
+    Refresh,
+    /// Another site, such as the provider that redirects here. Whatever comes of it by redirects does, too, also from one page
+    /// of the application to another.
     Foreign,
     /// The user.
     Typed,
@@ -159,6 +162,15 @@ impl Answer {
     pub(crate) fn location(&self) -> &str {
         assert_eq!(self.status, 303, "{self:?}");
         self.headers[LOCATION].to_str().unwrap()
+    }
+
+    /// Where it goes on to by itself, if it is a page that does.
+    pub(crate) fn refresh(&self) -> Option<String> {
+        let meta = self.body.split("http-equiv=\"refresh\"").nth(1)?;
+        self.is_page(200);
+        let target = meta.split("url=").nth(1)?.split('"').next()?;
+        assert!(self.body.contains(&format!("href=\"{target}\"")), "with a link: {}", self.body);
+        Some(target.replace("&amp;", "&"))
     }
 
     /// A page of ours with this status, by its headers.

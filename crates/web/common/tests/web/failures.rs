@@ -262,7 +262,7 @@ async fn a12_flows_of_nobody_are_counted_by_address() {
         begin("192.0.2.1", &Browser::default()).await;
     }
     assert_eq!(world.states.len(), 3 + 3 + 1);
-    assert_eq!(world.deliver(&quiet, &callback).await.location(), "/done");
+    assert_eq!(world.arrive(&quiet, &callback).await.place, "/done");
     // Whoever is signed in is counted as who that is.
     let signed_in = Browser::of("alice");
     let callback = begin("192.0.2.1", &signed_in).await;

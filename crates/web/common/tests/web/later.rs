@@ -8,11 +8,7 @@ use crate::world::{Setup, World};
 /// Where a page that goes on by itself goes on to.
 #[track_caller]
 fn refresh(answer: &Answer) -> String {
-    answer.is_page(200);
-    let meta = answer.body.split("http-equiv=\"refresh\"").nth(1).expect("a page that goes on");
-    let target = meta.split("url=").nth(1).unwrap().split('"').next().unwrap();
-    assert!(answer.body.contains(&format!("href=\"{target}\"")), "with a link: {}", answer.body);
-    target.replace("&amp;", "&")
+    answer.refresh().expect("a page that goes on")
 }
 
 fn form_post() -> World {
@@ -51,7 +47,7 @@ async fn a_strict_session_is_there_after_a_page_of_our_own() {
     let bounced = world.deliver(&browser, &callback).await;
     let next = refresh(&bounced);
     assert!(next.starts_with("/auth/alpha/callback?resume=") && next.ends_with("&again=1"), "{next}");
-    assert_eq!(world.get(&browser, From::Own, &next).await.location(), "/done");
+    assert_eq!(world.get(&browser, From::Refresh, &next).await.location(), "/done");
     assert!(browser.waiting().is_empty());
 }
 
@@ -64,7 +60,7 @@ async fn form_post_with_a_strict_session() {
     let bounced = world.get(&browser, From::Foreign, posted.location()).await;
     assert_eq!(browser.waiting().len(), 1);
     let next = refresh(&bounced);
-    assert_eq!(world.get(&browser, From::Own, &next).await.location(), "/done");
+    assert_eq!(world.get(&browser, From::Refresh, &next).await.location(), "/done");
     assert!(browser.waiting().is_empty());
 }
 
@@ -82,7 +78,7 @@ async fn a9_the_reload_finds_the_session_that_comes_later() {
                 answer = world.get(&browser, From::Foreign, &resume).await;
             }
             assert_eq!(
-                world.get(&browser, From::Own, &refresh(&answer)).await.location(),
+                world.get(&browser, From::Refresh, &refresh(&answer)).await.location(),
                 "/done",
                 "{round}"
             );
@@ -94,7 +90,7 @@ async fn a9_the_reload_finds_the_session_that_comes_later() {
             let resume = answer.location().to_owned();
             answer = world.get(&browser, From::Foreign, &resume).await;
         }
-        let nobody = world.get(&browser, From::Own, &refresh(&answer)).await;
+        let nobody = world.get(&browser, From::Refresh, &refresh(&answer)).await;
         assert_eq!(nobody.location(), "/auth", "no loop");
         assert_eq!(world.token_requests(), 1);
     }
@@ -111,7 +107,7 @@ async fn a_session_that_has_ended_is_no_loop() {
             let resume = answer.location().to_owned();
             answer = world.get(&browser, From::Foreign, &resume).await;
         }
-        let end = world.get(&browser, From::Own, &refresh(&answer)).await;
+        let end = world.get(&browser, From::Refresh, &refresh(&answer)).await;
         world.assert_refused(&end, 401, 0);
         assert!(browser.waiting().is_empty());
         assert!(world.application.outcomes().is_empty());

@@ -74,9 +74,8 @@ async fn the_other_pages_come_back_to_the_accounts() {
         let callback = world.until_callback(&browser, "alpha", "/x").await;
         browser.forget("session");
         let bounced = world.deliver(&browser, &callback).await;
-        let next =
-            bounced.body.split("url=").nth(1).unwrap().split('"').next().unwrap().replace("&amp;", "&");
-        assert_eq!(sign_in(&world.get(&browser, From::Own, &next).await), expected);
+        let next = bounced.refresh().unwrap();
+        assert_eq!(sign_in(&world.get(&browser, From::Refresh, &next).await), expected);
     }
 }
 

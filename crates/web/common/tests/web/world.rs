@@ -13,7 +13,7 @@ use authflow_core::{
 use authflow_testkit::{AuthorizationServer, Client, Consent, Endpoint, Fault, ManualClock, Outage};
 use authflow_web::{Accounts, AccountsBuilder};
 use bytes::Bytes;
-use http::{Method, Request};
+use http::{Method, Request, Response};
 use tokio::sync::watch;
 
 use crate::application::{Mark, TestApplication, user_of};
@@ -228,15 +228,32 @@ impl World {
         browser: &Browser,
         from: From,
         mode: &str,
-        mut request: Request<Bytes>,
+        request: Request<Bytes>,
     ) -> Answer {
+        let request = self.dressed(browser, from, mode, request);
+        let answer = Answer::new(self.accounts.handle(request).await);
+        assert_eq!(answer.header("cache-control"), "no-store", "a18: {answer:?}");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer", "b20: {answer:?}");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        browser.keep(&answer, self.now());
+        answer
+    }
+
+    /// A request as it leaves the browser.
+    fn dressed(
+        &self,
+        browser: &Browser,
+        from: From,
+        mode: &str,
+        mut request: Request<Bytes>,
+    ) -> Request<Bytes> {
         let cookies = browser.header(request.method() == Method::POST, from, self.now());
         let headers = request.headers_mut();
         if !cookies.is_empty() && !headers.contains_key("cookie") {
             headers.insert("cookie", cookies.parse().unwrap());
         }
         let site = match from {
-            From::Own => Some("same-origin"),
+            From::Own | From::Refresh => Some("same-origin"),
             From::Foreign => Some("cross-site"),
             From::Typed => Some("none"),
             From::Silent(origin) => {
@@ -249,14 +266,83 @@ impl World {
         if let Some(site) = site {
             headers.insert("sec-fetch-site", site.parse().unwrap());
             headers.insert("sec-fetch-mode", mode.parse().unwrap());
+            // What somebody pressed stays so from redirect to redirect.
+            if mode == "navigate" && from != From::Refresh {
+                headers.insert("sec-fetch-user", "?1".parse().unwrap());
+            }
         }
         request.extensions_mut().insert(Mark);
-        let answer = Answer::new(self.accounts.handle(request).await);
-        assert_eq!(answer.header("cache-control"), "no-store", "a18: {answer:?}");
-        assert_eq!(answer.header("referrer-policy"), "no-referrer", "b20: {answer:?}");
-        assert_eq!(answer.header("x-content-type-options"), "nosniff");
-        browser.keep(&answer, self.now());
-        answer
+        request
+    }
+
+    /// Opens a page of the application's own, which needs a client of `alpha`, or of `beta` where that is in its path, and shows
+    /// what the API says.
+    pub(crate) async fn open(&self, browser: &Browser, from: From, path: &str) -> Answer {
+        let (parts, _) = self.dressed(browser, from, "navigate", get(path)).into_parts();
+        let provider = if path.contains("beta") { "beta" } else { "alpha" };
+        let refusal = match self.accounts.client(&parts, provider).await {
+            Err(missing) => return Answer::new(missing.response(&self.accounts, &parts)),
+            Ok(client) => {
+                let answer = client.get("https://as.example/resource").await;
+                match answer.and_then(|answer| answer.read(|_| Ok(answer.body.clone()))) {
+                    Ok(body) => return Answer::new(Response::new(body.into())),
+                    Err(refusal) => refusal,
+                }
+            }
+        };
+        Answer::new(refusal.response().clone())
+    }
+
+    /// Opens a page, and goes wherever that leads: redirects, the provider, which approves at once, and pages that go on by
+    /// themselves.
+    pub(crate) async fn travel(&self, browser: &Browser, mut from: From, path: &str) -> Journey {
+        let mut journey = Journey { places: Vec::new(), pages: 0, answer: None };
+        let mut next = path.to_owned();
+        while journey.places.len() < 20 {
+            journey.places.push(next.clone());
+            let mut answer = if next.starts_with("/auth") {
+                self.get(browser, from, &next).await
+            } else {
+                self.open(browser, from, &next).await
+            };
+            if answer.status == 303 && answer.location().starts_with("https://as.example/") {
+                let callback = self.approve(answer.location()).await;
+                from = From::Foreign;
+                journey.places.push("the callback".to_owned());
+                answer = self.deliver(browser, &callback).await;
+            }
+            if answer.status == 303 {
+                next = answer.location().to_owned();
+            } else if let Some(to) = answer.refresh() {
+                from = From::Refresh;
+                journey.pages += 1;
+                next = to;
+            } else {
+                journey.answer = Some(answer);
+                return journey;
+            }
+        }
+        journey
+    }
+
+    /// The same from a callback on, up to the first page that is not of the routes: its place.
+    pub(crate) async fn arrive(&self, browser: &Browser, callback: &str) -> Arrival {
+        let mut answer = self.deliver(browser, callback).await;
+        let (mut from, mut pages) = (From::Foreign, 0);
+        for _ in 0..5 {
+            let next = match answer.refresh() {
+                Some(next) => {
+                    (from, pages) = (From::Refresh, pages + 1);
+                    next
+                }
+                None => answer.location().to_owned(),
+            };
+            if !next.contains("/callback?resume=") {
+                return Arrival { place: next, pages };
+            }
+            answer = self.get(browser, from, &next).await;
+        }
+        panic!("it goes in circles: {answer:?}");
     }
 
     pub(crate) async fn get(&self, browser: &Browser, from: From, path: &str) -> Answer {
@@ -330,6 +416,36 @@ impl World {
         answer.is_page(status);
         assert_eq!(self.token_requests(), token_requests);
     }
+}
+
+/// Where a browser went.
+#[derive(Debug)]
+pub(crate) struct Journey {
+    /// Each address, one after the other.
+    places: Vec<String>,
+    /// How many pages went on by themselves.
+    pub(crate) pages: usize,
+    answer: Option<Answer>,
+}
+
+impl Journey {
+    /// The page where it ended.
+    #[track_caller]
+    pub(crate) fn end(&self) -> &Answer {
+        self.answer.as_ref().unwrap_or_else(|| panic!("it goes in circles: {:#?}", self.places))
+    }
+
+    /// How often it was there.
+    pub(crate) fn count(&self, part: &str) -> usize {
+        self.places.iter().filter(|place| place.contains(part)).count()
+    }
+}
+
+/// Where a callback led, and over how many pages that go on by themselves.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    pub(crate) place: String,
+    pub(crate) pages: usize,
 }
 
 impl fmt::Debug for World {
