@@ -5,19 +5,16 @@ use std::future::{Future, IntoFuture};
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use authflow_core::{
     AccessToken, BearerChallenge, Connection, ConnectionKey, Connections, Error, ErrorKind, HttpRequest,
     HttpResponse, Limits, Operation, ServerError,
 };
 
+use crate::circle::NEW_FOR;
 use crate::missing::{Missing, is_navigation};
 use crate::refusal::{Asked, Refusal};
 use crate::same_origin::comes_from_another_site;
-
-/// For how long a connection is a new one: who is sent to connect, comes back, and meets the same error has been sent in vain.
-const NEW_FOR: Duration = Duration::from_secs(60);
 
 /// One user's connection, for the handler of one request: sends API requests with its token. Cheap to clone.
 ///
@@ -97,11 +94,12 @@ impl Client {
     }
 
     fn comes_from_connecting(&self) -> bool {
-        let request = &self.asked.request;
-        let now = self.connections().clock().now();
+        let Asked { accounts, request } = &*self.asked;
+        let age = self.connections().clock().now().duration_since(self.connection.connected_at);
+        let is_new = age.is_ok_and(|age| age < NEW_FOR);
         is_navigation(request)
-            && comes_from_another_site(&request.headers)
-            && now.duration_since(self.connection.connected_at).is_ok_and(|age| age < NEW_FOR)
+            && (is_new && comes_from_another_site(&request.headers)
+                || accounts.0.has_led_here(request, self.key().provider_id()))
     }
 }
 

@@ -9,10 +9,11 @@ use subtle::ConstantTimeEq as _;
 use crate::accounts::Inner;
 use crate::answer;
 use crate::callback::{Flown, Visit, Way};
-use crate::digest::user_tag;
+use crate::digest::{user_tag, way_tag};
 use crate::flow_cookie::{Coming, Done, FlowCookie, REMEMBERED, Stage, is_kept, make_room, seconds};
 use crate::outcome::Outcome;
 use crate::pages::{NoticeKind, Page};
+use crate::place::asked_for;
 use crate::site::in_query;
 
 impl Inner {
@@ -26,6 +27,7 @@ impl Inner {
         location: String,
     ) -> Response<Bytes> {
         let parts = &visit.incoming.parts;
+        let now = seconds(visit.provider.flow.clock().now());
         let mut answer = answer::redirect(&location);
         let stage = match (self.tell(parts, outcome, &mut answer).await, outcome) {
             (Ok(()), Outcome::Connected(connected) | Outcome::SignedIn(connected)) => {
@@ -34,8 +36,15 @@ impl Inner {
                 if is_sign_in && let Some(to) = &target {
                     self.bring_session(visit, &flown.id, to, &mut answer);
                 }
-                let user_tag = done_tag(&flown.id, connected.key.user());
-                Stage::Done(Done { is_sign_in, return_to: Some(target.unwrap_or(location)), user_tag })
+                let return_to = target.unwrap_or(location);
+                let place = asked_for(&return_to).unwrap_or_default();
+                Stage::Done(Done {
+                    is_sign_in,
+                    done_at: now,
+                    way_tag: way_tag(&flown.id, visit.provider_id, &place),
+                    return_to: Some(return_to),
+                    user_tag: done_tag(&flown.id, connected.key.user()),
+                })
             }
             (Ok(()), _) => Stage::Ended,
             (Err(error), _) => {
@@ -47,7 +56,6 @@ impl Inner {
         let writer = self.writer();
         let mark = FlowCookie { is_none: flown.is_none, begun_at: flown.begun_at, stage }.write();
         let name = format!("{}{}", writer.prefix(), flown.id);
-        let now = seconds(visit.provider.flow.clock().now());
         let cookies = self.cookies(parts);
         let same_site = writer.same_site(flown.is_none);
         let new = Coming { name: &name, value: &mark, same_site };

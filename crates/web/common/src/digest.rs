@@ -29,6 +29,11 @@ pub(crate) fn user_tag(secret: &str, tenant: &str, user_id: &str) -> String {
     beginning(&of(b"user 1\0", [secret, tenant, user_id]), TAG_LENGTH)
 }
 
+/// What shows whether a flow was one of this provider and led to this place.
+pub(crate) fn way_tag(flow_id: &str, provider_id: &str, place: &str) -> String {
+    beginning(&of(b"way 1\0", [flow_id, provider_id, place]), TAG_LENGTH)
+}
+
 /// The token of a form: only who has the browser's secret can make it, and it fits one user.
 pub(crate) fn form_token(secret: &str, tenant: &str, user_id: &str) -> String {
     URL_SAFE_NO_PAD.encode(of(b"form 1\0", [secret, tenant, user_id]))
@@ -37,8 +42,8 @@ pub(crate) fn form_token(secret: &str, tenant: &str, user_id: &str) -> String {
 /// Each part with its length, so that no two lists of parts are hashed alike.
 fn of(domain: &[u8], parts: [&str; 3]) -> [u8; 32] {
     let [a, b, c] = parts.map(|part| (part.len() as u64).to_be_bytes());
-    let [secret, tenant, user] = parts.map(str::as_bytes);
-    hash(&[domain, &a, secret, &b, tenant, &c, user])
+    let [one, two, three] = parts.map(str::as_bytes);
+    hash(&[domain, &a, one, &b, two, &c, three])
 }
 
 /// SHA-256 over pieces one behind the other. They are gathered first, where there is room: an update for each of many small
@@ -85,6 +90,7 @@ mod tests {
             user_tag("st", "", "u"),
             user_tag("s", "", "tu"),
             user_tag("s", "tu", ""),
+            way_tag("s", "t", "u"),
             form_token("s", "t", "u")[..TAG_LENGTH].to_owned(),
         ];
         for (at, tag) in tags.iter().enumerate() {

@@ -59,6 +59,10 @@ pub(crate) enum Stage {
 pub(crate) struct Done {
     /// Whether somebody signed in by it. Else it was a user who connected.
     pub(crate) is_sign_in: bool,
+    /// When, in seconds since 1970.
+    pub(crate) done_at: u64,
+    /// A hash that fits the provider and the place that it led to, also where that is too long to be remembered.
+    pub(crate) way_tag: String,
     /// Where the application goes on.
     pub(crate) return_to: Option<String>,
     /// A hash that fits the user whose connection it is.
@@ -79,9 +83,9 @@ impl FlowCookie {
                 keep(&mut text, return_to.as_deref(), MAX_RETURN_TO_PENDING);
                 text.extend([".", user_tag]);
             }
-            Stage::Done(Done { is_sign_in, return_to, user_tag }) => {
+            Stage::Done(Done { is_sign_in, done_at, way_tag, return_to, user_tag }) => {
                 let stage = if *is_sign_in { 's' } else { 'd' };
-                let _ = write!(text, "{stage}.{begun_at}.");
+                let _ = write!(text, "{stage}.{begun_at}.{done_at}.{way_tag}.");
                 keep(&mut text, return_to.as_deref(), MAX_RETURN_TO);
                 text.extend([".", user_tag]);
             }
@@ -116,11 +120,13 @@ impl FlowCookie {
                 (begun_at, Stage::Pending { secret, expires_at, user_tag, return_to })
             }
             b'd' | b's' => {
-                let (begun_at, rest) = rest.split_once('.')?;
+                let mut parts = rest.splitn(4, '.');
+                let mut part = || parts.next();
+                let (begun_at, done_at, way_tag, rest) = (part()?, part()?, part()?, part()?);
                 let (kept, user_tag) = rest.rsplit_once('.')?;
-                let is_sign_in = *stage == b's';
-                let (return_to, user_tag) = (path(kept)?, user_tag.to_owned());
-                (number(begun_at)?, Stage::Done(Done { is_sign_in, return_to, user_tag }))
+                let (is_sign_in, done_at) = (*stage == b's', number(done_at)?);
+                let (way_tag, return_to, user_tag) = (way_tag.to_owned(), path(kept)?, user_tag.to_owned());
+                (number(begun_at)?, Stage::Done(Done { is_sign_in, done_at, way_tag, return_to, user_tag }))
             }
             b'e' => (number(rest)?, Stage::Ended),
             _ => return None,
@@ -251,8 +257,8 @@ mod tests {
     }
 
     fn done(return_to: &str) -> FlowCookie {
-        let return_to = Some(return_to.to_owned());
-        let done = Done { is_sign_in: false, return_to, user_tag: "tag".to_owned() };
+        let (return_to, user_tag) = (Some(return_to.to_owned()), "tag".to_owned());
+        let done = Done { is_sign_in: false, done_at: 9, way_tag: "way".to_owned(), return_to, user_tag };
         FlowCookie { is_none: true, begun_at: 7, stage: Stage::Done(done) }
     }
 
@@ -266,7 +272,13 @@ mod tests {
             FlowCookie {
                 is_none: false,
                 begun_at: 3,
-                stage: Stage::Done(Done { is_sign_in: true, return_to: None, user_tag: "tag".to_owned() }),
+                stage: Stage::Done(Done {
+                    is_sign_in: true,
+                    done_at: 4,
+                    way_tag: "way".to_owned(),
+                    return_to: None,
+                    user_tag: "tag".to_owned(),
+                }),
             },
             FlowCookie { is_none: true, begun_at: 3, stage: Stage::Ended },
         ] {
@@ -305,9 +317,12 @@ mod tests {
             "1le.1.2",
             "1ld.1",
             "1ld.1.",
-            "1ld.1.%ff.",
-            "1ls.1",
-            "1ls.x..",
+            "1ld.1.2.way",
+            "1ld.1.2.way.",
+            "1ld.1.2.way.%ff.",
+            "1ld.1.x.way..",
+            "1ls.x.2.way..",
+            "1ls.1..",
             "1xe.1",
             "2le.1",
             "1lz.1",
@@ -337,10 +352,10 @@ mod tests {
             assert!(FlowCookie::read(&leading(foreign).write()).is_none(), "{foreign}");
         }
         let long = format!("/{}", "a".repeat(600));
-        assert_eq!(done(&long).write(), "1nd.7..tag");
+        assert_eq!(done(&long).write(), "1nd.7.9.way..tag");
         for (length, kept) in [(MAX_RETURN_TO, true), (MAX_RETURN_TO + 1, false)] {
             assert_eq!(
-                (is_kept(&long[..length]), done(&long[..length]).write() != "1nd.7..tag"),
+                (is_kept(&long[..length]), done(&long[..length]).write() != "1nd.7.9.way..tag"),
                 (kept, kept)
             );
         }
@@ -420,12 +435,8 @@ mod tests {
     #[test]
     fn a8_all_together_stay_below_4_kib() {
         let long = format!("/{}", "a".repeat(500));
-        let cookies: Vec<_> = (0..8)
-            .map(|n| {
-                let done = Done { is_sign_in: false, return_to: Some(long.clone()), user_tag: String::new() };
-                (name(n), FlowCookie { is_none: false, begun_at: n as u64, stage: Stage::Done(done) }.write())
-            })
-            .collect();
+        let cookies: Vec<_> =
+            (0..8).map(|n| (name(n), FlowCookie { begun_at: n as u64, ..done(&long) }.write())).collect();
         let few = browser(&cookies[..5]);
         let taken: usize = cookies[..5].iter().map(|(name, value)| name.len() + value.len() + 3).sum();
         let left = MAX_BYTES - taken - name(99).len() - 3;

@@ -1,6 +1,6 @@
 //! Why a handler gets no client, as an answer.
 
-use authflow_core::{Error, ErrorKind, ServerError};
+use authflow_core::{Error, ErrorKind, Operation, ServerError};
 use bytes::Bytes;
 use http::header::ACCEPT;
 use http::request::Parts;
@@ -79,6 +79,9 @@ impl Missing {
     /// connects. Who is not signed in is sent to sign in where [`sign_in_at`](crate::AccountsBuilder::sign_in_at) says, and a
     /// program finds it in `sign_in`. What a browser fetches ahead of a person is not sent to connect, and gets 503.
     ///
+    /// A person whom a flow with this provider has just led to this very page is not sent there again, which would be without end: that
+    /// it is missing all the same is an error that is told as below, and the page is that of one.
+    ///
     /// What failed is told to [`Application::on_error`](crate::Application::on_error). It is a page for a person, 503 where the
     /// same request may work later, else 500; for a program it is what [`problem`] makes of it.
     pub fn response(&self, accounts: &Accounts, request: &Parts) -> Response<Bytes> {
@@ -124,6 +127,9 @@ impl Missing {
             return inner.unavailable(request, None);
         }
         if navigates {
+            if inner.has_led_here(request, provider_id) {
+                return inner.failed_for(request, navigates, &self.in_vain(provider_id));
+            }
             let place = Incoming::place(request);
             return answer::redirect(&accounts.connect_path(provider_id, place));
         }
@@ -131,6 +137,26 @@ impl Missing {
             .detail(provider_id, "Send the user to the path in `connect`, then ask again.")
             .connect(accounts.connect_path(provider_id, None))
             .answer()
+    }
+}
+
+impl Missing {
+    /// What is missing although the browser comes from connecting.
+    fn in_vain(&self, provider_id: &str) -> Error {
+        let message = match self {
+            Self::SignedOut { .. } => {
+                "the browser comes from a sign-in, and nobody is signed in: see that the application sets its session's cookie \
+                 in `after`, and that `current_user` finds it in this request"
+            }
+            Self::NotConnected { .. } => {
+                "the browser comes from connecting, and the user is not connected: see that `current_user` says the same at the \
+                 callback and in this request"
+            }
+            _ => {
+                "the browser comes from connecting, and the connection is of no use: connecting again does not help"
+            }
+        };
+        Error::usage(message).at(provider_id, Operation::List)
     }
 }
 

@@ -10,6 +10,7 @@ const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 /// What `Sec-Purpose` was called before.
 const PURPOSE: HeaderName = HeaderName::from_static("purpose");
+const SEC_FETCH_USER: HeaderName = HeaderName::from_static("sec-fetch-user");
 
 /// Who made a request, as far as the browser says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,12 @@ pub(crate) fn is_fetched_ahead(headers: &HeaderMap) -> bool {
 /// Whether the browser says that another site has to do with a request, be it with one of the redirects that led to it.
 pub(crate) fn comes_from_another_site(headers: &HeaderMap) -> bool {
     only(headers, &SEC_FETCH_SITE).is_some_and(|site| !matches!(site, Some("same-origin" | "none")))
+}
+
+/// Whether the browser says that a page of ours, or an address of the user's, is opened without anybody pressing anything: by a page that
+/// goes on by itself, a script, or what such a one leads to.
+pub(crate) fn goes_on_by_itself(headers: &HeaderMap) -> bool {
+    only(headers, &SEC_FETCH_SITE).is_some() && only(headers, &SEC_FETCH_USER) != Some(Some("?1"))
 }
 
 /// The text of a header that may be there once. `Some(None)`: it is there, and is no such thing.

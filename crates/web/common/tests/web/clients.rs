@@ -9,7 +9,7 @@ use authflow_web::{Client, Missing, Refusal};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request};
 
-use crate::application::Mark;
+use crate::application::{Mark, Session, user_of};
 use crate::browser::{Answer, Browser, From};
 use crate::world::{Setup, World};
 
@@ -403,6 +403,79 @@ async fn who_comes_from_connecting_is_not_sent_there_again() {
     assert_eq!(problem(&refused(&at("cross-site", "cors").await), 401)["connect"], "/auth/alpha/connect");
     world.advance(60);
     refused(&at("cross-site", "navigate").await).location();
+}
+
+/// The same over a page of our own, to which all is of the same origin: what the browser remembers of the flow tells.
+#[tokio::test]
+async fn who_comes_from_connecting_by_a_page_of_our_own_is_not_sent_there_again() {
+    // A place of any length, and one that a browser writes otherwise.
+    for place in ["/inbox?page=2&q='", &format!("/inbox?{}", "x".repeat(600))] {
+        for is_strict in [true, false] {
+            for refreshable in [true, false] {
+                let world = World::new();
+                let browser = if is_strict { Browser::strict("alice") } else { Browser::of("alice") };
+                let code = if refreshable {
+                    ErrorCode::Other("insufficient_scope".to_owned())
+                } else {
+                    world.server.fault_next(Endpoint::Token, Fault::MissingRefreshToken);
+                    ErrorCode::InvalidToken
+                };
+                *world.api_refuses.lock().unwrap() = Some(code);
+                let journey = world.travel(&browser, From::Own, place).await;
+                journey.end().is_page(500);
+                let pages = usize::from(is_strict);
+                assert_eq!((journey.count("the callback"), journey.pages), (1, pages), "{journey:?}");
+                let told = world.application.errors();
+                assert_eq!(told.len(), 1, "{told:?}");
+                assert!(!told[0].contains("comes from connecting"), "what the API said: {told:?}");
+                // A page that goes on by itself is none that somebody opens.
+                world.open(&browser, From::Refresh, place).await.is_page(500);
+                for from in [From::Own, From::Typed] {
+                    world.open(&browser, from, place).await.location();
+                }
+                world.open(&browser, From::Refresh, "/inbox").await.location();
+                world.advance(60);
+                world.open(&browser, From::Refresh, place).await.location();
+            }
+        }
+    }
+}
+
+/// Nothing has come of it, whatever the reason: the application does not find the session that it was to keep, or the connection.
+#[tokio::test]
+async fn what_is_missing_after_connecting_is_said_and_not_connected_again() {
+    for form_post in [false, true] {
+        let mut setup = Setup::new().offers_sign_in();
+        setup = if form_post { setup.form_post() } else { setup };
+        setup.application.session = Session::Absent;
+        let world = setup.build();
+        let browser = Browser::default();
+        let journey = world.travel(&browser, From::Typed, "/inbox").await;
+        journey.end().is_page(500);
+        assert_eq!(journey.count("the callback"), 1, "{journey:?}");
+        let told = world.application.errors();
+        assert!(told.len() == 1 && told[0].contains("alpha") && told[0].contains("signed in"), "{told:?}");
+        // Another provider is another flow, and so is another page.
+        for path in ["/inbox-beta", "/inbox?page=2"] {
+            world.open(&browser, From::Refresh, path).await.location();
+        }
+        world.open(&browser, From::Own, "/inbox").await.location();
+    }
+    for browser in [Browser::of("alice"), Browser::strict("alice")] {
+        let world = World::new();
+        let callback = world.until_callback(&browser, "alpha", "/inbox").await;
+        let arrival = world.arrive(&browser, &callback).await;
+        let from = if arrival.pages == 0 { From::Foreign } else { From::Refresh };
+        let alice = user_of("alice");
+        let key = world.accounts.connections().list(&alice).await.unwrap().connections[0].key.clone();
+        world.accounts.connections().disconnect(&key).await.unwrap();
+        world.open(&browser, From::Own, "/inbox").await.location();
+        if from == From::Refresh {
+            world.open(&browser, from, "/inbox").await.is_page(500);
+            assert!(world.application.errors()[0].contains("connected"));
+            world.open(&browser, from, "/inbox-beta").await.location();
+        }
+    }
 }
 
 /// RFC 6750 §3.1, without a function of the provider's.

@@ -1,7 +1,7 @@
 //! An application with two providers, and the authorization server behind both.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use authflow_core::quirks::{IssPolicy, ResponseMode};
@@ -10,7 +10,9 @@ use authflow_core::{
     HttpClient, HttpError, HttpRequest, HttpResponse, Limits, MemoryTokenStore, Provider, Quirks, StateStore,
     TokenSet, async_trait, rfc,
 };
-use authflow_testkit::{AuthorizationServer, Client, Consent, Endpoint, Fault, ManualClock, Outage};
+use authflow_testkit::{
+    AuthorizationServer, Client, Consent, Endpoint, ErrorCode, Fault, ManualClock, Outage,
+};
 use authflow_web::{Accounts, AccountsBuilder};
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -189,7 +191,8 @@ impl Setup {
         let application = Arc::new(application);
         let builder = Accounts::builder(connections, public_url, Arc::clone(&application));
         let accounts = accounts(builder.provider_name("alpha", "Alpha & Co.")).build().unwrap();
-        World { server, application, accounts, clock, states, tokens, gate, response_mode }
+        let api_refuses = Mutex::default();
+        World { server, application, accounts, clock, states, tokens, gate, api_refuses, response_mode }
     }
 }
 
@@ -201,6 +204,8 @@ pub(crate) struct World {
     pub(crate) states: States,
     pub(crate) tokens: Arc<Outage<MemoryTokenStore>>,
     pub(crate) gate: Gate,
+    /// How the API answers the application's own pages, instead of with what they asked for.
+    pub(crate) api_refuses: Mutex<Option<ErrorCode>>,
     response_mode: ResponseMode,
 }
 
@@ -283,7 +288,12 @@ impl World {
         let refusal = match self.accounts.client(&parts, provider).await {
             Err(missing) => return Answer::new(missing.response(&self.accounts, &parts)),
             Ok(client) => {
+                let refuses = self.api_refuses.lock().unwrap().clone();
+                if let Some(code) = refuses {
+                    self.server.fault_all(Endpoint::Resource, Fault::Refuse(code));
+                }
                 let answer = client.get("https://as.example/resource").await;
+                self.server.clear_faults();
                 match answer.and_then(|answer| answer.read(|_| Ok(answer.body.clone()))) {
                     Ok(body) => return Answer::new(Response::new(body.into())),
                     Err(refusal) => refusal,
