@@ -6,7 +6,7 @@ use crate::browser::{Browser, ELSEWHERE, Visit};
 use crate::framework::Framework;
 use crate::jar::From;
 use crate::stores::Kind;
-use crate::world::{EXAMPLE, Setup, World};
+use crate::world::{EXAMPLE, OTHER, Setup, World};
 
 judged! {
     memory:
@@ -15,6 +15,8 @@ judged! {
         a14_origin_speaks_where_sec_fetch_site_is_silent,
         a14_a_form_token_stands_for_the_origin,
         a14_a_form_token_is_of_one_user_and_one_browser,
+        a14_what_a_flow_leads_to_is_nobodys_wish,
+        a14_a_way_back_leads_to_no_route_that_begins_or_ends_a_flow,
         a14_signing_in_may_begin_anywhere;
     every_store:
         a14_another_site_cannot_disconnect;
@@ -151,6 +153,57 @@ async fn a14_another_site_cannot_disconnect<F: Framework>(kind: Kind) {
     world.connect(&bob).await;
     browser.post(&path, &[]).send().await;
     assert_eq!(world.connections_of("bob").await, [EXAMPLE]);
+}
+
+/// Whoever chose the way back of a flow has not the user's wish to begin the next one: a page that needs another provider asks.
+async fn a14_what_a_flow_leads_to_is_nobodys_wish<F: Framework>(kind: Kind) {
+    for is_strict in [true, false] {
+        let world = World::<F>::new(kind).await;
+        let browser = world.browser();
+        if is_strict {
+            world.sign_in_strictly(&browser, "alice");
+        } else {
+            world.sign_in(&browser, "alice");
+        }
+        let url = world.begin_at(OTHER, &browser, Some("/me")).await;
+        let mut answer = world.deliver(&browser, &world.approve(&url).await).await;
+        let mut from = From::CrossSite;
+        while answer.status != 403 {
+            let next = match answer.refresh() {
+                Some(next) => {
+                    from = From::Refresh;
+                    next
+                }
+                None => answer.location().to_owned(),
+            };
+            assert!(next.starts_with('/'), "it begins without a question: {next}");
+            answer = browser.get(&next).from(from).send().await;
+        }
+        assert_eq!(from == From::Refresh, is_strict);
+        answer
+            .assert_page(403)
+            .assert_contains(&world.path(EXAMPLE, "connect"))
+            .assert_contains("method=\"post\"");
+        assert_eq!(world.connections_of("alice").await, [OTHER]);
+        assert_eq!(world.example.ledger().len(), 0, "nothing of it went to the provider");
+        // With the button it is a wish.
+        assert_eq!(browser.post("/auth/example/connect", &[]).send().await.status, 303);
+    }
+}
+
+async fn a14_a_way_back_leads_to_no_route_that_begins_or_ends_a_flow<F: Framework>(kind: Kind) {
+    let world = World::<F>::new(kind).await;
+    let browser = world.browser_of("alice");
+    for route in [
+        "/auth/other/connect",
+        "/auth/other/connect?return_to=/done",
+        "/auth/x/%2e%2e/other/connect",
+        "/auth//other/c%6Fnnect",
+        "/auth/other/callback?resume=x",
+    ] {
+        let callback = world.until_callback(&browser, Some(route)).await;
+        assert_eq!(world.deliver(&browser, &callback).await.location(), "/", "{route}");
+    }
 }
 
 /// Nobody is linked to anything by it: whoever begins is asked at the provider, and signs in as themselves.

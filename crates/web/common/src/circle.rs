@@ -1,4 +1,4 @@
-//! What keeps a browser from being sent to a provider again and again.
+//! What a flow has just led a browser to: it is not sent to the provider again and again, and to no other without being asked.
 
 use std::time::Duration;
 
@@ -27,6 +27,11 @@ impl Inner {
         }
         let Some(place) = Incoming::place(request).and_then(asked_for) else { return false };
         self.just_done(request).iter().any(|(id, done)| done.way_tag == way_tag(id, provider_id, &place))
+    }
+
+    /// Whether a flow has just ended well in this browser, so that what comes now may be what that led to.
+    pub(crate) fn has_just_led(&self, request: &Parts) -> bool {
+        !self.just_done(request).is_empty()
     }
 
     /// The flows of this browser that have ended well just now, with their names.

@@ -15,7 +15,7 @@ use crate::flow_cookie::{BEYOND, Coming, FlowCookie, Stage, make_room, seconds};
 use crate::form_token::{self, FormToken};
 use crate::incoming::Incoming;
 use crate::pages::{Page, TOKEN_FIELD};
-use crate::same_origin::{Initiator, initiator, is_fetched_ahead, may_be_followed};
+use crate::same_origin::{Initiator, initiator, is_fetched_ahead, is_pressed, may_be_followed};
 
 impl Inner {
     pub(crate) async fn connect(&self, incoming: &Incoming, provider_id: &str) -> Response<Bytes> {
@@ -35,8 +35,8 @@ impl Inner {
         match &user {
             None if !self.application.offers_sign_in() => {
                 // After the sign-in it goes on by itself: only where a page of ours led here.
-                let is_own = is_wanted && initiator(&self.site, &incoming.parts.headers) == Initiator::Own;
-                let return_to = incoming.return_to();
+                let is_own = is_wanted && self.wisher(incoming) == Initiator::Own;
+                let return_to = self.return_to(incoming);
                 let place = is_own.then(|| self.connect_path(provider_id, return_to.as_deref()));
                 return self.signed_out(place.as_deref().unwrap_or(accounts));
             }
@@ -64,7 +64,23 @@ impl Inner {
         let has_token = incoming.field(TOKEN_FIELD).is_some_and(|token| {
             form_token::is_good(self.writer(), &self.cookies(&incoming.parts), user, &token)
         });
-        if has_token { Initiator::Own } else { initiator(&self.site, &incoming.parts.headers) }
+        if has_token { Initiator::Own } else { self.wisher(incoming) }
+    }
+
+    /// Whose wish a request is, by its headers.
+    ///
+    /// Where a flow ends, a page of our own may go on by itself, and from there on the browser says that all is of this origin. Where it
+    /// goes may be another site's wish: that of whoever chose the way back.
+    fn wisher(&self, incoming: &Incoming) -> Initiator {
+        let headers = &incoming.parts.headers;
+        match initiator(&self.site, headers) {
+            Initiator::Own
+                if !incoming.is_post() && !is_pressed(headers) && self.has_just_led(&incoming.parts) =>
+            {
+                Initiator::Foreign
+            }
+            initiator => initiator,
+        }
     }
 
     /// Asks the user, with a button that makes the request our own.
@@ -76,7 +92,7 @@ impl Inner {
         foreign: bool,
     ) -> Response<Bytes> {
         let token = user.and_then(|user| self.token(&incoming.parts, user));
-        let return_to = incoming.return_to();
+        let return_to = self.return_to(incoming);
         let page = Page::Confirm {
             provider: self.link(provider_id),
             foreign,
@@ -102,7 +118,7 @@ impl Inner {
             binding = binding.and(Binding::user(user.tenant.clone(), user.id.clone()));
         }
         let mut begin = self.connections.begin(provider_id, &binding)?.extensions_of(&parts.extensions);
-        if let Some(return_to) = incoming.return_to() {
+        if let Some(return_to) = self.return_to(incoming) {
             begin = begin.return_to(return_to);
         }
         if user.is_none()
@@ -135,7 +151,7 @@ impl Inner {
         let begun_at = seconds(provider.flow.clock().now());
         let expires_at = seconds(authorization.expires_at());
         let user_tag = user.map(|user| user_tag(secret.expose(), &user.tenant, &user.id)).unwrap_or_default();
-        let stage = Stage::Pending { secret, expires_at, user_tag, return_to: incoming.return_to() };
+        let stage = Stage::Pending { secret, expires_at, user_tag, return_to: self.return_to(incoming) };
         let value = Secret::new(FlowCookie { is_none, begun_at, stage }.write());
         let name = format!("{}{}", writer.prefix(), flow_id(provider_id, authorization.state()));
         let cookies = self.cookies(&incoming.parts);

@@ -39,7 +39,7 @@ impl Inner {
         };
         let mut answer = match &disconnected.removal {
             Ok(_) => {
-                let return_to = incoming.return_to();
+                let return_to = self.return_to(incoming);
                 let location = return_to.as_deref().unwrap_or(accounts);
                 answer::redirect(&self.with_notice(location, notice(&disconnected), provider_id))
             }

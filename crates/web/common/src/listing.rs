@@ -17,7 +17,7 @@ impl Inner {
             if !self.application.offers_sign_in() {
                 return self.signed_out(self.site.accounts());
             }
-            let return_to = incoming.return_to();
+            let return_to = self.return_to(incoming);
             let providers = self.links();
             let return_to = return_to.as_deref();
             let page = Page::SignIn { providers: &providers, return_to };
@@ -65,7 +65,7 @@ impl Inner {
 
     pub(crate) async fn denied_page(&self, incoming: &Incoming, provider_id: &str) -> Response<Bytes> {
         let token = self.token_of_visitor(&incoming.parts).await;
-        let return_to = incoming.return_to();
+        let return_to = self.return_to(incoming);
         let page = Page::Denied {
             provider: self.link(provider_id),
             form_token: token.as_ref().map(FormToken::value),
@@ -78,7 +78,7 @@ impl Inner {
     pub(crate) async fn failed_page(&self, incoming: &Incoming, provider_id: &str) -> Response<Bytes> {
         let reason = incoming.parameter("reason");
         let token = self.token_of_visitor(&incoming.parts).await;
-        let return_to = incoming.return_to();
+        let return_to = self.return_to(incoming);
         let page = Page::Failed {
             provider: self.link(provider_id),
             reason: FailedReason::from_name(reason.as_deref().unwrap_or_default()),

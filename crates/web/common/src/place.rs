@@ -1,6 +1,48 @@
 //! Paths of this site as a browser asks for them.
 
+use percent_encoding::percent_decode_str;
 use url::{Position, Url};
+
+use crate::accounts::Inner;
+use crate::incoming::Incoming;
+
+impl Inner {
+    /// Where to go on, if it is a path of this site that begins and ends no flow: whoever chooses the way back of one flow must not begin
+    /// the next one in the user's name.
+    pub(crate) fn return_to(&self, incoming: &Incoming) -> Option<String> {
+        incoming.return_to().filter(|path| !self.begins_or_ends_a_flow(path))
+    }
+
+    /// Whether a path is that of a route to connect or of a callback, also where a browser, a proxy or a framework has to decode it
+    /// first, or to take empty segments away.
+    fn begins_or_ends_a_flow(&self, path: &str) -> bool {
+        let Some(place) = asked_for(path) else { return true };
+        let path = decoded(place.split('?').next().unwrap_or_default());
+        let base = decoded(self.site.base());
+        let (path, base) = (segments(&path), segments(&base));
+        let Some([provider @ .., "connect" | "callback"]) = path.strip_prefix(&*base) else { return false };
+        self.providers.keys().any(|id| segments(id) == provider)
+    }
+}
+
+fn decoded(path: &str) -> String {
+    percent_decode_str(path).decode_utf8_lossy().into_owned()
+}
+
+/// The segments of a path, as if it had no empty ones and none of dots.
+fn segments(path: &str) -> Vec<&str> {
+    let mut segments = Vec::new();
+    for segment in path.split(['/', '\\']) {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                segments.pop();
+            }
+            segment => segments.push(segment),
+        }
+    }
+    segments
+}
 
 /// Path and query of the request that a browser makes for a path of this site: without dot segments and fragment, and encoded.
 pub(crate) fn asked_for(path: &str) -> Option<String> {

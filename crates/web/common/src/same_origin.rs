@@ -55,10 +55,14 @@ pub(crate) fn comes_from_another_site(headers: &HeaderMap) -> bool {
     only(headers, &SEC_FETCH_SITE).is_some_and(|site| !matches!(site, Some("same-origin" | "none")))
 }
 
-/// Whether the browser says that a page of ours, or an address of the user's, is opened without anybody pressing anything: by a page that
-/// goes on by itself, a script, or what such a one leads to.
+/// Whether the browser says that somebody pressed something for a request, or for the one whose redirects led to it.
+pub(crate) fn is_pressed(headers: &HeaderMap) -> bool {
+    only(headers, &SEC_FETCH_USER) == Some(Some("?1"))
+}
+
+/// Whether the browser says that nobody pressed anything for a request: it is of a page that goes on by itself, or of a script.
 pub(crate) fn goes_on_by_itself(headers: &HeaderMap) -> bool {
-    only(headers, &SEC_FETCH_SITE).is_some() && only(headers, &SEC_FETCH_USER) != Some(Some("?1"))
+    only(headers, &SEC_FETCH_SITE).is_some() && !is_pressed(headers)
 }
 
 /// The text of a header that may be there once. `Some(None)`: it is there, and is no such thing.
@@ -73,6 +77,22 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn a14_what_nobody_pressed() {
+        for (user, pressed) in
+            [(&["?1"][..], true), (&["?0"], false), (&[""], false), (&["?1", "?1"], false), (&[], false)]
+        {
+            let mut headers = HeaderMap::new();
+            for user in user {
+                headers.append(SEC_FETCH_USER, HeaderValue::from_static(user));
+            }
+            assert_eq!(is_pressed(&headers), pressed, "{user:?}");
+            assert!(!goes_on_by_itself(&headers), "the browser does not say");
+            headers.insert(SEC_FETCH_SITE, HeaderValue::from_static("same-origin"));
+            assert_eq!(goes_on_by_itself(&headers), !pressed, "{user:?}");
+        }
+    }
 
     #[test]
     fn a14_who_made_a_request() {

@@ -200,6 +200,97 @@ async fn a14_a_picture_or_a_frame_begins_nothing() {
     }
 }
 
+/// A page of ours that goes on by itself makes every request one of the same origin, whoever wanted it: somebody who pressed the
+/// button for one provider has not asked for the next one.
+#[tokio::test]
+async fn a14_what_a_flow_leads_to_is_nobodys_wish() {
+    for (browser, pages) in [(Browser::strict("alice"), 1), (Browser::of("alice"), 0)] {
+        let world = World::new();
+        // A page of the application that needs `beta`, which another site has chosen.
+        let journey = world.travel(&browser, From::Own, "/auth/alpha/connect?return_to=/inbox-beta").await;
+        let asked = journey.end().is_page(403);
+        assert!(asked.body.contains("/auth/beta/connect") && asked.body.contains("method=\"post\""));
+        assert_eq!((journey.pages, journey.count("the callback")), (pages, 1), "{journey:?}");
+        assert_eq!(world.connections("alice").await, ["alpha user-1"]);
+        // With the button it is a wish, and so is a link that somebody follows.
+        let form = format!("token={}&return_to=/inbox-beta", token_of(asked));
+        world.post(&browser, From::Own, "/auth/beta/connect", &form).await.location();
+        world.get(&browser, From::Own, "/auth/beta/connect").await.location();
+        world.get(&browser, From::Refresh, "/auth/beta/connect").await.is_page(403);
+        // As the application's own script does that looks around once more, after a while.
+        world.advance(60);
+        world.get(&browser, From::Refresh, "/auth/beta/connect").await.location();
+    }
+    // Where no flow has ended, a page of the application that goes on by itself is its wish.
+    let world = World::new();
+    world.get(&Browser::of("alice"), From::Refresh, "/auth/beta/connect").await.location();
+}
+
+/// The same for somebody who is to sign in first: the page there does not go on.
+#[tokio::test]
+async fn a14_what_a_flow_leads_to_is_not_gone_on_with_after_a_sign_in() {
+    let world = Setup::new().build_with(|builder| builder, |builder| builder.sign_in_at("/login?next="));
+    let browser = Browser::strict("alice");
+    let callback = world.until_callback(&browser, "alpha", "/x").await;
+    assert_eq!(world.arrive(&browser, &callback).await.pages, 1);
+    browser.forget("session");
+    let connect = "/auth/beta/connect?return_to=/x";
+    for (from, next) in
+        [(From::Own, "/login?next=/auth/beta/connect%3Freturn_to%3D/x"), (From::Refresh, "/login?next=/auth")]
+    {
+        let page = world.get(&browser, from, connect).await;
+        assert!(page.is_page(401).body.contains(&format!("href=\"{next}\"")), "{from:?}: {}", page.body);
+    }
+}
+
+/// A way back to a route that begins or ends a flow would begin the next one in the user's name.
+#[tokio::test]
+async fn a14_a_way_back_leads_to_no_route_that_begins_or_ends_a_flow() {
+    let world = World::new();
+    for route in [
+        "/auth/beta/connect",
+        "/auth/alpha/connect?return_to=/x",
+        "/auth/alpha/callback?resume=x",
+        "/auth/beta/connect#x",
+        "/auth/beta/connect/",
+        "/auth/beta//connect",
+        "/auth//beta/connect",
+        "/./auth/beta/connect",
+        "/auth/x/../beta/connect",
+        "/auth/x/%2e%2E/beta/connect",
+        "/%61uth/beta/connect",
+        "/auth/%62eta/c%6Fnnect",
+        "/auth/beta%2Fconnect",
+        "/auth%2fbeta/x%2f..%2fconnect",
+        "/auth/beta/%2e/connect",
+    ] {
+        let browser = Browser::of("alice");
+        for path in ["/auth/alpha/connect", "/auth"] {
+            let page = world.get(&browser, From::Typed, &format!("{path}?return_to={route}")).await;
+            assert!(!page.is_page(200).body.contains(&format!("value=\"{route}")), "{path} {route}");
+        }
+        let callback = world.until_callback(&browser, "alpha", route).await;
+        assert_eq!(world.arrive(&browser, &callback).await.place, "/", "{route}");
+        let form = format!("return_to={}", route.replace('%', "%25").replace('#', "%23"));
+        let ended = world.post(&browser, From::Own, "/auth/alpha/disconnect", &form).await;
+        assert!(ended.location().starts_with("/auth?notice="), "{route}");
+    }
+    for good in [
+        "/auth",
+        "/auth/gamma/connect",
+        "/auth/beta/connected",
+        "/auth/connect",
+        "/x/auth/beta/connect",
+        "/connect?x=/auth/beta/connect",
+        "/auth/beta/denied",
+        "/auth/beta/more/connect",
+    ] {
+        let browser = Browser::of("alice");
+        let callback = world.until_callback(&browser, "alpha", good).await;
+        assert!(world.arrive(&browser, &callback).await.place.starts_with(good), "{good}");
+    }
+}
+
 #[tokio::test]
 async fn a14_another_site_cannot_disconnect() {
     let world = World::new();
