@@ -16,9 +16,13 @@ impl Inner {
     /// Whether a path is that of a route to connect or of a callback, also where a browser, a proxy or a framework has to decode it
     /// first, or to take empty segments away.
     fn begins_or_ends_a_flow(&self, path: &str) -> bool {
+        let base = self.site.base();
+        if is_plain(path) && is_plain(base) && !path.starts_with(base) {
+            return false;
+        }
         let Some(place) = asked_for(path) else { return true };
         let path = decoded(place.split('?').next().unwrap_or_default());
-        let base = decoded(self.site.base());
+        let base = decoded(base);
         let (path, base) = (segments(&path), segments(&base));
         let Some([provider @ .., "connect" | "callback"]) = path.strip_prefix(&*base) else { return false };
         self.providers.keys().any(|id| segments(id) == provider)
@@ -44,8 +48,17 @@ fn segments(path: &str) -> Vec<&str> {
     segments
 }
 
+/// Whether a path, with or without a query, is for everybody what is written there, as nearly all are.
+fn is_plain(path: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_~?=&".contains(&byte);
+    path.starts_with('/') && path.bytes().all(is_plain) && !path.contains("//")
+}
+
 /// Path and query of the request that a browser makes for a path of this site: without dot segments and fragment, and encoded.
 pub(crate) fn asked_for(path: &str) -> Option<String> {
+    if is_plain(path) {
+        return Some(path.to_owned());
+    }
     let url = Url::parse("https://origin.invalid/").ok()?.join(path).ok()?;
     Some(url[Position::BeforePath..Position::AfterQuery].to_owned())
 }
@@ -62,6 +75,9 @@ mod tests {
             ("/a/./c/../b?q='<", "/a/b?q=%27%3C"),
             ("/a/%2E%2e/b#?x", "/b"),
             ("/a/b?", "/a/b?"),
+            ("/a-b/~c_d?x=1&y==?/", "/a-b/~c_d?x=1&y==?/"),
+            ("//a/b", "/b"),
+            ("/a//b", "/a//b"),
         ] {
             let place = asked_for(path).unwrap();
             assert_eq!(place, expected);

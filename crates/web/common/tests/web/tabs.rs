@@ -64,7 +64,7 @@ async fn a12_what_a_browser_fetches_ahead_begins_nothing() {
         }
         assert_eq!((world.states.len(), browser.flows()), (1, flows));
         assert!(world.application.errors().is_empty());
-        assert_eq!(world.deliver(&browser, &callback).await.location(), "/done");
+        assert_eq!(world.arrive(&browser, &callback).await.place, "/done");
         let mut other = get("/auth/alpha/connect");
         other.headers_mut().insert("sec-purpose", "prefetching".parse().unwrap());
         world.send(&browser, From::Own, other).await.location();
