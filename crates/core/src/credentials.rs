@@ -177,7 +177,10 @@ impl ClientCredentials {
 /// (RFC 8252 §7).
 fn check_redirect_uri(redirect_uri: &str) -> Result<()> {
     let parsed = url::Url::parse(redirect_uri).map_err(|source| {
-        Error::configuration("a redirect URI is not an absolute URI (RFC 6749 §3.1.2)").with_source(source)
+        Error::configuration(
+            "a redirect URI is not an absolute URI, such as `https://app.example/callback` (RFC 6749 §3.1.2)",
+        )
+        .with_source(source)
     })?;
     if parsed.fragment().is_some() {
         return Err(Error::configuration("a redirect URI must have no fragment (RFC 6749 §3.1.2)"));
@@ -188,9 +191,15 @@ fn check_redirect_uri(redirect_uri: &str) -> Result<()> {
         _ => true,
     };
     if !allowed {
-        return Err(Error::configuration(
-            "a redirect URI must be https, http to this machine, or of a scheme of the application's own (RFC 8252 §7)",
-        ));
+        // As much of it as tells which: what stands in the rest is nobody's business.
+        let which = match parsed.scheme() {
+            "http" => parsed.origin().ascii_serialization(),
+            scheme => format!("{scheme}:"),
+        };
+        return Err(Error::configuration(format!(
+            "a redirect URI must be https, http to this machine, or of a scheme of the application's own (RFC 8252 §7), and \
+             `{which}` is none of these"
+        )));
     }
     Ok(())
 }

@@ -85,6 +85,21 @@ async fn what_cannot_work_is_found_when_it_is_built() {
     }
 }
 
+/// With all that a second one of the same has in common with the first, its redirect URI above all.
+#[tokio::test]
+async fn a_provider_that_is_added_twice_is_named() {
+    let world = World::new(Rotates::Strictly);
+    for second in ["https://app.example/callback", "https://app.example/other"] {
+        let builder = Connections::builder().flow(world.flow("q", "https://app.example/q"));
+        let builder = builder.flow(world.flow("p", "https://app.example/callback"));
+        let built = builder.flow(world.flow("p", second)).token_store(MemoryTokenStore::new()).build();
+        let error = built.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        let said = error.to_string();
+        assert!(said.contains("`p` was added twice") && said.contains("`provider_id`"), "{said}");
+    }
+}
+
 #[test]
 fn without_a_runtime_they_are_not_built() {
     let world = World::new(Rotates::Strictly);

@@ -510,3 +510,15 @@ async fn an_endpoint_keeps_its_own_query_and_no_parameter_is_doubled() {
     let error = rig.flow.begin(&common::user()).param("tenant", "c").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Usage);
 }
+
+/// Enough of it to tell which one is meant, and no more.
+#[test]
+fn which_redirect_uri_is_refused_is_told() {
+    let refused = |uri: &str| {
+        let credentials = ClientCredentials::public("c").redirect_uri(uri);
+        provider("p").build().unwrap().check_credentials(&credentials).unwrap_err().to_string()
+    };
+    let said = refused("http://ann:planted@Shop.example:8080/auth?x=planted");
+    assert!(said.contains("`http://shop.example:8080`") && !said.contains("planted"), "{said}");
+    assert!(refused("javascript:alert(1)").contains("`javascript:`"));
+}

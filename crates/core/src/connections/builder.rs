@@ -1,6 +1,6 @@
 //! Builds [`Connections`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -207,6 +207,8 @@ impl ConnectionsBuilder {
         if self.flows.is_empty() {
             return Err(Error::configuration("connections need a flow: add one with `flow`"));
         }
+        // First: whoever adds a provider twice has said its redirect URI twice as well.
+        check_ids(&self.flows)?;
         check_mix_up(&self.flows)?;
         let store = self.store.ok_or_else(|| {
             Error::configuration("connections need a token store: add one with `token_store`")
@@ -254,11 +256,7 @@ impl ConnectionsBuilder {
             let id: Box<str> = provider.id().into();
             let permits = Semaphore::new(at_once);
             let pace = Pace::new(self.refreshes_per_second);
-            if providers.insert(id, Registered { flow, policy, permits, pace }).is_some() {
-                return Err(Error::configuration(
-                    "two flows have one provider id: it is part of every key, so each registration needs its own",
-                ));
-            }
+            providers.insert(id, Registered { flow, policy, permits, pace });
         }
         Ok(Connections::new(Inner {
             providers,
@@ -273,6 +271,18 @@ impl ConnectionsBuilder {
             is_closing: AtomicBool::new(false),
             probe: self.probe,
         }))
+    }
+}
+
+/// A provider id is part of every key: two registrations under one would have each other's connections.
+fn check_ids(flows: &[Flow]) -> Result<()> {
+    let mut ids = BTreeSet::new();
+    match flows.iter().map(|flow| flow.provider().id()).find(|id| !ids.insert(*id)) {
+        Some(twice) => Err(Error::configuration(format!(
+            "`{twice}` was added twice: remove one, or give it another id (`provider_id`, or `id` where it is configured) and a \
+             redirect URI of its own"
+        ))),
+        None => Ok(()),
     }
 }
 
