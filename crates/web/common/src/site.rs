@@ -35,25 +35,38 @@ impl Site {
         if !parsed.username().is_empty() || parsed.password().is_some() {
             return refuse("public_url has a user name or a password in it; leave it out");
         }
+        // It is in every redirect URI, and so no secret.
+        let refuse = |why: String| Err(Error::configuration(format!("public_url is `{public_url}`: {why}")));
         let is_secure = match parsed.scheme() {
             "https" => true,
             "http" if is_loopback(&parsed) => false,
             "http" => {
                 return refuse(
-                    "public_url is http and not on this machine: the browser would send the cookies of a flow in the clear; \
-                     use https",
+                    "http, and not on this machine: the browser would send the cookies of a flow in the clear; use https"
+                        .to_owned(),
                 );
             }
-            _ => return refuse("public_url is https, or http on this machine"),
+            _ => return refuse("it has to be https, or http on this machine".to_owned()),
         };
         let public_url = public_url.trim_end_matches('/');
+        let (scheme, rest) = public_url.split_once("://").unwrap_or_default();
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        // Providers compare redirect URIs letter by letter (RFC 9700 §4.1.3), and a browser comes back to small ones.
+        let is_capital = |text: &str| text.bytes().any(|byte| byte.is_ascii_uppercase());
+        if is_capital(scheme) || is_capital(host) {
+            let small = format!("{scheme}://{host}").to_ascii_lowercase();
+            return refuse(format!("write `{small}`, as browsers do, here and in the redirect URIs"));
+        }
+        if let Some((before, after)) = rest.split_once("//").filter(|(before, _)| !before.is_empty()) {
+            return refuse(format!(
+                "remove the slash at the end of `{scheme}://{before}/`, which `/{after}` stands behind"
+            ));
+        }
         let base = parsed.path().trim_end_matches('/');
         // The routes are compared with what the browser asks for, which is the path as the URL standard writes it.
-        let written =
-            public_url.split_once("://").map(|(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
-        let is_plain = written.is_some_and(|path| path == base.strip_prefix('/').unwrap_or(base));
+        let is_plain = !host.is_empty() && path == base.strip_prefix('/').unwrap_or(base);
         if !is_plain || (!base.is_empty() && check_return_to(base).is_err()) {
-            return refuse("public_url has a path with dot segments or empty segments; write it without");
+            return refuse("its path has dot segments or empty segments; write it without".to_owned());
         }
         Ok(Self {
             public_url: public_url.into(),
@@ -146,6 +159,24 @@ mod tests {
     }
 
     #[test]
+    fn who_mistook_the_public_url_is_told_which_and_what_to_write() {
+        for (wrong, told) in [
+            ("https://shop.example//auth", "remove the slash at the end of `https://shop.example/`"),
+            ("https://shop.example/a//auth", "remove the slash at the end of `https://shop.example/a/`"),
+            ("http://shop.example/auth", "use https"),
+            ("HTTPS://shop.example/auth", "write `https://shop.example`"),
+            ("https://Shop.Example:8443/Auth", "write `https://shop.example:8443`"),
+            ("https://shop.example/a/../auth", "dot segments"),
+        ] {
+            let said = Site::new(wrong).unwrap_err().to_string();
+            assert!(said.contains(&format!("`{wrong}`")) && said.contains(told), "{said}");
+        }
+        let said = Site::new("http://ann:planted@Shop.example//auth").unwrap_err().to_string();
+        assert!(!said.contains("planted"), "{said}");
+        assert!(Site::new("https://shop.example/Auth").is_ok(), "a path has capitals that matter");
+    }
+
+    #[test]
     fn a_base_has_no_slash_at_the_end() {
         for (url, base, accounts, uri) in [
             ("https://app.example", "", "/", "https://app.example/p/callback"),
@@ -165,7 +196,7 @@ mod tests {
 
     #[test]
     fn a14_an_origin_is_compared_whole() {
-        let site = Site::new("https://App.example/auth").unwrap();
+        let site = Site::new("https://app.example/auth").unwrap();
         for own in ["https://app.example", "https://app.example:443", "HTTPS://APP.EXAMPLE"] {
             assert!(site.is_own_origin(own), "{own}");
         }
