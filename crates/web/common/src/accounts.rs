@@ -17,6 +17,7 @@ use crate::builder::AccountsBuilder;
 use crate::cookies::{Cookies, Writer};
 use crate::form_token::FormToken;
 use crate::incoming::Incoming;
+use crate::missing::is_mistake;
 use crate::pages::{Page, Pages, ProviderLink, RETURN_TO_FIELD};
 use crate::route::Route;
 use crate::same_origin::{Initiator, initiator};
@@ -294,6 +295,11 @@ impl Inner {
         let mut answer = self.page(status, page);
         answer::add_cookie(&mut answer, token.and_then(|token| token.set_cookie().cloned()));
         answer
+    }
+
+    /// Where it is not known who is signed in: the same request works later, unless the application calls it a mistake.
+    pub(crate) fn unknown_user(&self, parts: &Parts, error: &BoxError) -> Response<Bytes> {
+        if is_mistake(error) { self.broken() } else { self.unavailable(parts, None) }
     }
 
     /// The application's own method, or its configuration, failed.

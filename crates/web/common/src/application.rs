@@ -19,7 +19,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 /// One method is required. An application with a session of its own, where users connect accounts:
 ///
 /// ```
-/// use authflow_core::User;
+/// use authflow_core::{Error, User};
 /// use authflow_web::{Application, BoxError, async_trait};
 /// use http::request::Parts;
 ///
@@ -32,7 +32,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 /// #[async_trait]
 /// impl Application for Shop {
 ///     async fn current_user(&self, request: &Parts) -> Result<Option<User>, BoxError> {
-///         let session = request.extensions.get::<Session>().ok_or("the session layer is missing")?;
+///         let missing = || Error::configuration("the session layer is missing");
+///         let session = request.extensions.get::<Session>().ok_or_else(missing)?;
 ///         Ok(session.user_id.as_deref().map(|id| User::new("", id)))
 ///     }
 /// }
@@ -94,8 +95,10 @@ pub trait Application: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Where it is not known, such as when the session store does not answer. Nothing is done then, and the page says so; a
-    /// callback works again later.
+    /// Where it is not known, such as when the session store does not answer. Nothing is done then, and the page says so (503); a
+    /// callback works again later. What is never known is a mistake, such as a session layer that is missing: an error of
+    /// authflow whose [recovery](authflow_core::Error::recovery) is to fix the configuration, as
+    /// [`Error::configuration`](authflow_core::Error::configuration) makes it, is answered as an error of the application (500).
     async fn current_user(&self, request: &Parts) -> Result<Option<User>, BoxError>;
 
     /// Finds or makes the user whose account this is, for a flow that was begun while nobody was signed in.

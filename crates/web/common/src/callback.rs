@@ -162,7 +162,7 @@ impl Inner {
                 Ok(Some(user)) => user,
                 Ok(None) => return Box::pin(self.wait_for_user(visit, flown, response, way)).await,
                 // Nothing is used up: the same callback works when the application knows again.
-                Err(_) => return self.unavailable(parts, None),
+                Err(error) => return self.unknown_user(parts, &error),
             };
             let tag = user_tag(flown.secret.expose(), &user.tenant, &user.id);
             if !bool::from(tag.as_bytes().ct_eq(flown.user_tag.as_bytes())) {

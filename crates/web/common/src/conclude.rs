@@ -103,7 +103,7 @@ impl Inner {
                 let to = if done.is_sign_in { return_to } else { self.site.accounts() };
                 self.ask_again(visit, id, way).unwrap_or_else(|| answer::redirect(to))
             }
-            Err(_) => self.unavailable(parts, None),
+            Err(error) => self.unknown_user(parts, &error),
         }
     }
 

@@ -27,8 +27,9 @@ impl Inner {
         if is_fetched_ahead(&incoming.parts.headers) {
             return self.unavailable(&incoming.parts, None);
         }
-        let Ok(user) = self.user(&incoming.parts).await else {
-            return self.unavailable(&incoming.parts, None);
+        let user = match self.user(&incoming.parts).await {
+            Ok(user) => user,
+            Err(error) => return self.unknown_user(&incoming.parts, &error),
         };
         // A picture, a frame or a script of ours may be there because of what a user wrote: that is nobody's wish.
         let is_wanted = incoming.is_post() || may_be_followed(&incoming.parts.headers);

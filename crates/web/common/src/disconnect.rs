@@ -17,7 +17,10 @@ impl Inner {
     pub(crate) async fn disconnect(&self, incoming: &Incoming, provider_id: &str) -> Response<Bytes> {
         let parts = &incoming.parts;
         let accounts = self.site.accounts();
-        let Ok(user) = self.user(parts).await else { return self.unavailable(parts, None) };
+        let user = match self.user(parts).await {
+            Ok(user) => user,
+            Err(error) => return self.unknown_user(parts, &error),
+        };
         let Some(user) = user else { return self.signed_out(accounts) };
         if self.initiator(incoming, &user) != Initiator::Own {
             return self.page(StatusCode::FORBIDDEN, &Page::DisconnectRefused { accounts });

@@ -12,7 +12,10 @@ use crate::pages::{AccountRow, FailedReason, Notice, NoticeKind, Page};
 impl Inner {
     pub(crate) async fn accounts_page(&self, incoming: &Incoming) -> Response<Bytes> {
         let parts = &incoming.parts;
-        let Ok(user) = self.user(parts).await else { return self.unavailable(parts, None) };
+        let user = match self.user(parts).await {
+            Ok(user) => user,
+            Err(error) => return self.unknown_user(parts, &error),
+        };
         let Some(user) = user else {
             if !self.application.offers_sign_in() {
                 return self.signed_out(self.site.accounts());

@@ -1,6 +1,6 @@
 //! Why a handler gets no client, as an answer.
 
-use authflow_core::{Error, ErrorKind, Operation, ServerError};
+use authflow_core::{Error, ErrorKind, Operation, Recovery, ServerError};
 use bytes::Bytes;
 use http::header::ACCEPT;
 use http::request::Parts;
@@ -70,8 +70,9 @@ impl From<Error> for Missing {
 impl Missing {
     /// It is told to the application when it is answered, as every [`Failed`](Self::Failed) is.
     pub(crate) fn unknown_user(source: BoxError) -> Self {
+        let kind = if is_mistake(&source) { ErrorKind::Configuration } else { ErrorKind::Unavailable };
         let message = "the application could not tell who is signed in";
-        Self::Failed(Error::new(ErrorKind::Unavailable, message).with_source(source))
+        Self::Failed(Error::new(kind, message).with_source(source))
     }
 
     /// The answer to the request that needed the client. A person who navigates is sent to connect, and comes back; a program
@@ -158,6 +159,12 @@ impl Missing {
         };
         Error::usage(message).at(provider_id, Operation::List)
     }
+}
+
+/// Whether an application's own error is an [`Error`] that says that a person has to change something: no other request works
+/// either, now or later. What it is made of otherwise tells nothing of that.
+pub(crate) fn is_mistake(error: &BoxError) -> bool {
+    error.downcast_ref().map(Error::recovery) == Some(Recovery::FixConfiguration)
 }
 
 /// Whether an error says that only the user can help, by connecting again.

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use authflow_core::{Begin, SignIn, User};
+use authflow_core::{Begin, Error, SignIn, User};
 use authflow_web::{Application, BoxError, Outcome, async_trait};
 use bytes::Bytes;
 use http::header::{COOKIE, LOCATION, SET_COOKIE};
@@ -32,6 +32,8 @@ pub(crate) struct TestApplication {
     pub(crate) session: Session,
     pub(crate) refuses_sign_in: bool,
     pub(crate) sessions_fail: AtomicBool,
+    /// As if their layer were not there.
+    pub(crate) sessions_are_missing: AtomicBool,
     pub(crate) after_fails: AtomicBool,
     pub(crate) after_panics: AtomicBool,
     /// Where `after` sends the browser instead.
@@ -65,6 +67,9 @@ impl Application for TestApplication {
     async fn current_user(&self, request: &Parts) -> Result<Option<User>, BoxError> {
         if self.sessions_fail.load(Ordering::SeqCst) {
             return Err("planted-session-failure".into());
+        }
+        if self.sessions_are_missing.load(Ordering::SeqCst) {
+            return Err(Error::configuration("planted-session-mistake").into());
         }
         let cookies = request.headers.get(COOKIE).map_or("", |value| value.to_str().unwrap());
         let session = cookies.split("; ").find_map(|pair| pair.strip_prefix("session="));

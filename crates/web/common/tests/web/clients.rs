@@ -226,6 +226,24 @@ async fn t_a4_what_is_not_known_is_not_connected_to_nobody() {
     assert!(errors.last().unwrap().contains("no provider with this id"));
 }
 
+/// A program is not told to come again either.
+#[tokio::test]
+async fn a_session_layer_that_is_missing_is_the_applications_mistake() {
+    let world = World::new();
+    world.application.sessions_are_missing.store(true, Ordering::SeqCst);
+    let parts = request("alice", "/", &[]);
+    let missing = [
+        world.accounts.client(&parts, "alpha").await.unwrap_err(),
+        world.accounts.current_user(&parts).await.unwrap_err(),
+    ];
+    for missing in missing {
+        let found = problem(&answer(&world, &missing, &parts), 500);
+        assert_eq!(found["type"], "urn:authflow:failed");
+        assert!(world.application.errors().concat().contains("planted-session-mistake"));
+        answer(&world, &missing, &request("alice", "/", &NAVIGATION)).is_page(500);
+    }
+}
+
 /// What a handler answers with an error itself, and what the answer for a missing client says, are the same.
 #[tokio::test]
 async fn an_error_is_one_answer_wherever_it_is_made() {

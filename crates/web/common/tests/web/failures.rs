@@ -89,6 +89,28 @@ async fn x26_a_session_that_cannot_be_read_is_not_nobody() {
     assert_eq!(world.connections("alice").await, ["alpha user-1", "beta user-1"]);
 }
 
+/// Nobody is asked to wait for what no waiting helps. The callback works once it is set right, all the same.
+#[tokio::test]
+async fn who_never_knows_who_is_signed_in_is_an_application_that_is_broken() {
+    let world = World::new();
+    let browser = Browser::of("alice");
+    let done = world.until_callback(&browser, "alpha", "/done").await;
+    world.deliver(&browser, &done).await.location();
+    let callback = world.until_callback(&browser, "beta", "/done").await;
+    world.application.sessions_are_missing.store(true, Ordering::SeqCst);
+    for path in ["/auth", "/auth/alpha/connect"] {
+        let answer = world.get(&browser, From::Own, path).await;
+        assert!(!answer.is_page(500).body.contains("planted-session-mistake"));
+        assert!(answer.headers.get("retry-after").is_none());
+    }
+    world.post(&browser, From::Own, "/auth/alpha/disconnect", "").await.is_page(500);
+    world.deliver(&browser, &done).await.is_page(500);
+    world.assert_refused(&world.deliver(&browser, &callback).await, 500, 1);
+    assert!(world.application.errors().concat().contains("planted-session-mistake"));
+    world.application.sessions_are_missing.store(false, Ordering::SeqCst);
+    assert_eq!(world.deliver(&browser, &callback).await.location(), "/done");
+}
+
 /// Once the state is used up, the same callback cannot work any more: it is a failure, and says so.
 #[tokio::test]
 async fn x13_a_provider_that_is_down_at_the_exchange() {
