@@ -2,20 +2,23 @@
 //! of authflow-actix builds up, as a whole.
 
 #![allow(clippy::future_not_send, reason = "a worker of actix-web is one thread")]
+#![allow(clippy::print_stderr, reason = "an example tells what fails")]
 
 use std::error::Error;
 use std::net::TcpListener;
+use std::process::ExitCode;
 
 use actix_session::storage::CookieSessionStore;
 use actix_session::{Session, SessionExt as _, SessionMiddleware};
 use actix_web::cookie::Key;
 use actix_web::dev::Server;
-use actix_web::web::{self, Data, Html, Redirect};
+use actix_web::web::{self, Bytes, Data, Html, Redirect};
 use actix_web::{App, HttpServer};
-use authflow::actix::{Connected, Refusal, Routes};
+use authflow::actix::{Connected, CurrentUser, Refusal, Routes};
+use authflow::http::Response;
 use authflow::http::request::Parts;
 use authflow::stackexchange::{self, StackExchange, Wrapper};
-use authflow::web::{Accounts, Application, BoxError};
+use authflow::web::{Accounts, Application, BoxError, Outcome};
 use authflow::{
     ClientCredentials, Connections, EnvKeys, MemoryStateStore, MemoryTokenStore, User, async_trait,
 };
@@ -28,6 +31,31 @@ impl Application for People {
         // What `routes` has put there.
         Ok(request.extensions.get::<User>().cloned())
     }
+
+    /// No page tells a cause: these two are all that anybody gets to know of it.
+    fn on_error(&self, _: &Parts, error: &(dyn Error + 'static)) {
+        log("authflow", error);
+    }
+
+    async fn after(&self, _: &Parts, outcome: &Outcome, _: &mut Response<Bytes>) -> Result<(), BoxError> {
+        let error = match outcome {
+            Outcome::Failed { error, .. } => Some(error),
+            // Connected, and the first request failed: where the key is wrong, so will all others.
+            Outcome::Connected(connected) => connected.after_exchange.as_ref(),
+            _ => None,
+        };
+        if let Some(error) = error {
+            log("connecting", error);
+        }
+        Ok(())
+    }
+}
+
+/// An error and its causes, in a line. Your application has a log of its own.
+fn log(what: &str, error: &(dyn Error + 'static)) {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    let texts: Vec<String> = causes.map(ToString::to_string).collect();
+    eprintln!("{what}: {}", texts.join(": "));
 }
 
 fn routes(accounts: Accounts) -> Routes {
@@ -41,7 +69,7 @@ fn routes(accounts: Accounts) -> Routes {
 }
 
 fn variable(name: &str) -> Result<String, String> {
-    std::env::var(name).map_err(|error| format!("{name}: {error}"))
+    std::env::var(name).map_err(|error| format!("{name}: {error}; fill in `.env`, then `set -a; . ./.env`"))
 }
 
 /// `public_url` is where browsers find the application, such as `https://shop.example`.
@@ -86,11 +114,14 @@ pub(crate) fn serve(listener: TcpListener, public_url: &str) -> Result<Server, B
     Ok(server.listen(listener)?.run())
 }
 
-async fn home(accounts: Data<Accounts>) -> Html {
+async fn home(accounts: Data<Accounts>, who: CurrentUser) -> Html {
     let connect = accounts.connect_path("stackexchange", Some("/profile"));
-    let button = format!(
-        r#"<form method="post" action="{connect}"><button>Connect with Stack Exchange</button></form>"#
-    );
+    let button = match who.0 {
+        Some(_) => format!(
+            r#"<form method="post" action="{connect}"><button>Connect with Stack Exchange</button></form>"#
+        ),
+        None => r#"<p><a href="/login">Sign in</a></p>"#.to_owned(),
+    };
     Html::new(format!(r#"<h1>Shop</h1>{button}<p><a href="/auth">Connected accounts</a></p>"#))
 }
 
@@ -115,8 +146,14 @@ async fn sign_in(session: Session) -> actix_web::Result<Redirect> {
     Ok(Redirect::to("/").see_other())
 }
 
-#[actix_web::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn run() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:3000")?;
     Ok(serve(listener, &variable("PUBLIC_URL")?)?.await?)
+}
+
+#[actix_web::main]
+async fn main() -> ExitCode {
+    let Err(error) = run().await else { return ExitCode::SUCCESS };
+    log("error", &*error);
+    ExitCode::FAILURE
 }

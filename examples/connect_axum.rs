@@ -1,18 +1,23 @@
 //! An application with axum, its session in tower-sessions and its state behind an `Arc`, that has got *Connect with Stack
 //! Exchange*: what the README of authflow-axum builds up, as a whole.
 
+#![allow(clippy::print_stderr, reason = "an example tells what fails")]
+
 use std::error::Error;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::Arc;
 
-use authflow::axum::{Connected, Refusal};
+use authflow::axum::{Connected, CurrentUser, Refusal};
+use authflow::http::Response;
 use authflow::http::request::Parts;
 use authflow::stackexchange::{self, StackExchange, Wrapper};
-use authflow::web::{Accounts, Application, BoxError};
+use authflow::web::{Accounts, Application, BoxError, Outcome};
 use authflow::{
     ClientCredentials, Connections, EnvKeys, MemoryStateStore, MemoryTokenStore, User, async_trait,
 };
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use axum::response::{Html, Redirect};
@@ -26,15 +31,42 @@ struct People;
 #[async_trait]
 impl Application for People {
     async fn current_user(&self, request: &Parts) -> Result<Option<User>, BoxError> {
-        let session: &Session = request.extensions.get().ok_or("the layer of the session is missing")?;
+        // That is a mistake of ours. Any other error may be over when the user tries again.
+        let missing = || authflow::Error::configuration("the layer of the session is missing");
+        let session: &Session = request.extensions.get().ok_or_else(missing)?;
         // Where your sign-in keeps the user's id: one that never changes, not an e-mail address.
         let id: Option<String> = session.get("user").await?;
         Ok(id.map(|id| User::new("", id)))
     }
+
+    /// No page tells a cause: these two are all that anybody gets to know of it.
+    fn on_error(&self, _: &Parts, error: &(dyn Error + 'static)) {
+        log("authflow", error);
+    }
+
+    async fn after(&self, _: &Parts, outcome: &Outcome, _: &mut Response<Bytes>) -> Result<(), BoxError> {
+        let error = match outcome {
+            Outcome::Failed { error, .. } => Some(error),
+            // Connected, and the first request failed: where the key is wrong, so will all others.
+            Outcome::Connected(connected) => connected.after_exchange.as_ref(),
+            _ => None,
+        };
+        if let Some(error) = error {
+            log("connecting", error);
+        }
+        Ok(())
+    }
+}
+
+/// An error and its causes, in a line. Your application has a log of its own.
+fn log(what: &str, error: &(dyn Error + 'static)) {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    let texts: Vec<String> = causes.map(ToString::to_string).collect();
+    eprintln!("{what}: {}", texts.join(": "));
 }
 
 fn variable(name: &str) -> Result<String, String> {
-    std::env::var(name).map_err(|error| format!("{name}: {error}"))
+    std::env::var(name).map_err(|error| format!("{name}: {error}; fill in `.env`, then `set -a; . ./.env`"))
 }
 
 /// `public_url` is where browsers find the application, such as `https://shop.example`.
@@ -97,11 +129,14 @@ pub(crate) async fn serve(listener: TcpListener, public_url: &str) -> Result<(),
     Ok(axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?)
 }
 
-async fn home(shop: State<Arc<Shop>>, accounts: State<Accounts>) -> Html<String> {
+async fn home(shop: State<Arc<Shop>>, accounts: State<Accounts>, who: CurrentUser) -> Html<String> {
     let connect = accounts.connect_path("stackexchange", Some("/profile"));
-    let button = format!(
-        r#"<form method="post" action="{connect}"><button>Connect with Stack Exchange</button></form>"#
-    );
+    let button = match who.0 {
+        Some(_) => format!(
+            r#"<form method="post" action="{connect}"><button>Connect with Stack Exchange</button></form>"#
+        ),
+        None => r#"<p><a href="/login">Sign in</a></p>"#.to_owned(),
+    };
     Html(format!(r#"<h1>{}</h1>{button}<p><a href="/auth">Connected accounts</a></p>"#, shop.name))
 }
 
@@ -130,8 +165,14 @@ async fn sign_in(session: Session) -> Result<Redirect, StatusCode> {
     Ok(Redirect::to("/"))
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn run() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:3000").await?;
     serve(listener, &variable("PUBLIC_URL")?).await
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Err(error) = run().await else { return ExitCode::SUCCESS };
+    log("error", &*error);
+    ExitCode::FAILURE
 }

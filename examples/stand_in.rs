@@ -12,7 +12,8 @@ pub(crate) async fn start(redirect_uri: &str) -> Result<AuthorizationServer, Box
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let server = start("http://localhost:3000/auth/stackexchange/callback").await?;
+    let public_url = std::env::var("PUBLIC_URL").unwrap_or_else(|_| "http://localhost:3000".to_owned());
+    let server = start(&format!("{public_url}/auth/stackexchange/callback")).await?;
     println!(
         "export STACKEXCHANGE_CLIENT_ID=client-1 STACKEXCHANGE_CLIENT_SECRET=a-secret STACKEXCHANGE_KEY=a-key"
     );

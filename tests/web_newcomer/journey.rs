@@ -17,31 +17,40 @@ const LISTENING: &str = "listening on ";
 /// The program, in a process of its own: it reads its environment.
 struct Program {
     origin: String,
-    _process: Child,
+    process: Child,
 }
 
 impl Program {
-    /// Runs `test` of this binary again, which is to serve.
-    async fn start(test: &str, server: &AuthorizationServer) -> Self {
+    /// Runs `test` of this binary again, which is to serve, with a key for the API.
+    async fn start(test: &str, server: &AuthorizationServer, key: &str) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture"])
             .env(CHILD, "1")
             .env("STACKEXCHANGE_CLIENT_ID", "client-1")
             .env("STACKEXCHANGE_CLIENT_SECRET", "a-secret")
-            .env("STACKEXCHANGE_KEY", "a-key")
+            .env("STACKEXCHANGE_KEY", key)
             .env("STACKEXCHANGE_STAND_IN", server.base_url())
             .env("AUTHFLOW_KEYS", "k1:QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY=")
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         while let Some(line) = lines.next_line().await.unwrap() {
             if let Some((_, origin)) = line.split_once(LISTENING) {
-                return Self { origin: origin.to_owned(), _process: process };
+                return Self { origin: origin.to_owned(), process };
             }
         }
-        panic!("the program has ended: {:?}", process.wait().await);
+        panic!("the program has ended: {:?}", process.wait_with_output().await);
+    }
+
+    /// The next line of its log.
+    async fn logged(&mut self) -> String {
+        let mut log = BufReader::new(self.process.stderr.as_mut().unwrap());
+        let mut line = String::new();
+        log.read_line(&mut line).await.unwrap();
+        line
     }
 }
 
@@ -119,28 +128,42 @@ fn form(page: &str, action: &str) -> Option<(String, String)> {
     })
 }
 
-async fn journey(test: &str) {
+/// The stand-in, the program, and a browser in which somebody is signed in to it.
+async fn signed_in(test: &str, key: &str) -> (AuthorizationServer, Program, Browser) {
     let server = stand_in::start("http://127.0.0.1/auth/stackexchange/callback").await.unwrap();
-    let program = Program::start(test, &server).await;
+    let program = Program::start(test, &server, key).await;
     let mut browser = Browser::at(&program);
-
-    // Whoever is not signed in is not let in, and is shown where to.
-    let refused = browser.get("/profile").await;
-    assert!(refused.status != StatusCode::OK && server.ledger().entries().is_empty(), "{}", refused.status);
-    assert!(browser.get("/auth").await.body.contains("/login"));
-    assert_eq!(browser.get("/login").await.status, StatusCode::OK);
     let signed_in = browser.post("/login", "").await;
     assert_eq!((signed_in.status, signed_in.location.as_str()), (StatusCode::SEE_OTHER, "/"));
+    (server, program, browser)
+}
 
-    // Now it leads to connect, and so does the button.
-    let unconnected = browser.get("/profile").await;
-    assert!(unconnected.location.contains("/auth/stackexchange/connect"), "{}", unconnected.location);
+/// Presses the button, and approves.
+async fn connect(server: &AuthorizationServer, program: &Program, browser: &mut Browser) -> Page {
     let (connect, fields) = form(&browser.get("/").await.body, "/connect").expect("the button");
     let to_provider = browser.post(&connect, &fields).await;
     assert_eq!(to_provider.status, StatusCode::SEE_OTHER, "{}", to_provider.body);
     assert!(to_provider.location.starts_with(server.base_url()), "{}", to_provider.location);
     let callback = ScriptedUser::new().approve(&to_provider.location).await.unwrap();
-    let back = browser.get(callback.strip_prefix(&program.origin).expect("a callback of ours")).await;
+    browser.get(callback.strip_prefix(&program.origin).expect("a callback of ours")).await
+}
+
+async fn journey(test: &str) {
+    let (server, program, mut browser) = signed_in(test, "a-key").await;
+
+    // Whoever is not signed in is not let in, and is shown where to.
+    let mut nobody = Browser::at(&program);
+    let refused = nobody.get("/profile").await;
+    assert!(refused.status != StatusCode::OK && server.ledger().entries().is_empty(), "{}", refused.status);
+    for path in ["/", "/auth"] {
+        assert!(nobody.get(path).await.body.contains("/login"), "{path}");
+    }
+    assert_eq!(nobody.get("/login").await.status, StatusCode::OK);
+
+    // Who is is led to connect, and so by the button.
+    let unconnected = browser.get("/profile").await;
+    assert!(unconnected.location.contains("/auth/stackexchange/connect"), "{}", unconnected.location);
+    let back = connect(&server, &program, &mut browser).await;
     assert_eq!((back.status, back.location.as_str()), (StatusCode::SEE_OTHER, "/profile"), "{}", back.body);
 
     let profile = browser.get("/profile").await;
@@ -154,26 +177,67 @@ async fn journey(test: &str) {
     assert!(again.location.contains("/auth/stackexchange/connect"), "{} {}", again.status, again.body);
 }
 
+/// With a wrong key for the API all seems well, until it is asked something: the log says why before that.
+async fn wrong_key(test: &str) {
+    let (server, mut program, mut browser) = signed_in(test, "another-key").await;
+    let back = connect(&server, &program, &mut browser).await;
+    assert_eq!((back.status, back.location.as_str()), (StatusCode::SEE_OTHER, "/profile"), "{}", back.body);
+    let logged = program.logged().await;
+    assert!(logged.starts_with("connecting: stackexchange: ") && logged.contains("key"), "{logged}");
+    let profile = browser.get("/profile").await;
+    assert!(profile.status.is_server_error(), "{}", profile.status);
+    let logged = program.logged().await;
+    assert!(logged.starts_with("authflow: stackexchange: ") && logged.contains("key"), "{logged}");
+}
+
+async fn serve_axum() {
+    let (listener, origin) = listen();
+    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+    connect_axum::serve(listener, &origin).await.unwrap();
+}
+
+async fn serve_actix() {
+    let program = || {
+        let (listener, origin) = listen();
+        actix_web::rt::System::new()
+            .block_on(async { connect_actix::serve(listener, &origin).unwrap().await })
+            .unwrap();
+    };
+    tokio::task::spawn_blocking(program).await.unwrap();
+}
+
+fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
 #[tokio::test]
 async fn a_person_connects_and_disconnects_in_the_program_of_the_axum_readme() {
-    if std::env::var_os(CHILD).is_some() {
-        let (listener, origin) = listen();
-        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-        return connect_axum::serve(listener, &origin).await.unwrap();
+    if is_child() {
+        return serve_axum().await;
     }
     journey("journey::a_person_connects_and_disconnects_in_the_program_of_the_axum_readme").await;
 }
 
 #[tokio::test]
 async fn a_person_connects_and_disconnects_in_the_program_of_the_actix_readme() {
-    if std::env::var_os(CHILD).is_some() {
-        let program = || {
-            let (listener, origin) = listen();
-            actix_web::rt::System::new()
-                .block_on(async { connect_actix::serve(listener, &origin).unwrap().await })
-                .unwrap();
-        };
-        return tokio::task::spawn_blocking(program).await.unwrap();
+    if is_child() {
+        return serve_actix().await;
     }
     journey("journey::a_person_connects_and_disconnects_in_the_program_of_the_actix_readme").await;
+}
+
+#[tokio::test]
+async fn the_program_of_the_axum_readme_logs_what_fails() {
+    if is_child() {
+        return serve_axum().await;
+    }
+    wrong_key("journey::the_program_of_the_axum_readme_logs_what_fails").await;
+}
+
+#[tokio::test]
+async fn the_program_of_the_actix_readme_logs_what_fails() {
+    if is_child() {
+        return serve_actix().await;
+    }
+    wrong_key("journey::the_program_of_the_actix_readme_logs_what_fails").await;
 }
