@@ -15,16 +15,13 @@ use authflow::actix::{Connected, CurrentUser, IfConnected, Refusal, Routes};
 use authflow::http::{Response, request::Parts};
 use authflow::web::{Accounts, Application, BoxError, Outcome};
 use authflow::{SignIn, User, async_trait};
-use support::{Example, People, sessions::MemorySessions};
-
-/// Where the session keeps the id of who is signed in.
-const USER: &str = "user";
+use support::{Example, People, USER, sessions::MemorySessions};
 
 /// What the session says, and what is to be written into it, goes through the extensions: see `routes`.
 #[async_trait]
 impl Application for People {
     async fn current_user(&self, request: &Parts) -> Result<Option<User>, BoxError> {
-        request.extensions.get::<Option<User>>().cloned().ok_or_else(|| "nobody has read the session".into())
+        request.extensions.get::<Option<User>>().cloned().ok_or_else(support::no_session)
     }
 
     fn offers_sign_in(&self) -> bool {
@@ -36,19 +33,22 @@ impl Application for People {
     }
 
     async fn after(&self, _: &Parts, outcome: &Outcome, to: &mut Response<Bytes>) -> Result<(), BoxError> {
-        self.link_or_unlink(outcome);
+        self.note(outcome);
         if let Outcome::SignedIn(connected) = outcome {
             to.extensions_mut().insert(connected.key.user().clone());
         }
         Ok(())
+    }
+
+    fn on_error(&self, _: &Parts, error: &(dyn std::error::Error + 'static)) {
+        support::log(error);
     }
 }
 
 /// Reads the session before the application is asked, and writes it once somebody has signed in.
 fn routes(accounts: &Accounts) -> Routes {
     let before = Routes::new(accounts.clone()).before(|request, extensions| {
-        let id: Option<String> = request.get_session().get(USER)?;
-        extensions.insert(id.map(|id| User::new("", id)));
+        extensions.insert(request.get_session().get(USER)?.map(|id: String| User::new("", id)));
         Ok(())
     });
     before.after(|request, extensions| {

@@ -15,14 +15,11 @@ use authflow::{SignIn, User, async_trait};
 use axum::extract::State;
 use axum::response::{Html, Redirect};
 use axum::{Router, body::Bytes, routing};
-use support::{Example, People};
+use support::{Example, People, USER};
 use tower_sessions::{MemoryStore, Session, SessionManagerLayer, cookie::SameSite};
 
-/// Where the session keeps the id of who is signed in.
-const USER: &str = "user";
-
 fn session(request: &Parts) -> Result<&Session, BoxError> {
-    request.extensions.get().ok_or_else(|| "the layer of the session is missing".into())
+    request.extensions.get().ok_or_else(support::no_session)
 }
 
 #[async_trait]
@@ -40,7 +37,7 @@ impl Application for People {
     }
 
     async fn after(&self, of: &Parts, outcome: &Outcome, _: &mut Response<Bytes>) -> Result<(), BoxError> {
-        self.link_or_unlink(outcome);
+        self.note(outcome);
         if let Outcome::SignedIn(connected) = outcome {
             let session = session(of)?;
             // A new id, and nothing of before: whoever planted that is left with nothing. (`flush` would keep the id.)
@@ -49,6 +46,10 @@ impl Application for People {
             session.insert(USER, &connected.key.user().id).await?;
         }
         Ok(())
+    }
+
+    fn on_error(&self, _: &Parts, error: &(dyn std::error::Error + 'static)) {
+        support::log(error);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the web examples have in common, and what is not about the web: providers, and the people of the application.
 
 #![allow(dead_code, reason = "each example uses its part")]
-#![allow(clippy::print_stdout, reason = "an example tells what it does")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example tells what it does")]
 
 mod people;
 pub(crate) mod sessions;
@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use authflow::quirks::ResponseFormat;
-use authflow::web::Accounts;
+use authflow::web::{Accounts, BoxError};
 use authflow::{
     Call, ClientCredentials, ConfiguredProvider, Connections, Error, FlowManager, HttpClient, HttpRequest,
     KnownProvider, Limits, MemoryStateStore, MemoryTokenStore, Provider, ProviderDefinition, StateStore,
@@ -27,6 +27,21 @@ pub(crate) struct Example;
 
 impl KnownProvider for Example {
     const PROVIDER_ID: &'static str = "example";
+}
+
+/// Where the session keeps the id of who is signed in.
+pub(crate) const USER: &str = "user";
+
+/// No waiting helps where nothing has read the session: the answer is that of an application that made a mistake.
+pub(crate) fn no_session() -> BoxError {
+    Error::configuration("nobody has read the session: is its layer there?").into()
+}
+
+/// Tells an error and its causes, in a line. A real application has a log for this.
+pub(crate) fn log(error: &(dyn std::error::Error + 'static)) {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    let texts: Vec<String> = causes.map(ToString::to_string).collect();
+    eprintln!("authflow: {}", texts.join(": "));
 }
 
 static PROFILE_URL: OnceLock<String> = OnceLock::new();

@@ -6,6 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use authflow::web::{BoxError, Outcome};
 use authflow::{ConnectionKey, SignIn, User};
 
+use super::log;
+
 #[derive(Default)]
 pub(crate) struct People(Mutex<Known>);
 
@@ -34,12 +36,19 @@ impl People {
         Ok(owner.clone())
     }
 
-    /// From now on an account that was connected signs its owner in, and one that was disconnected does not.
-    pub(crate) fn link_or_unlink(&self, outcome: &Outcome) {
+    /// From now on an account that was connected signs its owner in, and one that was disconnected does not. What failed is told.
+    pub(crate) fn note(&self, outcome: &Outcome) {
         match outcome {
             Outcome::Connected(connected) => self.link(&connected.key),
             Outcome::Disconnected { key, .. } => self.unlink(key),
+            Outcome::Failed { error, .. } => log(error),
             _ => {}
+        }
+        // The connection is there, and what was asked of the provider next was not to be had.
+        if let Outcome::Connected(connected) | Outcome::SignedIn(connected) = outcome
+            && let Some(error) = &connected.after_exchange
+        {
+            log(error);
         }
     }
 
