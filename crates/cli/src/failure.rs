@@ -139,7 +139,10 @@ impl Failure {
                     .to_owned(),
             ],
             Self::Silent => Vec::new(),
-            Self::Faulted(failure) => failure.lines(),
+            Self::Faulted(failure) => match &**failure {
+                Self::Flow(error) => describe_in_demo(error),
+                failure => failure.lines(),
+            },
         }
     }
 }
@@ -154,6 +157,18 @@ impl From<Error> for Failure {
 pub(crate) fn describe(error: &Error) -> Vec<String> {
     let mut lines = what(error);
     lines.push(format!("  what to do: {}", advice(error)));
+    lines
+}
+
+/// The same in the demo, where there is nothing that `authflow login` would have connected.
+pub(crate) fn describe_in_demo(error: &Error) -> Vec<String> {
+    if error.recovery() != Recovery::Reconnect {
+        return describe(error);
+    }
+    let mut lines = what(error);
+    lines.push(
+        "  what to do: an application has its user connect again; here, leave the fault out".to_owned(),
+    );
     lines
 }
 

@@ -229,6 +229,8 @@ async fn each_fault(provider: &str, withstood: &[&[&str]], without_room: &[&[&st
                 for part in ["\n  kind: ", "\n  what to do: "] {
                     assert!(ended.stderr.contains(part), "{part:?} is missing: {about}");
                 }
+                assert!(!said.contains("run `authflow login`"), "nobody has logged in: {about}");
+                assert!(!ended.stderr.contains("run `authflow login`"), "nobody has logged in: {about}");
             }
             _ => panic!("{about}"),
         }

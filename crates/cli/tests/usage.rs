@@ -98,7 +98,9 @@ async fn what_does_not_fit_is_refused() {
     )
     .await;
     teaches(&["login", "--param", "novalue"], &["prompt=consent"]).await;
-    teaches(&["login", "--timeout", "0"], &["--timeout"]).await;
+    teaches(&["login", "--timeout", "0"], &["--timeout", "from 1 to 86400"]).await;
+    teaches(&["demo", "--lifetime", "abc"], &["--lifetime", "seconds, from 1 to 86400"]).await;
+    teaches(&["sweep", "--every", "2592001"], &["--every", "from 1 to 2592000"]).await;
     teaches(&["frobnicate"], &["frobnicate"]).await;
     teaches(&["demo", "github"], &["stackexchange", "contentstack", "rfc"]).await;
 }

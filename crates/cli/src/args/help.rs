@@ -48,8 +48,7 @@ gets a card, and what the application and it say to each other is shown. What it
 the demo's own servers. *Call the API* asks the userinfo_endpoint that a file names; without one it is not offered.
 
 With --headless there is no page: the program is its own user, goes through one whole flow of each provider, writes a \
-transcript to stdout and ends by itself. (Without --headless, the page has taken the place of the one flow through the browser \
-that release 0.1.0 showed here.)
+transcript to stdout and ends by itself.
 
 What is shown is what the program's HTTP client sent and received, what its own pages answered, and what the servers wrote \
 into their ledgers. Codes, tokens, verifiers and keys are masked, and on the page states too. The transcript of --headless \
@@ -68,7 +67,7 @@ Examples:
 
 Exit codes: 0 when the page is ended with Ctrl-C; with --headless 0 if the journey came to its end,
 also where the flow withstood the fault, and 1 with the error that a user would get, or where the
-fault never showed.";
+fault never showed; 2 usage, such as options that exclude each other.";
 
 pub(super) const LOGIN_LONG: &str = "\
 Connects to a provider, and keeps the connection under a name.

@@ -3,6 +3,8 @@
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Args};
 
+use super::seconds;
+
 /// Where connections are kept.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct StoreArgs {
@@ -84,7 +86,7 @@ pub(crate) struct LogoutArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SweepArgs {
     /// Sweep again and again, with so many seconds in between, until Ctrl-C
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=2_592_000))]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(2_592_000))]
     pub(crate) every: Option<u32>,
 
     #[command(flatten)]

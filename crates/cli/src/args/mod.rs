@@ -79,11 +79,11 @@ pub(crate) struct DemoArgs {
     pub(crate) no_browser: bool,
 
     /// How long an access token lives at the demo's own servers, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, conflicts_with = "headless", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, conflicts_with = "headless", value_parser = seconds(86_400))]
     pub(crate) lifetime: u32,
 
     /// How long one may take between *Connect* and the callback, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 600, conflicts_with = "headless", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, conflicts_with = "headless", value_parser = seconds(86_400))]
     pub(crate) flow_lifetime: u32,
 
     /// Let the server misbehave in this way; `help` lists the names
@@ -152,7 +152,7 @@ pub(crate) struct LoginArgs {
     pub(crate) no_browser: bool,
 
     /// How long to wait for the callback, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = seconds(86_400))]
     pub(crate) timeout: u32,
 
     /// Print the tokens whole, as JSON
@@ -300,6 +300,14 @@ fn parameter(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("a parameter has a name and a value, with `=` between them: prompt=consent".to_owned()),
+    }
+}
+
+/// So many seconds. What is wrong is said without the value, as everywhere.
+fn seconds(most: u32) -> impl Fn(&str) -> Result<u32, String> + Clone {
+    move |text| {
+        let seconds = text.parse().ok().filter(|seconds| (1..=most).contains(seconds));
+        seconds.ok_or_else(|| format!("it is a whole number of seconds, from 1 to {most}"))
     }
 }
 

@@ -19,7 +19,7 @@ use super::stage::Stage;
 use super::transcript::Transcript;
 use crate::args::DemoProvider;
 use crate::callback::{Callbacks, Event};
-use crate::failure::{Failure, describe};
+use crate::failure::{Failure, describe_in_demo};
 use crate::listener::{Limits, Listener, Serving, place};
 use crate::output;
 use crate::states::States;
@@ -96,7 +96,7 @@ impl Journey {
                 self.transcript.step("The journey ends here", "")?;
                 if let Failure::Flow(error) = failure {
                     self.transcript.text("What an application gets, as one typed error:")?;
-                    for line in describe(error) {
+                    for line in describe_in_demo(error) {
                         self.transcript.bad_line(&line)?;
                     }
                 }
