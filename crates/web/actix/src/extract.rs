@@ -145,7 +145,9 @@ fn ask<T>(
     look: impl AsyncFnOnce(&Accounts, &Parts) -> Result<T, Missing> + 'static,
 ) -> LocalFuture<T> {
     let routes = request.app_data::<web::Data<Routes>>().cloned().ok_or_else(|| {
-        ErrorInternalServerError("authflow has no routes in this application: configure it with `Routes`")
+        ErrorInternalServerError(
+            "authflow has no routes here: configure them with `Routes` or `configure`, on the `App` itself and not in a scope",
+        )
     });
     let asked = routes.and_then(|routes| Ok((routes.parts(request)?, routes)));
     Box::pin(async move {

@@ -323,9 +323,14 @@ async fn two_sets_of_routes_do_not_answer_for_each_other() {
 
 #[actix_web::test]
 async fn an_extractor_without_routes_says_what_to_do() {
-    let service = init_service(App::new().route("/mine", web::get().to(mine))).await;
+    let world = World::new().await;
+    let routes = Routes::new(world.accounts.clone());
+    // In a scope they are not those of a handler that is elsewhere.
+    let scope = web::scope("/auth").configure(|config| routes.configure(config));
+    let service = init_service(App::new().service(scope).route("/mine", web::get().to(mine))).await;
     let answer = service.call(TestRequest::with_uri("/mine").to_request()).await.unwrap();
     assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let body = to_bytes(answer.into_body()).await.unwrap();
-    assert!(String::from_utf8_lossy(&body).contains("Routes"));
+    let said = String::from_utf8_lossy(&body);
+    assert!(said.contains("`Routes` or `configure`") && said.contains("not in a scope"), "{said}");
 }
