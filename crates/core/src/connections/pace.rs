@@ -33,7 +33,7 @@ impl Pace {
         Self { apart, next: Mutex::default(), front: Semaphore::new(1), waiting: AtomicU32::new(0) }
     }
 
-    /// Waits for a turn; whether there is one, since after [`close`](Self::close) there is none.
+    /// Waits for a turn; whether there is one, since who waits gets none after [`close`](Self::close).
     pub(super) async fn turn(&self, clock: &dyn Clock) -> bool {
         if self.apart.is_zero() {
             return true;
@@ -42,11 +42,14 @@ impl Pace {
         let Ok(_front) = self.front.acquire().await else { return false };
         while let Some(left) = self.take(clock.monotonic()) {
             clock.sleep(left).await;
+            if self.front.is_closed() {
+                return false;
+            }
         }
         true
     }
 
-    /// No turns are given any more, but to who is the next.
+    /// Who waits for a turn, or would have to, gets none any more.
     pub(super) fn close(&self) {
         self.front.close();
     }

@@ -71,8 +71,8 @@ impl Flight {
         let inner = &self.inner;
         let Leased { view, mut mark, ref holder, leased_at } = *leased;
         let lease = inner.settings.lease;
-        provider.pace.turn(&*inner.clock).await;
-        if inner.is_closing() {
+        if !provider.pace.turn(&*inner.clock).await {
+            // Nothing was sent, and the program is about to end.
             drop(permit);
             self.put_back(holder, view.mark).await;
             return Err(failure::shutting_down());
