@@ -99,7 +99,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "model",
-        about: "the model of the refresh protocol, with every mix of faults; 100,000 connections expire together (optimized; 1.5 GB)",
+        about: "the model of the refresh protocol, with every mix of faults; 100,000 connections expire together (optimized; 1 GB)",
         when: When::Unhurried,
         needs: &[],
         run: steps::cargo::model,

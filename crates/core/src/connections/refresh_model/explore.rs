@@ -1,7 +1,7 @@
 //! Goes through every state that can be reached.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crate::quirks::Rotation;
 
@@ -20,12 +20,15 @@ pub(super) struct Explored {
 impl World {
     pub(super) fn explore(&self) -> Explored {
         let begin = self.begin();
-        let mut seen: HashMap<State, Option<(State, &'static str)>> = HashMap::from([(begin, None)]);
+        let mut seen = Seen::default();
+        seen.note(&begin, None);
         let mut open = VecDeque::from([begin]);
         let mut steps = 0;
-        while let Some(state) = open.pop_front() {
+        // They are looked at in the order in which they were seen first.
+        for at in 0_u32.. {
+            let Some(state) = open.pop_front() else { break };
             if let Err(what) = self.check_state(&state) {
-                return Explored { states: seen.len(), steps, broken: Some((what, way(&seen, state))) };
+                return Explored { states: seen.len(), steps, broken: Some((what, seen.way(at))) };
             }
             if state.server.is_full() {
                 continue;
@@ -33,12 +36,11 @@ impl World {
             for (name, next) in self.all_steps(&state) {
                 steps += 1;
                 if let Err(what) = self.check_step(&state, &next) {
-                    let mut way = way(&seen, state);
+                    let mut way = seen.way(at);
                     way.push(name);
                     return Explored { states: seen.len(), steps, broken: Some((what, way)) };
                 }
-                if let Entry::Vacant(place) = seen.entry(next) {
-                    place.insert(Some((state, name)));
+                if seen.note(&next, Some((at, name))) {
                     open.push_back(next);
                 }
             }
@@ -213,13 +215,39 @@ fn second(name: &'static str) -> &'static str {
     NAMES.iter().find(|(one, _)| *one == name).map_or(name, |(_, other)| other)
 }
 
-fn way(seen: &HashMap<State, Option<(State, &'static str)>>, to: State) -> Vec<&'static str> {
-    let mut way = Vec::new();
-    let mut at = to;
-    while let Some(Some((from, name))) = seen.get(&at) {
-        way.push(*name);
-        at = *from;
+/// The states that were seen. There are millions, so that of each only its fingerprint is kept, of 128 bits: that two are alike
+/// is less likely than that the memory errs.
+#[derive(Default)]
+struct Seen {
+    fingerprints: HashSet<u128>,
+    /// How each was reached first, but for the beginning: from which, and by what step.
+    from: Vec<Option<(u32, &'static str)>>,
+}
+
+impl Seen {
+    /// Whether it had not been seen.
+    fn note(&mut self, state: &State, from: Option<(u32, &'static str)>) -> bool {
+        let half = |which: u8| {
+            let mut hasher = DefaultHasher::new();
+            (which, state).hash(&mut hasher);
+            u128::from(hasher.finish())
+        };
+        let is_new = self.fingerprints.insert(half(0) << 64 | half(1));
+        if is_new {
+            self.from.push(from);
+        }
+        is_new
     }
-    way.reverse();
-    way
+
+    fn len(&self) -> usize {
+        self.from.len()
+    }
+
+    fn way(&self, to: u32) -> Vec<&'static str> {
+        let before = |at: u32| self.from.get(usize::try_from(at).ok()?).copied().flatten();
+        let steps = std::iter::successors(before(to), |(from, _)| before(*from));
+        let mut way: Vec<_> = steps.map(|(_, name)| name).collect();
+        way.reverse();
+        way
+    }
 }
