@@ -33,14 +33,18 @@ impl Pace {
         Self { apart, next: Mutex::default(), front: Semaphore::new(1), waiting: AtomicU32::new(0) }
     }
 
-    /// Waits for a turn; whether there is one, since who waits gets none after [`close`](Self::close).
+    /// Waits for a turn; whether there is one: after [`close`](Self::close) only who need not wait for it gets one.
     pub(super) async fn turn(&self, clock: &dyn Clock) -> bool {
         if self.apart.is_zero() {
             return true;
         }
         let _waiting = Waiting::new(&self.waiting);
-        let Ok(_front) = self.front.acquire().await else { return false };
+        // After the end nobody stands in front of others.
+        let _front = self.front.acquire().await;
         while let Some(left) = self.take(clock.monotonic()) {
+            if self.front.is_closed() {
+                return false;
+            }
             clock.sleep(left).await;
             if self.front.is_closed() {
                 return false;

@@ -58,3 +58,44 @@ async fn x24_without_a_bound_nobody_waits_and_a_pause_saves_nothing_up() {
     pace.turn(&clock).await;
     assert_eq!(clock.monotonic(), Duration::from_millis(100_100));
 }
+
+#[tokio::test]
+async fn x35_who_need_not_wait_has_its_turn_after_the_end_too_and_nobody_else() {
+    let (pace, clock) = (Pace::new(Some(10)), Sleepy::default());
+    pace.close();
+    assert!(pace.turn(&clock).await, "it is free");
+    assert!(!pace.turn(&clock).await, "it would have to wait");
+    assert_eq!(clock.monotonic(), Duration::ZERO, "nobody sleeps to be sent away");
+    let free = Pace::new(None);
+    free.close();
+    assert!(free.turn(&clock).await);
+}
+
+/// The end comes while somebody sleeps.
+#[derive(Debug)]
+struct Ends(Arc<Pace>, Sleepy);
+
+#[async_trait]
+impl Clock for Ends {
+    fn now(&self) -> SystemTime {
+        self.1.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.1.monotonic()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.0.close();
+        *self.1.0.lock().unwrap() += duration;
+    }
+}
+
+#[tokio::test]
+async fn x35_who_sleeps_when_the_end_comes_has_no_turn() {
+    let pace = Arc::new(Pace::new(Some(10)));
+    let clock = Ends(Arc::clone(&pace), Sleepy::default());
+    assert!(pace.turn(&clock).await);
+    assert!(!pace.turn(&clock).await, "its time has come, but the end before");
+    assert!(pace.turn(&clock).await, "it was not used up");
+}

@@ -59,7 +59,7 @@ pub(crate) fn model(workspace: &Workspace) -> Result<(), Failure> {
 fn optimized(workspace: &Workspace, which: &[&str]) -> Result<String, Failure> {
     let build = ["test", "--locked", "--profile", "model", "-p", "authflow-core", "--no-default-features"];
     let build = workspace.cargo(&build).args(["--features", "connections"]);
-    // Each keeps what it has seen in memory. The largest takes about as long as all others.
+    // Two providers are explored at a time: each is kept in memory, and the largest takes about as long as all others.
     let printed = build.args(which).args(["--", "--nocapture", "--test-threads", "2"]).output()?;
     print!("{printed}");
     Ok(printed)
