@@ -18,6 +18,7 @@ use crate::token_store::{Lease, TokenStore};
 
 use super::inner::{Inner, Registered, Settings};
 use super::pace::Pace;
+use super::places::Places;
 use super::plan::{CoolDown, Policy};
 use super::point::Probe;
 use super::sealer::Sealer;
@@ -165,6 +166,9 @@ impl ConnectionsBuilder {
     }
 
     /// How many refreshes run at once at one provider. Default: 32.
+    ///
+    /// Where the last requests had no answer (as many as run at once, but two to eight of them), whoever would have to wait for
+    /// one of those refreshes to end gets [`ErrorKind::Network`](crate::ErrorKind::Network) within a second.
     pub const fn max_refreshes(mut self, refreshes: usize) -> Self {
         self.max_refreshes = refreshes;
         self
@@ -254,9 +258,9 @@ impl ConnectionsBuilder {
             let provider = flow.provider();
             let policy = Policy::new(&provider.quirks().refresh_policy, self.refresh_early, self.keep_alive);
             let id: Box<str> = provider.id().into();
-            let permits = Semaphore::new(at_once);
+            let places = Places::new(at_once);
             let pace = Pace::new(self.refreshes_per_second);
-            providers.insert(id, Registered { flow, policy, permits, pace });
+            providers.insert(id, Registered { flow, policy, places, pace });
         }
         Ok(Connections::new(Inner {
             providers,

@@ -19,6 +19,7 @@ use super::access::{AccessToken, View};
 use super::failure;
 use super::inner::{Inner, Instant, Registered, jitter};
 use super::pause::Pause;
+use super::places::PATIENCE;
 use super::plan::{self, Demand, Step, Unsent};
 use super::point::Point;
 use super::refresh::Refreshed;
@@ -45,6 +46,8 @@ pub(super) struct Flight {
     has_record: bool,
     /// Whether nothing was tried, since a failure of before still holds.
     is_cooling: bool,
+    /// Whether nothing was tried, since there was no place for it.
+    has_no_place: bool,
 }
 
 /// What came of asking for the lease.
@@ -87,6 +90,7 @@ impl Flight {
             has_landed: false,
             has_record: false,
             is_cooling: false,
+            has_no_place: false,
         }
     }
 
@@ -154,14 +158,18 @@ impl Flight {
             if inner.is_closing() {
                 return Err(failure::shutting_down());
             }
-            let permit = match provider.permits.try_acquire() {
-                Ok(permit) if !is_served || provider.pace.has_room(inner.clock.monotonic()) => permit,
+            let permit = match provider.places.try_take() {
+                Some(permit) if !is_served || provider.pace.has_room(inner.clock.monotonic()) => permit,
                 // Whoever has a good token leaves the turns to those who have none.
                 _ if is_served && provider.pace.is_bound() && self.demand != Demand::Due => {
                     return Ok((token, false));
                 }
-                Ok(permit) => permit,
-                Err(_) => provider.permits.acquire().await.map_err(|_| failure::shutting_down())?,
+                Some(permit) => permit,
+                None => {
+                    let permit = Box::pin(provider.places.take(&*inner.clock)).await;
+                    self.has_no_place = permit.is_err();
+                    permit?
+                }
             };
             // In pieces on the heap, while each is needed: ten thousand flights may wait for their turns.
             match Box::pin(self.lease(provider, &token, &record, looked_at)).await? {
@@ -396,7 +404,8 @@ impl Flight {
 
     /// How long a failure holds; `None` if it holds for nobody else, or is known from the record.
     fn failure(&self, error: &Arc<Error>, before: Option<&Failure>, now: Duration) -> Option<Failure> {
-        let count = before.map_or(0, |failure| failure.count).saturating_add(1);
+        let tried = u32::from(!self.has_no_place);
+        let count = before.map_or(0, |failure| failure.count).saturating_add(tried);
         let is_of_store = !self.has_record
             || matches!(error.kind(), ErrorKind::StoreUnavailable | ErrorKind::KeysUnavailable);
         let until = match error.kind() {
@@ -406,6 +415,7 @@ impl Flight {
             | ErrorKind::Interrupted
             | ErrorKind::RefreshPending => return None,
             _ if self.is_cooling => return None,
+            _ if self.has_no_place => PATIENCE,
             ErrorKind::NotConnected => ABSENT_FOR,
             _ => self.inner.settings.cool_down.after(count, error.retry_after(), jitter()),
         };
@@ -442,7 +452,7 @@ mod tests {
         let flight = size_of_future(Flight::run);
         type Turn = (&'static Flight, Box<Leased>, &'static Registered);
         let turn = size_of_future(async |(flight, leased, provider): Turn| {
-            drop(flight.refresh(provider, leased, provider.permits.acquire().await.unwrap()).await);
+            drop(flight.refresh(provider, leased, provider.places.try_take().unwrap()).await);
         });
         assert!(flight <= 4096, "{flight}");
         assert!(turn <= 2048, "{turn}");

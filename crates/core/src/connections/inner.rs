@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle as Runtime;
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 
 use crate::binding::User;
@@ -30,6 +30,7 @@ use super::event::{Event, EventKind};
 use super::failure;
 use super::pace::Pace;
 use super::pause::Pause;
+use super::places::Places;
 use super::plan::{self, CoolDown, Demand, Moment, Policy, Step};
 use super::point::{Point, Probe};
 use super::sealer::Sealer;
@@ -55,7 +56,7 @@ pub(super) struct Registered {
     pub(super) flow: Flow,
     pub(super) policy: Policy,
     /// How many refreshes may run at once.
-    pub(super) permits: Semaphore,
+    pub(super) places: Places,
     /// How many may begin in a second.
     pub(super) pace: Pace,
 }
@@ -129,7 +130,7 @@ impl Inner {
     pub(super) fn close(&self) {
         self.is_closing.store(true, Ordering::Release);
         for provider in self.providers.values() {
-            provider.permits.close();
+            provider.places.close();
             provider.pace.close();
         }
     }

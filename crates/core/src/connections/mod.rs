@@ -18,6 +18,7 @@ mod logout_tests;
 mod obtain;
 mod pace;
 mod pause;
+mod places;
 mod plan;
 mod point;
 #[cfg(test)]
@@ -210,8 +211,8 @@ impl Connections {
     ///   such as another connection's record, and nothing of it was used;
     /// - [`ErrorKind::RefreshPending`],
     ///   [`ErrorKind::Interrupted`]: ask again;
-    /// - what the provider answered, the same for all who waited, and until the cool-down is over. Where it could not answer, or
-    ///   asked for time, each process that shares the store keeps to it
+    /// - what the provider answered, or [`ErrorKind::Network`] where it did not, the same for all who waited, and until the
+    ///   cool-down is over. Where it could not answer, or asked for time, each process that shares the store keeps to it
     ///   ([`ErrorKind::Unavailable`], [`ErrorKind::RateLimited`]).
     pub async fn token(&self, key: &ConnectionKey) -> Result<AccessToken> {
         if let Some(token) = self.0.slots.at_hand(key, self.0.clock.monotonic()) {

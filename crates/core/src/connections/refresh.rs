@@ -90,6 +90,7 @@ impl Flight {
             let unsent = self.slot.lock().unsent.take_if(|unsent| unsent.holder == *holder);
             let sent = provider.flow.refresh(&view.contents.tokens);
             let sent = inner.bounded(&provider.flow, Operation::Refresh, sent).await;
+            provider.places.heard(&sent);
             inner.point(Point::P8Check).await;
             let error = match sent {
                 Ok(tokens) => {
