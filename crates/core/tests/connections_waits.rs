@@ -63,6 +63,19 @@ async fn x24_a_caller_whose_token_ends_while_its_refresh_waits_for_a_place_gets_
     assert_eq!((world.server.refreshes(), world.server.most_uses()), (2, 1));
 }
 
+#[tokio::test]
+async fn x24_a_refresh_that_waits_for_a_place_is_done_although_nobody_asks_again() {
+    let world = World::new(Rotates::Strictly);
+    let connections = world.builder().max_refreshes(1).build().unwrap();
+    let keys = two_users(&world, &connections).await;
+    world.server.hold();
+    begin_both(&world, &connections, &keys).await;
+    assert_eq!((world.server.refreshes(), world.store.count("lease")), (1, 1));
+    world.server.let_go();
+    world.until(|| world.server.refreshes() == 2).await;
+    assert_eq!(world.server.most_uses(), 1);
+}
+
 /// The new token was served, and then forgotten by a disconnect that the store did not take: what the flight saves after it
 /// is removed and revoked.
 #[tokio::test]
