@@ -190,7 +190,7 @@ fn what(error: &Error) -> Vec<String> {
         lines.push(format!("  the provider's error_uri, unchecked: {}", printable(uri)));
     }
     if let Some(wait) = error.retry_after() {
-        lines.push(format!("  the provider asks to wait {} seconds", wait.as_secs()));
+        lines.push(format!("  wait {} s before the next try", wait.as_millis().div_ceil(1000)));
     }
     lines
 }

@@ -137,7 +137,7 @@ async fn a_fault_changes_the_transcript_and_fails() {
         ("wrong-iss", "https://attacker.example", "kind: IssuerMismatch"),
         ("wrong-state", "another-state", "kind: StateNotFound"),
         ("deny-by-server", "access_denied", "kind: AccessDenied"),
-        ("too-many-requests", "got 429", "asks to wait 7 seconds"),
+        ("too-many-requests", "got 429", "wait 7 s before the next try"),
         ("reset-after-commit", "no usable answer", "kind: Network"),
         ("rotation-reuse", "family is revoked", "kind: InvalidGrant"),
         ("invalid-token", "got 401", "kind: InvalidGrant"),

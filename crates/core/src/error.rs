@@ -37,9 +37,9 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Recovery {
-    /// The same call may work later; not before `after` where the provider named a time.
+    /// The same call may work later; not before `after` where a time is known.
     Retry {
-        /// How long the provider asked to wait.
+        /// How long to wait: what the provider asked for, or what is left of a pause.
         after: Option<Duration>,
     },
     /// The user has to begin again.
@@ -211,7 +211,7 @@ impl Error {
         self
     }
 
-    /// Adds how long the provider asked to wait.
+    /// Adds how long to wait before the next try.
     #[must_use]
     pub fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
         self.0.retry_after = retry_after;
@@ -353,7 +353,7 @@ impl Error {
         self.0.status
     }
 
-    /// How long the provider asked to wait.
+    /// How long to wait before the next try: what the provider asked for (RFC 9110 §10.2.3), or what is left of a pause.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after

@@ -20,7 +20,7 @@ pub(super) fn of(error: &Error) -> String {
         None => format!("{rest}."),
     };
     if let Some(wait) = error.retry_after() {
-        text.push_str(&format!(" The provider asks to wait {} seconds.", wait.as_secs()));
+        text.push_str(&format!(" Wait {} s before the next try.", wait.as_millis().div_ceil(1000)));
     }
     text
 }
@@ -52,12 +52,9 @@ mod tests {
     fn an_error_is_told_in_words() {
         let error = Error::new(ErrorKind::Unavailable, "the provider is not available")
             .with_status(http::StatusCode::SERVICE_UNAVAILABLE)
-            .with_retry_after(Some(Duration::from_secs(7)))
+            .with_retry_after(Some(Duration::from_millis(6400)))
             .at("rfc", Operation::Refresh);
-        assert_eq!(
-            of(&error),
-            "the provider is not available (HTTP 503). The provider asks to wait 7 seconds."
-        );
+        assert_eq!(of(&error), "the provider is not available (HTTP 503). Wait 7 s before the next try.");
         assert_eq!(of(&Error::usage("no such thing").at("rfc", Operation::Begin)), "no such thing.");
     }
 }
