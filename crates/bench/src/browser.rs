@@ -19,6 +19,8 @@ const HEADERS: &str = "sec-ch-ua-mobile: ?0\r\n\
     accept-encoding: gzip, deflate, br, zstd\r\n\
     accept-language: en-GB,en;q=0.9\r\n";
 
+const CALLBACK: &str = "/auth/bench/callback";
+
 pub(crate) struct Browser {
     stream: TcpStream,
     received: Vec<u8>,
@@ -58,9 +60,10 @@ impl Browser {
 
     /// Whether the flow ends well. The next one finds a browser that has had none.
     pub(crate) async fn finish(&mut self, query: &str) -> bool {
-        let answer = self.get(&format!("/auth/bench/callback?{query}")).await;
+        let answer = self.get(&format!("{CALLBACK}?{query}")).await;
         self.forget();
-        answer.status == 303 && answer.location == RETURN_TO
+        // A sign-in that went well leads to the callback once more, to see the session; the application of the bench keeps none.
+        answer.status == 303 && (answer.location == RETURN_TO || answer.location.starts_with(CALLBACK))
     }
 
     /// Loses all cookies but the session's.
