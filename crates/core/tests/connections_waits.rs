@@ -45,8 +45,8 @@ async fn x24_a_caller_whose_token_ends_while_its_refresh_waits_for_a_turn_gets_t
     assert_eq!((world.server.refreshes(), world.server.most_uses()), (2, 1));
 }
 
-#[tokio::test]
-async fn x24_a_caller_whose_token_ends_while_its_refresh_waits_for_a_place_gets_the_new_one() {
+/// The first one's answer has to be let go.
+async fn one_waits_for_the_place_of_the_other() -> (World, Connections, [ConnectionKey; 2]) {
     let world = World::new(Rotates::Strictly);
     let connections = world.builder().max_refreshes(1).build().unwrap();
     let keys = two_users(&world, &connections).await;
@@ -54,6 +54,12 @@ async fn x24_a_caller_whose_token_ends_while_its_refresh_waits_for_a_place_gets_
     begin_both(&world, &connections, &keys).await;
     let begun = (world.server.refreshes(), world.store.count("lease"));
     assert_eq!(begun, (1, 1), "the second waits for its place");
+    (world, connections, keys)
+}
+
+#[tokio::test]
+async fn x24_a_caller_whose_token_ends_while_its_refresh_waits_for_a_place_gets_the_new_one() {
+    let (world, connections, keys) = one_waits_for_the_place_of_the_other().await;
     world.clock.advance(3 * SECOND);
     let asked = ask(&connections, &keys[1]);
     world.clock.settle().await;
@@ -65,12 +71,7 @@ async fn x24_a_caller_whose_token_ends_while_its_refresh_waits_for_a_place_gets_
 
 #[tokio::test]
 async fn x24_a_refresh_that_waits_for_a_place_is_done_although_nobody_asks_again() {
-    let world = World::new(Rotates::Strictly);
-    let connections = world.builder().max_refreshes(1).build().unwrap();
-    let keys = two_users(&world, &connections).await;
-    world.server.hold();
-    begin_both(&world, &connections, &keys).await;
-    assert_eq!((world.server.refreshes(), world.store.count("lease")), (1, 1));
+    let (world, _, _) = one_waits_for_the_place_of_the_other().await;
     world.server.let_go();
     world.until(|| world.server.refreshes() == 2).await;
     assert_eq!(world.server.most_uses(), 1);
