@@ -11,6 +11,7 @@ Usage: cargo xtask bench [OPTIONS]
   --only NAME   one row, repeatable: steps, begin, whole, store, pending, redis, web, at-expiry,
                 before-expiry, unavailable, processes, valid, million, together, tree
   --quick       fewer and shorter rounds: a look, not a figure
+  --once        one round, as short as it goes: no figure, but whether each row comes to its end
   --build       also clean release builds beside bare reqwest and rustls; takes minutes
   --help        this text
 
@@ -37,8 +38,17 @@ pub(crate) enum Request {
 #[derive(Default)]
 pub(crate) struct Settings {
     only: Vec<String>,
-    pub(crate) quick: bool,
+    length: Length,
     build: bool,
+}
+
+/// How long it may take.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Length {
+    #[default]
+    Full,
+    Quick,
+    Once,
 }
 
 impl Settings {
@@ -47,13 +57,30 @@ impl Settings {
         if row == "build" { self.build || asked } else { self.only.is_empty() || asked }
     }
 
+    /// Whether this is a look, and no figure.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.length != Length::Full
+    }
+
+    pub(crate) fn is_once(&self) -> bool {
+        self.length == Length::Once
+    }
+
     pub(crate) fn rounds(&self) -> usize {
-        if self.quick { 5 } else { 15 }
+        match self.length {
+            Length::Full => 15,
+            Length::Quick => 5,
+            Length::Once => 1,
+        }
     }
 
     /// How often a round repeats its work.
     pub(crate) fn times(&self, full: u32) -> u32 {
-        if self.quick { (full / 8).max(64) } else { full }
+        match self.length {
+            Length::Full => full,
+            Length::Quick => (full / 8).max(64),
+            Length::Once => 64,
+        }
     }
 }
 
@@ -64,7 +91,8 @@ impl Request {
         while let Some(argument) = rest.next() {
             match argument {
                 "--help" | "-h" => return Ok(Self::Help),
-                "--quick" => settings.quick = true,
+                "--quick" => settings.length = Length::Quick,
+                "--once" => settings.length = Length::Once,
                 "--build" => settings.build = true,
                 "--only" => match rest.next() {
                     Some(name) if rows::ALL.iter().any(|(known, _)| *known == name) => {

@@ -29,7 +29,7 @@ impl Line {
 }
 
 pub(crate) fn print_head(settings: &Settings) {
-    if settings.quick {
+    if settings.is_quick() {
         println!("A quick look: too short for a figure.\n");
     }
     println!("| work | floor | `oauth2` 5.0 | authflow | ratio to the floor | must reach | reached |");

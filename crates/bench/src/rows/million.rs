@@ -143,7 +143,7 @@ pub(crate) fn measure(settings: &Settings) -> Vec<Line> {
 }
 
 fn measure_on(kind: Kind, settings: &Settings) -> Vec<Line> {
-    let many = if settings.quick { MANY / 50 } else { MANY };
+    let many = if settings.is_quick() { MANY / 50 } else { MANY };
     let place = match Place::start(kind) {
         Ok(place) => place,
         Err(missing) => {

@@ -85,7 +85,8 @@ pub(crate) fn measure(settings: &Settings) -> Vec<Line> {
     let each = |[before, full, _]: [f64; 3]| (full - before) / f64::from(CROWD);
     let floor = each(held("floor"));
     // What the allocator keeps of the memory that it was given back differs from process to process.
-    let rounds: Vec<[f64; 3]> = (0..if settings.quick { 1 } else { 9 }).map(|_| held("authflow")).collect();
+    let rounds: Vec<[f64; 3]> =
+        (0..if settings.is_quick() { 1 } else { 9 }).map(|_| held("authflow")).collect();
     let spread = |of: fn(&[f64; 3]) -> f64| Spread::of(&rounds.iter().map(of).collect::<Vec<_>>());
     let [before, full, after] =
         [|[it, _, _]: &[f64; 3]| *it, |[_, it, _]: &[f64; 3]| *it, |[_, _, it]: &[f64; 3]| *it]

@@ -126,7 +126,7 @@ fn measure_on(kind: Kind, settings: &Settings) -> Line {
     server.tell("lifetime 0");
     server.tell(&format!("delay {}", Duration::from_millis(50).as_millis()));
     let (mut walls, mut most, mut failures) = (Series::new(), Seen::default(), 0);
-    for round in 0..=if settings.quick { 3 } else { 12 } {
+    for round in 0..=if settings.is_quick() { 3 } else { 12 } {
         let user = format!("user-{round}");
         drop(runtime.block_on(connect(&connections, &user)));
         server.tell("forget");

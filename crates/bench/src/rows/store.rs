@@ -200,7 +200,7 @@ fn measure_expiry(settings: &Settings) -> Line {
         let output = command.output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().parse::<f64>().unwrap()
     };
-    let rounds = if settings.quick { 1 } else { 5 };
+    let rounds = if settings.is_quick() { 1 } else { 5 };
     let slowest: Series = (0..rounds).map(|_| round()).collect();
     let slowest = Spread::of(&slowest);
     Line {

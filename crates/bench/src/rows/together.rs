@@ -80,8 +80,8 @@ async fn connect_all(connections: &Connections, names: impl Iterator<Item = Stri
 }
 
 pub(crate) fn measure(settings: &Settings) -> Vec<Line> {
-    let crowd = if settings.quick { CROWD / 10 } else { CROWD };
-    let good_for = Duration::from_secs(if settings.quick { 2 } else { 5 });
+    let crowd = if settings.is_quick() { CROWD / 10 } else { CROWD };
+    let good_for = Duration::from_secs(if settings.is_quick() { 2 } else { 5 });
     let server = RefreshServer::start();
     server.tell("delay 50");
     let clock = Arc::<MovedClock>::default();

@@ -137,7 +137,7 @@ pub(crate) fn measure_builds(settings: &Settings) -> Vec<Line> {
     for application in [&bare, &oauth2, &facade] {
         application.crates();
     }
-    let rounds = if settings.quick { 1 } else { 5 };
+    let rounds = if settings.is_quick() { 1 } else { 5 };
     let [floor, oauth2, authflow] =
         take_turns(rounds, [&mut || bare.build(), &mut || oauth2.build(), &mut || facade.build()]);
     let ratio = Spread::ratio(&authflow, &floor);

@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use futures_util::future::{join, join_all};
 use tokio::runtime::Runtime;
 
+use crate::arguments::Settings;
 use crate::browser::Browser;
 use crate::measure::wall;
 use crate::table::Line;
@@ -14,6 +15,8 @@ use crate::web_server::{Kind, OF_ONE, SMALL, SMALL_MEMORY, WebServer};
 
 /// More than the state store holds: were they not counted by address, all other flows would be pushed out.
 const FLOWS: u32 = 10_000;
+/// Where only the end is looked for.
+const FLOWS_ONCE: u32 = 512;
 const AT_ONCE: u32 = 16;
 const FLOODING: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
@@ -35,7 +38,7 @@ struct Flood {
 }
 
 impl Flood {
-    fn on(runtime: &Runtime, kind: Kind, token_endpoint: &str) -> Self {
+    fn on(runtime: &Runtime, kind: Kind, token_endpoint: &str, flows: u32) -> Self {
         let mut server = WebServer::start(kind, token_endpoint, SMALL_MEMORY);
         let address = server.address;
         let mut flood = Self::default();
@@ -53,7 +56,7 @@ impl Flood {
         let nanoseconds = wall(1, || {
             let begin_many = async {
                 join_all(flooding.iter_mut().map(|browser| async {
-                    for _ in 0..FLOWS / AT_ONCE {
+                    for _ in 0..flows / AT_ONCE {
                         browser.begin().await;
                         browser.forget();
                     }
@@ -100,13 +103,14 @@ async fn whole(browser: &mut Browser) -> bool {
     browser.finish(&query).await
 }
 
-pub(super) fn measure(runtime: &Runtime, token_endpoint: &str) -> Vec<Line> {
-    let floor = Flood::on(runtime, Kind::ByHand, token_endpoint);
+pub(super) fn measure(settings: &Settings, runtime: &Runtime, token_endpoint: &str) -> Vec<Line> {
+    let flows = if settings.is_once() { FLOWS_ONCE } else { FLOWS };
+    let floor = Flood::on(runtime, Kind::ByHand, token_endpoint, flows);
     let lines = [(Kind::Axum, "axum"), (Kind::Actix, "actix-web")].map(|(kind, name)| {
-        let authflow = Flood::on(runtime, kind, token_endpoint);
+        let authflow = Flood::on(runtime, kind, token_endpoint, flows);
         Line {
             work: format!(
-                "{FLOWS} flows begun from one address through {name}, memory state store for {SMALL}: flows of another address begun before, \
+                "{flows} flows begun from one address through {name}, memory state store for {SMALL}: flows of another address begun before, \
                  meanwhile and after, and growth of the process"
             ),
             floor: floor.shown(),

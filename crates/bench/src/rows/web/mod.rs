@@ -96,7 +96,7 @@ pub(crate) fn measure(settings: &Settings) -> Vec<Line> {
         line(3, 4, "axum, Redis state store"),
         line(3, 5, "actix-web, Redis state store"),
     ];
-    lines.extend(flood::measure(&runtime, &endpoint));
+    lines.extend(flood::measure(settings, &runtime, &endpoint));
     lines
 }
 
