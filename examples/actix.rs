@@ -77,7 +77,7 @@ async fn sign_out(session: Session) -> impl Responder {
 }
 
 #[actix_web::main]
-pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) async fn main() -> Result<(), support::Failed> {
     let setup = support::setup().await?;
     let accounts = Accounts::builder(setup.connections, &setup.public_url, People::default()).build()?;
     let (routes, sessions) = (routes(&accounts), MemorySessions::default());

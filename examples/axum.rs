@@ -69,7 +69,7 @@ async fn sign_out(session: Session) -> Result<Redirect, StatusCode> {
 }
 
 #[tokio::main]
-pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) async fn main() -> Result<(), support::Failed> {
     let setup = support::setup().await?;
     let accounts = Accounts::builder(setup.connections, &setup.public_url, People::default()).build()?;
     // `Lax`, so that the session is there when the provider sends the browser back; without TLS, for this machine alone.

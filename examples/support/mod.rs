@@ -6,7 +6,9 @@
 mod people;
 pub(crate) mod sessions;
 
+use std::fmt::Display;
 use std::net::TcpListener;
+use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -39,9 +41,34 @@ pub(crate) fn no_session() -> BoxError {
 
 /// Tells an error and its causes, in a line. A real application has a log for this.
 pub(crate) fn log(error: &(dyn std::error::Error + 'static)) {
+    eprintln!("authflow: {}", with_causes(error));
+}
+
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| (*error).source());
-    let texts: Vec<String> = causes.map(ToString::to_string).collect();
-    eprintln!("authflow: {}", texts.join(": "));
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Why an example did not start, or stopped. Rust prints the `Debug` of what `main` returns, so that this is for people.
+pub(crate) struct Failed(String);
+
+impl std::fmt::Debug for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<E: std::error::Error + 'static> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self(with_causes(&error))
+    }
+}
+
+/// A setting of the environment, or what it is where it is not set.
+fn setting<T: FromStr<Err: Display>>(name: &str, not_set: T) -> Result<T, Failed> {
+    let Some(value) = std::env::var_os(name) else { return Ok(not_set) };
+    let value = value.to_string_lossy();
+    value.parse().map_err(|error| Failed(format!("{name} is `{value}`: {error}")))
 }
 
 static PROFILE_URL: OnceLock<String> = OnceLock::new();
@@ -78,27 +105,31 @@ struct Registrations {
 }
 
 /// Listens on `AUTHFLOW_EXAMPLE_PORT` of this machine, or on any free port.
-fn listen() -> Result<TcpListener, Box<dyn std::error::Error>> {
-    let port = std::env::var("AUTHFLOW_EXAMPLE_PORT").map_or(Ok(0), |port| port.parse())?;
-    let listener = TcpListener::bind(("127.0.0.1", port))?;
+fn listen() -> Result<TcpListener, Failed> {
+    let port = setting("AUTHFLOW_EXAMPLE_PORT", 0)?;
+    let listener = TcpListener::bind(("127.0.0.1", port))
+        .map_err(|error| Failed(format!("port {port} of 127.0.0.1 cannot be listened on: {error}")))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
 
 /// `AUTHFLOW_EXAMPLE_STATE_TTL`, in seconds: how long one may take at the provider. Ten minutes where it is not set.
-fn state_ttl() -> Result<Duration, Box<dyn std::error::Error>> {
-    let seconds = std::env::var("AUTHFLOW_EXAMPLE_STATE_TTL").map_or(Ok(600), |seconds| seconds.parse())?;
-    Ok(Duration::from_secs(seconds))
+fn state_ttl() -> Result<Duration, Failed> {
+    setting("AUTHFLOW_EXAMPLE_STATE_TTL", 600).map(Duration::from_secs)
 }
 
 /// A port to listen on, which is printed, and connections with the providers of `AUTHFLOW_EXAMPLE_PROVIDERS`, or with two
 /// authorization servers in this process: `example` and `another`.
-pub(crate) async fn setup() -> Result<Setup, Box<dyn std::error::Error>> {
+pub(crate) async fn setup() -> Result<Setup, Failed> {
     let listener = listen()?;
     let address = format!("http://{}", listener.local_addr()?);
     let public_url = format!("{address}/auth");
     let (registrations, servers) = match std::env::var("AUTHFLOW_EXAMPLE_PROVIDERS") {
-        Ok(text) => (toml::from_str::<Registrations>(&text)?.registration, Vec::new()),
+        Ok(text) => {
+            let read = toml::from_str::<Registrations>(&text);
+            let read = read.map_err(|error| Failed(format!("AUTHFLOW_EXAMPLE_PROVIDERS: {error}")))?;
+            (read.registration, Vec::new())
+        }
         Err(_) => start().await?,
     };
     let mut connections = Connections::builder().token_store(MemoryTokenStore::new());
@@ -116,13 +147,13 @@ pub(crate) async fn setup() -> Result<Setup, Box<dyn std::error::Error>> {
         connections = connections.flow(authflow::flow(provider).state_ttl(state_ttl()?).build()?);
     }
     if PROFILE_URL.get().is_none() {
-        return Err("AUTHFLOW_EXAMPLE_PROVIDERS has no provider with the id `example`".into());
+        return Err(Failed("AUTHFLOW_EXAMPLE_PROVIDERS has no provider with the id `example`".to_owned()));
     }
     println!("Listening on {address}");
     Ok(Setup { listener, public_url, connections: connections.build()?, _servers: servers })
 }
 
-async fn start() -> Result<(Vec<Registration>, Vec<AuthorizationServer>), Box<dyn std::error::Error>> {
+async fn start() -> Result<(Vec<Registration>, Vec<AuthorizationServer>), Failed> {
     let mut registrations = Vec::new();
     let mut servers = Vec::new();
     for id in ["example", "another"] {

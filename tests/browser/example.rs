@@ -190,3 +190,14 @@ pub(crate) async fn told(by: impl AsyncRead + Unpin + Send + 'static, words: &st
     }
     None
 }
+
+#[test]
+fn an_example_says_which_setting_is_wrong() {
+    for which in [Which::Axum, Which::Actix] {
+        let mut example = std::process::Command::new(which.program());
+        let ended = example.env("AUTHFLOW_EXAMPLE_PORT", "abc").output().unwrap();
+        assert_eq!(ended.status.code(), Some(1));
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(said.starts_with("Error: AUTHFLOW_EXAMPLE_PORT is `abc`: "), "{said}");
+    }
+}
