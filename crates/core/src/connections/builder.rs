@@ -159,13 +159,14 @@ impl ConnectionsBuilder {
         self
     }
 
-    /// The most of `Retry-After` (RFC 9110 §10.2.3) that is believed. Default: one hour.
+    /// The most of `Retry-After` (RFC 9110 §10.2.3) that is believed, a day at most. Default: one hour.
     pub const fn max_retry_after(mut self, longest: Duration) -> Self {
         self.settings.cool_down.longest_asked = longest;
         self
     }
 
-    /// How many refreshes run at once at one provider. Default: 32.
+    /// How many refreshes run at once at one provider. Default: 32, and never more than
+    /// [`max_refreshes_per_second`](Self::max_refreshes_per_second), where that is set.
     ///
     /// Where the last requests had no answer (as many as run at once, but two to eight of them), whoever would have to wait for
     /// one of those refreshes to end gets [`ErrorKind::Network`](crate::ErrorKind::Network) within a second.

@@ -202,11 +202,14 @@ impl Connections {
     ///
     /// # Errors
     ///
+    /// - [`ErrorKind::Usage`]: there is no such provider, or the user has no id;
     /// - [`ErrorKind::NotConnected`];
     /// - [`ErrorKind::NeedsReconnect`],
     ///   [`ErrorKind::RotationLost`],
     ///   [`ErrorKind::AccountChanged`]: only the user can help;
-    /// - [`ErrorKind::StoreUnavailable`]: nothing was sent;
+    /// - [`ErrorKind::StoreUnavailable`], [`ErrorKind::KeysUnavailable`]: nothing was sent; try again;
+    /// - [`ErrorKind::StoreCorrupt`], [`ErrorKind::KeyUnknown`], [`ErrorKind::KeyWrong`],
+    ///   [`ErrorKind::FormatUnknown`]: the record cannot be read, and stays as it is;
     /// - [`ErrorKind::StoreContractViolated`]: the store answered with what cannot be,
     ///   such as another connection's record, and nothing of it was used;
     /// - [`ErrorKind::RefreshPending`],
@@ -253,7 +256,8 @@ impl Connections {
     /// Where the API answers 401, and does not say that the request or the scopes are what is wrong
     /// ([`BearerChallenge`]), the token is refreshed, once for all who were refused with it, and the request is sent once
     /// more: if its method is idempotent, or the caller says that it is [`replayable`](SendRequest::replayable). Any status is
-    /// an answer, not an error; so is a 401 where no other token is to be had.
+    /// an answer, not an error; so is a 401 where there is nothing to refresh with, or where the token was replaced a moment
+    /// before. Where the refresh that a 401 asks for fails, its error comes in place of the 401.
     ///
     /// A token whose end the provider did not tell is served until a 401 comes: report one that came by other ways with
     /// [`token_refused`](Self::token_refused).

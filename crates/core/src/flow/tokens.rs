@@ -29,8 +29,10 @@ impl Flow {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidGrant`] if the user has to connect again; [`ErrorKind::Unsupported`] if there is nothing to
-    /// refresh.
+    /// - [`ErrorKind::InvalidGrant`] if the user has to connect again;
+    /// - [`ErrorKind::Unsupported`] if there is nothing to refresh;
+    /// - [`ErrorKind::Network`], [`ErrorKind::Unavailable`], [`ErrorKind::RateLimited`], [`ErrorKind::Refused`],
+    ///   [`ErrorKind::InvalidResponse`]: the provider did not answer, could not, or answered something else.
     pub async fn refresh(&self, tokens: &TokenSet) -> Result<TokenSet> {
         let work =
             observed!(self.clock(), self.provider().id(), Operation::Refresh, self.run_refresh(tokens));
@@ -95,7 +97,8 @@ impl Flow {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unavailable`] and [`ErrorKind::Network`] with the tokens still in force.
+    /// [`ErrorKind::Network`], [`ErrorKind::Unavailable`], [`ErrorKind::RateLimited`] and [`ErrorKind::Refused`], with the
+    /// tokens still in force.
     pub async fn revoke(&self, tokens: &TokenSet) -> Result<Revocation> {
         let work = observed!(self.clock(), self.provider().id(), Operation::Revoke, self.run_revoke(tokens));
         self.at(Operation::Revoke, work.await)
