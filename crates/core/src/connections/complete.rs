@@ -353,7 +353,7 @@ impl Inner {
             return false;
         }
         state.forget();
-        state.cached = Some(Cached { token, loaded_at, fast_until: Duration::ZERO });
+        state.cached = Some(Cached { token, loaded_at, fast_until: Duration::ZERO, is_outdated: false });
         // The user has connected again: no removal is outstanding.
         let was_refused = state.refused.take().is_some();
         drop(state);

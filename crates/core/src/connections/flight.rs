@@ -27,8 +27,8 @@ use super::slots::{Cached, Failure, Progress, Slot};
 
 /// How often another process's refresh is looked at, at first and at most.
 const POLL: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(500));
-/// For how long it is known that there is no such connection.
-const ABSENT_FOR: Duration = Duration::from_secs(1);
+/// For how long it is known that there is no such connection, or that its user has to connect again.
+pub(super) const ABSENT_FOR: Duration = Duration::from_secs(1);
 /// How often a flight looks at the record anew because it has changed, and how often it sends a refresh.
 const MAX_CHANGES: u32 = 16;
 const MAX_REFRESHES: u32 = 3;
@@ -131,6 +131,9 @@ impl Flight {
             let view = self.seen(inner.open(self.key(), &record).await?);
             self.check_history(&view)?;
             self.has_record = true;
+            if let Some(error) = self.ended_here(&view) {
+                return Err(error);
+            }
             // What is refreshed is the token that was there first, not what another process made of it meanwhile.
             if let Demand::Newer { than: than @ None, .. } = &mut self.demand {
                 *than = Some(view.version);
@@ -210,6 +213,25 @@ impl Flight {
     pub(super) async fn load(&self) -> Result<Record> {
         self.inner.point(Point::P0Load).await;
         self.inner.load(&self.slot).await
+    }
+
+    /// That this connection is over, where only this process knows it: the store did not take it. It is told as long as what the
+    /// store said would be, so that the refresh token that was refused is not sent again each time that somebody asks.
+    fn ended_here(&self, stored: &View) -> Option<Error> {
+        if stored.contents.header.ended.is_some() {
+            return None;
+        }
+        let now = self.inner.clock.monotonic();
+        let provider = self.inner.registered(self.key(), Operation::Token).ok()?;
+        let cached = self.slot.lock().cached.clone()?;
+        let known = cached.token.view();
+        let is_told = now.saturating_sub(cached.loaded_at) < self.inner.settings.cache_for;
+        let ended = known.contents.header.ended.as_ref();
+        let ended = ended.filter(|_| is_told && known.version == stored.version)?;
+        match self.inner.assess(known, &provider.policy, self.demand) {
+            Step::Reconnect(reason) => Some(failure::reconnect(reason, Some(ended))),
+            _ => None,
+        }
     }
 
     /// What the store answers has to follow what it answered before. Where it does not, that is told once, and from then on
@@ -352,7 +374,12 @@ impl Flight {
         let mut state = self.slot.lock();
         let token = AccessToken::new(Arc::new(view));
         if state.forgotten == self.forgotten {
-            state.cached = Some(Cached { token: token.clone(), loaded_at, fast_until: Duration::ZERO });
+            state.cached = Some(Cached {
+                token: token.clone(),
+                loaded_at,
+                fast_until: Duration::ZERO,
+                is_outdated: false,
+            });
             drop(state);
             self.inner.slots.changed(&self.slot);
         }

@@ -118,6 +118,9 @@ impl Inner {
             },
             None => record,
         };
+        if let Some(slot) = slot {
+            self.slots.learn(&slot, &record.version);
+        }
         let view = self.open(&record.key, &record).await?;
         let contents = &view.contents;
         let provider = self.providers.get(record.key.provider_id());

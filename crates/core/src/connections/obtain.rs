@@ -11,7 +11,7 @@ use crate::observe::observed;
 use super::access::AccessToken;
 use super::at_hand::Kept;
 use super::failure;
-use super::flight::Flight;
+use super::flight::{ABSENT_FOR, Flight};
 use super::inner::Inner;
 use super::plan::{Demand, Step};
 use super::slots::{Cached, Progress, Running, Slot, State};
@@ -160,7 +160,8 @@ impl Inner {
         if let Some(cached) = state.cached.clone() {
             let asked_for = now.saturating_sub(cached.loaded_at);
             let view = cached.token.view();
-            if asked_for < self.settings.cache_for || cannot_ask || !view.is_saved {
+            let is_fresh = asked_for < self.settings.cache_for && !cached.is_outdated;
+            if is_fresh || cannot_ask || !view.is_saved {
                 match self.assess(view, policy, demand) {
                     Step::Serve { for_ } => {
                         let until = self.fast_until(&cached, for_, now);
@@ -170,6 +171,9 @@ impl Inner {
                         }
                         return Look::Serve(cached.token, until);
                     }
+                    // The user may have connected again, by another process.
+                    Step::Reconnect(_)
+                        if asked_for >= ABSENT_FOR && !cannot_ask && view.is_saved && !self.is_closing() => {}
                     Step::Reconnect(reason) => {
                         return Look::Fail(failure::reconnect(reason, view.contents.header.ended.as_ref()));
                     }

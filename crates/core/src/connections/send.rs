@@ -92,15 +92,21 @@ impl Inner {
         refused: &AccessToken,
     ) -> Result<Option<AccessToken>> {
         let version = refused.view().came_with();
+        let demand = Demand::Newer { than: Some(version), rejected: true };
         let now = self.clock.monotonic();
         let was_replaced = slot
             .lock()
             .forced
             .is_some_and(|(forced, at)| forced == version && now.saturating_sub(at) < NOT_AGAIN_FOR);
-        if was_replaced || !provider.policy.can_refresh(&refused.view().contents.tokens, self.clock.now()) {
+        if was_replaced {
             return Ok(None);
         }
-        let fresh = self.obtain(slot, Demand::Newer { than: Some(version), rejected: true }).await?;
+        let can_refresh = provider.policy.can_refresh(&refused.view().contents.tokens, self.clock.now());
+        let fresh = match self.obtain(slot, demand).await {
+            // There is nothing to refresh with, and nobody has connected again since.
+            Err(_) if !can_refresh => return Ok(None),
+            fresh => fresh?,
+        };
         slot.lock().forced = Some((fresh.view().came_with(), self.clock.monotonic()));
         Ok(Some(fresh))
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::connection_key::ConnectionKey;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::token_store::Version;
 
 use super::access::AccessToken;
@@ -68,6 +68,8 @@ pub(super) struct Cached {
     pub(super) loaded_at: Duration,
     /// Until when it may be served without a second look.
     pub(super) fast_until: Duration,
+    /// Whether the store has said since that it has another version.
+    pub(super) is_outdated: bool,
 }
 
 /// A flight that has not landed.
@@ -249,6 +251,30 @@ impl Slots {
     pub(super) fn changed(&self, slot: &Slot) {
         slot.epoch.advance();
         drop(self.place(slot, |place| place.at_hand.take()));
+    }
+
+    /// What the store has is this version: where another is known here, or that there is none, it is asked before that is told
+    /// again.
+    pub(super) fn learn(&self, slot: &Slot, version: &Version) {
+        let mut state = slot.lock();
+        let is_absent =
+            state.failure.as_ref().is_some_and(|failure| failure.error.kind() == ErrorKind::NotConnected);
+        let other = state.cached.as_mut().filter(|cached| {
+            let known = cached.token.version();
+            // What is saved here and listed late is older than what is known.
+            known.incarnation() != version.incarnation() || known.counter() < version.counter()
+        });
+        if !is_absent && other.is_none() {
+            return;
+        }
+        if let Some(cached) = other {
+            (cached.fast_until, cached.is_outdated) = (Duration::ZERO, true);
+        }
+        if is_absent {
+            state.failure = None;
+        }
+        drop(state);
+        self.changed(slot);
     }
 
     /// Forgets the token, and whatever was told of it.
