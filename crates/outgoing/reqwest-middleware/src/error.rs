@@ -6,10 +6,10 @@ use authflow_core::{Error, HttpError, HttpErrorKind, Operation};
 ///
 /// Most are those of [`Connections::token`](authflow_core::Connections::token), and nothing was sent then. Further there are
 /// those of [`Connections::authenticate`](authflow_core::Connections::authenticate),
-/// [`ErrorKind::Usage`](authflow_core::ErrorKind::Usage) for a request that names no connection, and
-/// [`ErrorKind::Configuration`](authflow_core::ErrorKind::Configuration) for a client that follows redirects where none may
-/// be followed. Where the API has refused a token, and another one was to be had and did not come, the request had been sent
-/// once.
+/// [`ErrorKind::Usage`](authflow_core::ErrorKind::Usage) for a request that names no connection or another one than the
+/// middleware's, and [`ErrorKind::Configuration`](authflow_core::ErrorKind::Configuration) for a client that follows redirects
+/// where none may be followed. Where the API has refused a token, and another one was to be had and did not come, the request
+/// had been sent once.
 ///
 /// ```
 /// use authflow_reqwest_middleware::connection_error;
@@ -35,6 +35,13 @@ pub(crate) fn of_connection(error: Error) -> reqwest_middleware::Error {
 
 pub(crate) fn no_key() -> Error {
     Error::usage("the request names no connection; give it a ConnectionKey with `with_extension`")
+}
+
+pub(crate) fn another_key() -> Error {
+    Error::usage(
+        "the request names another connection than the one that the middleware was made with; use `per_request` where each \
+         request names its connection; nothing was sent",
+    )
 }
 
 pub(crate) fn redirects_may_take_it_along() -> Error {

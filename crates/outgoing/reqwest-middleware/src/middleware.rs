@@ -8,7 +8,7 @@ use reqwest::{Request, Response};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next, Result};
 
 use crate::attempt::Attempt;
-use crate::error::{no_key, of_connection};
+use crate::error::{another_key, no_key, of_connection};
 
 /// In a request's extensions: it may be sent a second time after a 401, although its method is not idempotent (RFC 9110
 /// §9.2.2). An API that checks the token first has done nothing.
@@ -33,7 +33,8 @@ pub(crate) enum Redirects {
 }
 
 impl ConnectionMiddleware {
-    /// Requests go with the token of the connection `key`, unless there is another [`ConnectionKey`] in their extensions.
+    /// Requests go with the token of the connection `key`. One with another [`ConnectionKey`] in its extensions is refused:
+    /// where each request names its connection, use [`per_request`](Self::per_request).
     #[must_use]
     pub const fn new(connections: Connections, key: ConnectionKey) -> Self {
         Self { connections, key: Some(key), redirects: Redirects::Unknown }
@@ -67,6 +68,19 @@ impl ConnectionMiddleware {
         let client = builder.redirect(Policy::none()).build()?;
         Ok(ClientBuilder::new(client).with(self.client_follows_no_redirects()).build())
     }
+
+    /// The connection whose token a request goes with: the middleware's own, if it has one, and else the one that the request
+    /// names.
+    ///
+    /// A request that names another than the middleware's is refused. Were it obeyed, what loses the extensions on the way, as
+    /// a `RequestBuilder` that is built first and executed then does, would have it sent with the token of somebody else.
+    fn connection_of(&self, extensions: &Extensions) -> authflow_core::Result<ConnectionKey> {
+        match (self.key.as_ref(), extensions.get::<ConnectionKey>()) {
+            (Some(own), Some(named)) if own != named => Err(another_key()),
+            (Some(key), _) | (None, Some(key)) => Ok(key.clone()),
+            (None, None) => Err(no_key()),
+        }
+    }
 }
 
 #[async_trait]
@@ -77,8 +91,7 @@ impl Middleware for ConnectionMiddleware {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response> {
-        let key = extensions.get::<ConnectionKey>().or(self.key.as_ref()).cloned();
-        let key = key.ok_or_else(|| of_connection(no_key()))?;
+        let key = self.connection_of(extensions).map_err(of_connection)?;
         let is_replayable = request.method().is_idempotent() || extensions.get::<Replayable>().is_some();
         let again = is_replayable.then(|| request.try_clone()).flatten();
 

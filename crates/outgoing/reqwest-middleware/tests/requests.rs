@@ -286,12 +286,46 @@ async fn each_request_may_name_its_connection() {
     let other = world.connect("user-43").await;
     let others_token = world.connections.token(&other).await.unwrap();
     let bearer = format!("Bearer {}", others_token.expose());
-    for middleware in [ConnectionMiddleware::per_request(world.connections.clone()), middleware(&world)] {
-        let client = middleware.client(Client::builder().no_proxy()).unwrap();
-        let response = client.get(world.api()).with_extension(other.clone()).send().await.unwrap();
+    let per_request = ConnectionMiddleware::per_request(world.connections.clone());
+    let client = per_request.client(Client::builder().no_proxy()).unwrap();
+    for (key, bearer) in [(other, bearer), (world.key.clone(), format!("Bearer {}", world.token().await))] {
+        let response = client.get(world.api()).with_extension(key).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(world.requests().last().unwrap().header("authorization"), Some(&*bearer));
     }
+}
+
+/// Neither goes a request with another user's token, nor does the middleware become one of many connections by chance.
+#[tokio::test]
+async fn a_middleware_of_one_connection_refuses_a_request_that_names_another() {
+    let world = World::rfc().await;
+    let other = world.connect("user-43").await;
+    for key in [other, ConnectionKey::new(&User::new("", "nobody"), "rfc")] {
+        let request = with_body(client(&world).put(world.api())).with_extension(key);
+        let error = request.send().await.unwrap_err();
+        let error = connection_error(&error).expect("an error of the connection");
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(error.to_string().contains("use `per_request`"), "{error}");
+    }
+    assert!(world.requests().is_empty());
+
+    // The same one, made anew.
+    let same = ConnectionKey::from_bytes(&world.key.to_bytes()).unwrap();
+    let response = client(&world).get(world.api()).with_extension(same).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let bearer = format!("Bearer {}", world.token().await);
+    assert_eq!(world.requests().last().unwrap().header("authorization"), Some(&*bearer));
+}
+
+/// reqwest-middleware's own way to lose the name: the request is refused, and goes with nobody's token.
+#[tokio::test]
+async fn a_request_that_is_built_and_then_executed_names_no_connection() {
+    let world = World::rfc().await;
+    let per_request = ConnectionMiddleware::per_request(world.connections.clone());
+    let client = per_request.client(Client::builder().no_proxy()).unwrap();
+    let request = client.get(world.api()).with_extension(world.key.clone()).build().unwrap();
+    assert_eq!(kind(client.execute(request).await), ErrorKind::Usage);
+    assert!(world.requests().is_empty());
 }
 
 #[tokio::test]

@@ -15,10 +15,10 @@ pub enum Error {
     /// [`kind`](authflow_core::Error::kind) says why. Most are those of
     /// [`Connections::token`](authflow_core::Connections::token); further there are
     /// [`ErrorKind::ForeignOrigin`](authflow_core::ErrorKind::ForeignOrigin),
-    /// [`ErrorKind::Usage`](authflow_core::ErrorKind::Usage) for a request that names no connection or whose URI is not
-    /// absolute, and [`ErrorKind::Unsupported`](authflow_core::ErrorKind::Unsupported) where the provider takes the token in
-    /// the body only. Where the API has refused a token, and another one was to be had and did not come, the request had been
-    /// sent once.
+    /// [`ErrorKind::Usage`](authflow_core::ErrorKind::Usage) for a request that names no connection, or another one than the
+    /// layer's, or whose URI is not absolute, and [`ErrorKind::Unsupported`](authflow_core::ErrorKind::Unsupported) where the
+    /// provider takes the token in the body only. Where the API has refused a token, and another one was to be had and did not
+    /// come, the request had been sent once.
     #[error(transparent)]
     Connection(authflow_core::Error),
     /// The service inside failed.

@@ -49,14 +49,14 @@ where
     pub(crate) fn new(
         inner: S,
         connections: Connections,
-        key: Option<ConnectionKey>,
+        key: Result<ConnectionKey>,
         head: Parts,
         body: B,
         again: Option<B>,
     ) -> Self {
         let again = again.map(|body| (head.clone(), body));
         let of = connections.clone();
-        let work = Box::pin(async move { attach(&of, key.as_ref(), head).await });
+        let work = Box::pin(async move { attach(&of, &key?, head).await });
         let state = State::Attaching(work);
         Self { inner, connections, body: Some(body), again, token: None, state }
     }

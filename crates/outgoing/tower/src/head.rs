@@ -14,15 +14,25 @@ pub(crate) struct Attached {
     pub(crate) token: AccessToken,
 }
 
+/// The connection whose token the request goes with: the layer's own, if it has one, and else the one that the request names.
+///
+/// A request that names another than the layer's is refused. Were it obeyed, what loses the extensions on the way, as a layer
+/// that makes a new request of a redirect does, would have it sent with the token of somebody else.
+pub(crate) fn connection_of(head: &Parts, own: Option<&ConnectionKey>) -> Result<ConnectionKey> {
+    match (own, head.extensions.get::<ConnectionKey>()) {
+        (Some(own), Some(named)) if own != named => Err(Error::usage(
+            "the request names another connection than the one that the layer was made with; use `per_request` where each \
+             request names its connection; nothing was sent",
+        )),
+        (Some(key), _) | (None, Some(key)) => Ok(key.clone()),
+        (None, None) => {
+            Err(Error::usage("the request names no connection; put a ConnectionKey into its extensions"))
+        }
+    }
+}
+
 /// Looks a token up and attaches it.
-pub(crate) async fn attach(
-    connections: &Connections,
-    key: Option<&ConnectionKey>,
-    head: Parts,
-) -> Result<Attached> {
-    let key = key.ok_or_else(|| {
-        Error::usage("the request names no connection; put a ConnectionKey into its extensions")
-    })?;
+pub(crate) async fn attach(connections: &Connections, key: &ConnectionKey, head: Parts) -> Result<Attached> {
     // A request that goes nowhere costs no refresh.
     url_of(&head.uri)?;
     let token = connections.token(key).await?;

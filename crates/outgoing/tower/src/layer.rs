@@ -17,7 +17,8 @@ pub struct ConnectionLayer<K = CloneBody> {
 }
 
 impl ConnectionLayer {
-    /// Requests go with the token of the connection `key`, unless there is another [`ConnectionKey`] in their extensions.
+    /// Requests go with the token of the connection `key`. One with another [`ConnectionKey`] in its extensions is refused:
+    /// where each request names its connection, use [`per_request`](Self::per_request).
     #[must_use]
     pub const fn new(connections: Connections, key: ConnectionKey) -> Self {
         Self { connections, key: Some(key), keep: CloneBody }

@@ -10,6 +10,7 @@ use tower_service::Service;
 
 use crate::error::{BoxError, Error};
 use crate::future::ResponseFuture;
+use crate::head::connection_of;
 use crate::keep::{CloneBody, KeepBody, Replayable};
 
 /// Sends requests with the token of a connection, through the service inside. Made by a
@@ -57,7 +58,7 @@ where
         let clone = self.inner.clone();
         let inner = mem::replace(&mut self.inner, clone);
         let (head, body) = request.into_parts();
-        let key = head.extensions.get::<ConnectionKey>().or(self.key.as_ref()).cloned();
+        let key = connection_of(&head, self.key.as_ref());
         let is_replayable = head.method.is_idempotent() || head.extensions.get::<Replayable>().is_some();
         let again = if is_replayable { self.keep.keep(&body) } else { None };
         ResponseFuture::new(inner, self.connections.clone(), key, head, body, again)

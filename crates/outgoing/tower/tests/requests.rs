@@ -246,22 +246,44 @@ async fn each_request_may_name_its_connection() {
     let other = world.connect("user-43").await;
     let others_token = world.connections.token(&other).await.unwrap();
     let bearer = format!("Bearer {}", others_token.expose());
-    for layer in [
-        ConnectionLayer::per_request(world.connections.clone()),
-        ConnectionLayer::new(world.connections.clone(), world.key.clone()),
-    ] {
+    let client = ConnectionLayer::per_request(world.connections.clone()).layer(hyper());
+    for (key, bearer) in [(other, bearer), (world.key.clone(), format!("Bearer {}", world.token().await))] {
         let mut request = get(&world.api());
-        request.extensions_mut().insert(other.clone());
-        assert_eq!(layer.layer(hyper()).oneshot(request).await.unwrap().status(), StatusCode::OK);
+        request.extensions_mut().insert(key);
+        assert_eq!(client.clone().oneshot(request).await.unwrap().status(), StatusCode::OK);
         assert_eq!(world.requests().last().unwrap().header("authorization"), Some(&*bearer));
     }
+}
+
+/// Neither goes a request with another user's token, nor does the layer become one of many connections by chance.
+#[tokio::test]
+async fn a_layer_of_one_connection_refuses_a_request_that_names_another() {
+    let world = World::rfc().await;
+    let other = world.connect("user-43").await;
+    for key in [other, ConnectionKey::new(&User::new("", "nobody"), "rfc")] {
+        let mut request = request(Method::PUT, &world.api());
+        request.extensions_mut().insert(key);
+        let error = send(&world, request).await.unwrap_err();
+        let error = error.connection().expect("an error of the connection");
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(error.to_string().contains("use `per_request`"), "{error}");
+    }
+    assert!(world.requests().is_empty());
+
+    // The same one, made anew.
+    let same = ConnectionKey::from_bytes(&world.key.to_bytes()).unwrap();
+    let mut request = get(&world.api());
+    request.extensions_mut().insert(same);
+    assert_eq!(send(&world, request).await.unwrap().status(), StatusCode::OK);
+    let bearer = format!("Bearer {}", world.token().await);
+    assert_eq!(world.requests().last().unwrap().header("authorization"), Some(&*bearer));
 }
 
 #[tokio::test]
 async fn a_request_without_connection_is_not_sent() {
     let world = World::rfc().await;
-    let layer = ConnectionLayer::per_request(world.connections.clone());
-    assert_eq!(kind(layer.layer(hyper()).oneshot(get(&world.api())).await), ErrorKind::Usage);
+    let client = ConnectionLayer::per_request(world.connections.clone()).layer(hyper());
+    assert_eq!(kind(client.clone().oneshot(get(&world.api())).await), ErrorKind::Usage);
 
     for (key, expected) in [
         (ConnectionKey::new(&User::new("", "nobody"), "rfc"), ErrorKind::NotConnected),
@@ -270,7 +292,7 @@ async fn a_request_without_connection_is_not_sent() {
     ] {
         let mut request = get(&world.api());
         request.extensions_mut().insert(key);
-        assert_eq!(kind(send(&world, request).await), expected);
+        assert_eq!(kind(client.clone().oneshot(request).await), expected);
     }
     assert!(world.requests().is_empty());
 }
