@@ -42,11 +42,59 @@ async fn a_token_in_the_query_replaces_what_was_there_and_nothing_else() {
         ("", "access_token=planted-access-1&key=k%261"),
         ("a=1&b=2", "a=1&b=2&access_token=planted-access-1&key=k%261"),
         ("access_token=old&a=1&key=old", "a=1&access_token=planted-access-1&key=k%261"),
+        // However their names are written.
+        ("access%5Ftoken=old&a&%6bey=old", "a&access_token=planted-access-1&key=k%261"),
+        ("access_token&access_token=&key=1=2&access_token=old", "access_token=planted-access-1&key=k%261"),
+        // As they are written.
+        (
+            "q=%E9&flag&x=a+b&y=a%20b&%7e=%2F/",
+            "q=%E9&flag&x=a+b&y=a%20b&%7e=%2F/&access_token=planted-access-1&key=k%261",
+        ),
+        ("&a&&b=&", "&a&&b=&&access_token=planted-access-1&key=k%261"),
+        (
+            "a=key&access_token%3D=1&access+token=2&Key=3&site=4",
+            "a=key&access_token%3D=1&access+token=2&Key=3&site=4&access_token=planted-access-1&key=k%261",
+        ),
     ] {
         let mut request = get(before);
-        rig.flow.authenticate(&tokens(), &mut request).await.unwrap();
-        assert_eq!(request.url.query(), Some(after), "{before}");
+        for attempt in ["once", "twice"] {
+            rig.flow.authenticate(&tokens(), &mut request).await.unwrap();
+            assert_eq!(request.url.query(), Some(after), "{before}, {attempt}");
+        }
         assert!(request.headers.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_token_in_the_query_needs_no_query_and_leaves_the_fragment_alone() {
+    let rig = rig(r#"{"placement": {"query": {"name": "access_token"}}}"#);
+    let url = "https://api.example/me#access_token=%E9&a";
+    let mut request = HttpRequest::get(url.parse().unwrap());
+    rig.flow.authenticate(&tokens(), &mut request).await.unwrap();
+    let expected = "https://api.example/me?access_token=planted-access-1#access_token=%E9&a";
+    assert_eq!(request.url.as_str(), expected);
+}
+
+#[tokio::test]
+async fn a_token_in_a_form_replaces_what_was_there_and_nothing_else() {
+    let rig = rig(r#"{"placement": {"form": {"name": "access_token"}}}"#);
+    let rows: [(&[u8], &[u8]); 4] = [
+        (b"", b"access_token=planted-access-1"),
+        (b"access%5Ftoken=old&access_token", b"access_token=planted-access-1"),
+        (
+            b"\xE9=\xFF&q=%E9&flag&access_token=\xFF&x=a+b&y=a%20b",
+            b"\xE9=\xFF&q=%E9&flag&x=a+b&y=a%20b&access_token=planted-access-1",
+        ),
+        (b"&a=\"\r\n\"&&", b"&a=\"\r\n\"&&&access_token=planted-access-1"),
+    ];
+    for (before, after) in rows {
+        let mut request = post(Some(FORM), "");
+        request.body = before.to_vec();
+        for attempt in ["once", "twice"] {
+            rig.flow.authenticate(&tokens(), &mut request).await.unwrap();
+            assert_eq!(request.body, after, "{}, {attempt}", before.escape_ascii());
+        }
+        assert_eq!(request.url.query(), None);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use url::form_urlencoded;
 
 use super::token_request::{header_name, sensitive};
 use crate::call::Call;
@@ -12,7 +13,8 @@ use crate::text;
 use crate::token::TokenSet;
 
 /// Puts the access token where the provider wants it, in one place only, and adds what every request of this provider
-/// carries. What the request had there before is replaced.
+/// carries. What the request had there before is replaced; the rest of its query, or of its form, stays byte for byte as it
+/// is.
 ///
 /// # Errors
 ///
@@ -39,10 +41,7 @@ pub fn authenticate(cx: &Call<'_>, tokens: &TokenSet, request: &mut HttpRequest)
                     "this provider takes the access token in a form body only (RFC 6750 §2.2)",
                 ));
             }
-            let mut body = url::form_urlencoded::Serializer::new(String::new());
-            body.extend_pairs(url::form_urlencoded::parse(&request.body).filter(|(known, _)| known != name));
-            body.append_pair(name, token);
-            request.body = body.finish().into_bytes();
+            request.body = with_pair(&request.body, name, token);
             request.headers.insert(CONTENT_TYPE, form);
         }
     }
@@ -60,11 +59,17 @@ pub fn authenticate(cx: &Call<'_>, tokens: &TokenSet, request: &mut HttpRequest)
 }
 
 fn set_query(request: &mut HttpRequest, name: &str, value: &str) {
-    let kept: Vec<(String, String)> = request
-        .url
-        .query_pairs()
-        .filter(|(known, _)| known != name)
-        .map(|(n, v)| (n.into_owned(), v.into_owned()))
-        .collect();
-    request.url.query_pairs_mut().clear().extend_pairs(kept).append_pair(name, value);
+    let query = with_pair(request.url.query().unwrap_or_default().as_bytes(), name, value);
+    // Nothing is lost: what UTF-8 is cut into at `&` is UTF-8.
+    request.url.set_query(Some(&String::from_utf8_lossy(&query)));
+}
+
+/// `form` with this pair at its end, and without the others of that name, however they are written. What else there is stays
+/// as it is written: nobody but the API knows what it makes of bytes that are no UTF-8, or of a name without `=`.
+fn with_pair(form: &[u8], name: &str, value: &str) -> Vec<u8> {
+    let pair = form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
+    let is_other = |piece: &&[u8]| form_urlencoded::parse(piece).all(|(known, _)| known != name);
+    // An empty form has no piece, not an empty one.
+    let pieces = form.split(|byte| *byte == b'&').filter(|_| !form.is_empty());
+    pieces.filter(is_other).chain([pair.as_bytes()]).collect::<Vec<_>>().join(&b'&')
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use authflow_core::quirks::ResponseFormat;
 use authflow_core::rfc::{self, Revocation};
+use authflow_core::url::form_urlencoded::parse;
 use authflow_core::{
     Call, ClientCredentials, Error, Expiry, FlowManager, HttpClient, HttpRequest, HttpResponse,
     KnownProvider, Limits, Provider, Result, StateStore, TokenSet, async_trait,
@@ -65,13 +66,11 @@ impl StackExchange {
         match own {
             Some(false) => {}
             Some(true) => {
-                let kept: Vec<(String, String)> = request
-                    .url
-                    .query_pairs()
-                    .filter(|(name, _)| name != "site")
-                    .map(|(name, value)| (name.into_owned(), value.into_owned()))
-                    .collect();
-                request.url.query_pairs_mut().clear().extend_pairs(kept);
+                let is_other = |piece: &&str| parse(piece.as_bytes()).all(|(name, _)| name != "site");
+                let kept: Vec<&str> =
+                    request.url.query().unwrap_or_default().split('&').filter(is_other).collect();
+                let kept = kept.join("&");
+                request.url.set_query(Some(&kept).filter(|kept| !kept.is_empty()).map(String::as_str));
             }
             None => {
                 request.url.query_pairs_mut().append_pair("site", &self.site);

@@ -241,12 +241,15 @@ async fn a_request_gets_token_key_and_site() {
 async fn the_site_of_a_request_is_its_own() {
     let flow = flow(builder(), &Scripted::provider());
     for (given, wanted) in
-        [("site=serverfault", Some("serverfault")), ("site=", None), ("page=2&site=", None)]
+        [("site=serverfault", Some("serverfault")), ("site=", None), ("q=%E9&%73ite=&flag&site=", None)]
     {
         let url = Url::parse(&format!("https://api.stackexchange.com/2.3/me?{given}")).unwrap();
         let mut request = HttpRequest::get(url);
         flow.authenticate(&tokens(), &mut request).await.unwrap();
         assert_eq!(query(request.url.as_str()).get("site").map(String::as_str), wanted);
+        // What else there is stays as it is written.
+        let is_kept = request.url.query().unwrap().starts_with("q=%E9&flag&");
+        assert_eq!(is_kept, given.starts_with('q'), "{}", request.url);
     }
 }
 
