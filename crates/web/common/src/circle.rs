@@ -22,7 +22,7 @@ impl Inner {
     /// pressed anything. To which page it led, and with which provider, the flow's mark tells.
     pub(crate) fn has_led_here(&self, request: &Parts, provider_id: &str) -> bool {
         let headers = &request.headers;
-        if !comes_from_another_site(headers) && !goes_on_by_itself(headers) {
+        if !comes_from_another_site(headers) && !goes_on_by_itself(&self.site, headers) {
             return false;
         }
         let Some(place) = Incoming::place(request).and_then(asked_for) else { return false };

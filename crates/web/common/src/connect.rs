@@ -15,7 +15,9 @@ use crate::flow_cookie::{BEYOND, Coming, FlowCookie, Stage, make_room, seconds};
 use crate::form_token::{self, FormToken};
 use crate::incoming::Incoming;
 use crate::pages::{Page, TOKEN_FIELD};
-use crate::same_origin::{Initiator, initiator, is_fetched_ahead, is_pressed, may_be_followed};
+use crate::same_origin::{
+    Initiator, initiator, is_fetched_ahead, is_posted_by_another_site, is_pressed, may_be_followed,
+};
 
 impl Inner {
     pub(crate) async fn connect(&self, incoming: &Incoming, provider_id: &str) -> Response<Bytes> {
@@ -41,8 +43,9 @@ impl Inner {
                 let place = is_own.then(|| self.connect_path(provider_id, return_to.as_deref()));
                 return self.signed_out(place.as_deref().unwrap_or(accounts));
             }
-            // A sign-in may begin anywhere. What is connected to a user must be wanted by the user.
-            None if is_wanted => {}
+            // A sign-in may begin anywhere. What is connected to a user must be wanted by the user: who posts from another site may be
+            // signed in, with a session that is not seen here, and would find themselves signed in as somebody else.
+            None if is_wanted && !self.may_be_signed_in(incoming) => {}
             None => return self.confirm(incoming, provider_id, None, true),
             Some(user) => match self.initiator(incoming, user) {
                 Initiator::Own if is_wanted => {}
@@ -68,6 +71,11 @@ impl Inner {
         if has_token { Initiator::Own } else { self.wisher(incoming) }
     }
 
+    /// Whether somebody of whom nothing is seen may be signed in, since the browser kept the session back.
+    fn may_be_signed_in(&self, incoming: &Incoming) -> bool {
+        incoming.is_post() && is_posted_by_another_site(&self.site, &incoming.parts.headers)
+    }
+
     /// Whose wish a request is, by its headers.
     ///
     /// Where a flow ends, a page of our own may go on by itself, and from there on the browser says that all is of this origin. Where it
@@ -76,7 +84,9 @@ impl Inner {
         let headers = &incoming.parts.headers;
         match initiator(&self.site, headers) {
             Initiator::Own
-                if !incoming.is_post() && !is_pressed(headers) && self.has_just_led(&incoming.parts) =>
+                if !incoming.is_post()
+                    && !is_pressed(&self.site, headers)
+                    && self.has_just_led(&incoming.parts) =>
             {
                 Initiator::Foreign
             }

@@ -15,6 +15,8 @@ pub(crate) enum From {
     Own,
     /// A page of the application that goes on by itself: nobody pressed anything.
     Refresh,
+    /// A page of the application, in Safari: it does not say what somebody pressed.
+    Safari,
     /// Another site, such as the provider that redirects here. Whatever comes of it by redirects does, too, also from one page
     /// of the application to another.
     Foreign,

@@ -448,7 +448,7 @@ async fn who_comes_from_connecting_by_a_page_of_our_own_is_not_sent_there_again(
                 assert!(!told[0].contains("comes from connecting"), "what the API said: {told:?}");
                 // A page that goes on by itself is none that somebody opens.
                 world.open(&browser, From::Refresh, place).await.is_page(500);
-                for from in [From::Own, From::Typed] {
+                for from in [From::Own, From::Safari, From::Typed] {
                     world.open(&browser, from, place).await.location();
                 }
                 world.open(&browser, From::Refresh, "/inbox").await.location();

@@ -216,6 +216,7 @@ async fn a14_what_a_flow_leads_to_is_nobodys_wish() {
         let form = format!("token={}&return_to=/inbox-beta", token_of(asked));
         world.post(&browser, From::Own, "/auth/beta/connect", &form).await.location();
         world.get(&browser, From::Own, "/auth/beta/connect").await.location();
+        world.get(&browser, From::Safari, "/auth/beta/connect").await.location();
         world.get(&browser, From::Refresh, "/auth/beta/connect").await.is_page(403);
         // As the application's own script does that looks around once more, after a while.
         world.advance(60);
@@ -307,6 +308,29 @@ async fn a14_another_site_cannot_disconnect() {
     let answer = world.post(&browser, From::Own, "/auth/alpha/disconnect", "").await;
     assert_eq!(answer.location(), "/auth?notice=disconnected&provider=alpha");
     assert!(world.connections("alice").await.is_empty());
+}
+
+/// A browser keeps a `Lax` session back from what another site posts: nobody seems to be signed in, and somebody is. Without being
+/// asked they would be signed in as whoever the account belongs to.
+#[tokio::test]
+async fn a14_another_site_cannot_post_a_sign_in_over_a_session() {
+    let world = Setup::new().offers_sign_in().build();
+    let alice = Browser::of("alice");
+    let seen_by_none = Browser::default();
+    for (browser, from) in
+        [(&alice, From::Foreign), (&seen_by_none, From::Silent(Some("https://evil.example")))]
+    {
+        let asked = world.post(browser, from, "/auth/alpha/connect", "return_to=/x").await;
+        assert!(asked.is_page(403).body.contains("method=\"post\""), "{from:?}");
+    }
+    assert!(alice.flows().is_empty());
+    assert_eq!(world.states.len(), 0);
+    // The button is a page's of ours: who is signed in is seen, and links.
+    world.post(&alice, From::Own, "/auth/alpha/connect", "return_to=/x").await.location();
+    let journey = world.travel(&alice, From::Own, "/auth/alpha/connect").await;
+    assert_eq!(world.connections("alice").await, ["alpha user-1"], "{journey:?}");
+    // Who is not begins to sign in.
+    world.post(&Browser::default(), From::Own, "/auth/alpha/connect", "").await.location();
 }
 
 #[tokio::test]

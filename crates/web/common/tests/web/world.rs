@@ -258,7 +258,7 @@ impl World {
             headers.insert("cookie", cookies.parse().unwrap());
         }
         let site = match from {
-            From::Own | From::Refresh => Some("same-origin"),
+            From::Own | From::Refresh | From::Safari => Some("same-origin"),
             From::Foreign => Some("cross-site"),
             From::Typed => Some("none"),
             From::Silent(origin) => {
@@ -272,8 +272,11 @@ impl World {
             headers.insert("sec-fetch-site", site.parse().unwrap());
             headers.insert("sec-fetch-mode", mode.parse().unwrap());
             // What somebody pressed stays so from redirect to redirect.
-            if mode == "navigate" && from != From::Refresh {
+            if mode == "navigate" && !matches!(from, From::Refresh | From::Safari) {
                 headers.insert("sec-fetch-user", "?1".parse().unwrap());
+            }
+            if from == From::Safari {
+                headers.insert("referer", "https://app.example/home".parse().unwrap());
             }
         }
         request.extensions_mut().insert(Mark);
