@@ -210,7 +210,10 @@ async fn a14_a_way_back_leads_to_no_route_that_begins_or_ends_a_flow<F: Framewor
 async fn a14_signing_in_may_begin_anywhere<F: Framework>(kind: Kind) {
     let world: World<F> = Setup::new(kind).await.offering_sign_in().start().await;
     let browser = world.browser();
-    assert_eq!(connect(&browser, false).from(From::CrossSite).send().await.status, 303);
+    assert_eq!(connect(&browser, false).from(From::Person).send().await.status, 303);
+    // Who comes from another site comes once more, over a page of ours, so that a session is seen that was kept back.
+    let once_more = connect(&browser, false).from(From::CrossSite).send().await.refresh().unwrap();
+    assert_eq!(browser.get(&once_more).from(From::Refresh).send().await.status, 303);
     // Where the application offers no sign-in, there is nothing to begin.
     let world = World::<F>::new(kind).await;
     let browser = world.browser();

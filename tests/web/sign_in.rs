@@ -114,7 +114,7 @@ async fn a12_t_a10_a_flood_from_one_address_pushes_out_its_own<F: Framework>(kin
     let flood = from(2);
     for _ in 0..rounds {
         let some = (0..50).map(|_| {
-            let visit = flood.get("/auth/example/connect").from(From::CrossSite).cookies("");
+            let visit = flood.get("/auth/example/connect").from(From::Person).cookies("");
             async { assert_eq!(visit.send().await.status, 303) }
         });
         join_all(some).await;

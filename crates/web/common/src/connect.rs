@@ -15,8 +15,9 @@ use crate::flow_cookie::{BEYOND, Coming, FlowCookie, Stage, make_room, seconds};
 use crate::form_token::{self, FormToken};
 use crate::incoming::Incoming;
 use crate::pages::{Page, TOKEN_FIELD};
+use crate::resume::AGAIN;
 use crate::same_origin::{
-    Initiator, initiator, is_fetched_ahead, is_posted_by_another_site, is_pressed, may_be_followed,
+    Initiator, initiator, is_fetched_ahead, is_of_another_site, is_pressed, may_be_followed,
 };
 
 impl Inner {
@@ -43,9 +44,16 @@ impl Inner {
                 let place = is_own.then(|| self.connect_path(provider_id, return_to.as_deref()));
                 return self.signed_out(place.as_deref().unwrap_or(accounts));
             }
-            // A sign-in may begin anywhere. What is connected to a user must be wanted by the user: who posts from another site may be
-            // signed in, with a session that is not seen here, and would find themselves signed in as somebody else.
-            None if is_wanted && !self.may_be_signed_in(incoming) => {}
+            // A sign-in may begin anywhere. Who comes from another site may be signed in all the same, with a session that the browser
+            // keeps back, and would find themselves signed in as somebody else.
+            None if is_wanted && !is_of_another_site(&self.site, &incoming.parts.headers) => {}
+            // Over a page of our own it comes with all cookies.
+            None if is_wanted && !incoming.is_post() => {
+                let to = self.connect_path(provider_id, self.return_to(incoming).as_deref());
+                let to = format!("{to}{}{AGAIN}=1", if to.contains('?') { '&' } else { '?' });
+                return self.page(StatusCode::OK, &Page::Continue { to: &to });
+            }
+            // What is connected to a user must be wanted by the user.
             None => return self.confirm(incoming, provider_id, None, true),
             Some(user) => match self.initiator(incoming, user) {
                 Initiator::Own if is_wanted => {}
@@ -71,11 +79,6 @@ impl Inner {
         if has_token { Initiator::Own } else { self.wisher(incoming) }
     }
 
-    /// Whether somebody of whom nothing is seen may be signed in, since the browser kept the session back.
-    fn may_be_signed_in(&self, incoming: &Incoming) -> bool {
-        incoming.is_post() && is_posted_by_another_site(&self.site, &incoming.parts.headers)
-    }
-
     /// Whose wish a request is, by its headers.
     ///
     /// Where a flow ends, a page of our own may go on by itself, and from there on the browser says that all is of this origin. Where it
@@ -83,6 +86,8 @@ impl Inner {
     fn wisher(&self, incoming: &Incoming) -> Initiator {
         let headers = &incoming.parts.headers;
         match initiator(&self.site, headers) {
+            // Another site led to the page of our own that has asked once more.
+            Initiator::Own if incoming.parameter(AGAIN).is_some() => Initiator::Foreign,
             Initiator::Own
                 if !incoming.is_post()
                     && !is_pressed(&self.site, headers)

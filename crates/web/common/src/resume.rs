@@ -19,6 +19,8 @@ use crate::digest::{flow_id, is_flow_id};
 use crate::outcome::Outcome;
 use crate::pages::{FailedReason, Page};
 
+/// The parameter of a path that a page of our own goes on to: the browser has asked before, and kept cookies back.
+pub(crate) const AGAIN: &str = "again";
 /// The most bytes of an authorization response that is kept: browsers take no cookie over 4,096.
 const MAX_STASH: usize = 3000;
 /// For how long it is kept.
@@ -69,7 +71,7 @@ impl Inner {
         match way {
             Way::Direct if visit.incoming.is_post() => Some(answer::redirect(&to)),
             Way::Direct | Way::Resumed { was_bounced: false } => {
-                Some(self.page(StatusCode::OK, &Page::Continue { to: &format!("{to}&again=1") }))
+                Some(self.page(StatusCode::OK, &Page::Continue { to: &format!("{to}&{AGAIN}=1") }))
             }
             Way::Resumed { was_bounced: true } => None,
         }
@@ -94,7 +96,7 @@ impl Inner {
         if !is_flow_id(id) {
             return self.not_accepted(visit, &malformed("this is no callback that was begun to be answered"));
         }
-        let way = Way::Resumed { was_bounced: visit.incoming.parameter("again").is_some() };
+        let way = Way::Resumed { was_bounced: visit.incoming.parameter(AGAIN).is_some() };
         let flown = match self.flown(visit, id, way).await {
             Ok(flown) => flown,
             Err(answer) => return *answer,

@@ -58,8 +58,9 @@ pub(crate) fn comes_from_another_site(headers: &HeaderMap) -> bool {
     only(headers, &SEC_FETCH_SITE).is_some_and(|site| !matches!(site, Some("same-origin" | "none")))
 }
 
-/// Whether another site has posted something. A browser keeps cookies back then that are `SameSite=Lax`: who is signed in is not seen.
-pub(crate) fn is_posted_by_another_site(site: &Site, headers: &HeaderMap) -> bool {
+/// Whether the browser says that another site made a request, and not only another origin of this one. It keeps cookies back then that are
+/// `SameSite=Strict`, and `Lax` ones from what was posted: who is signed in may not be seen.
+pub(crate) fn is_of_another_site(site: &Site, headers: &HeaderMap) -> bool {
     match only(headers, &SEC_FETCH_SITE) {
         Some(Some("same-origin" | "same-site" | "none")) => false,
         Some(_) => true,
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a14_what_another_site_posts() {
+    fn a14_what_comes_from_another_site() {
         let site = Site::new("https://app.example/auth").unwrap();
         for (fetch_site, origin, expected) in [
             (Some("cross-site"), None, true),
@@ -152,7 +153,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             fetch_site.map(|value| headers.insert(SEC_FETCH_SITE, HeaderValue::from_static(value)));
             origin.map(|value| headers.insert(http::header::ORIGIN, HeaderValue::from_static(value)));
-            assert_eq!(is_posted_by_another_site(&site, &headers), expected, "{headers:?}");
+            assert_eq!(is_of_another_site(&site, &headers), expected, "{headers:?}");
         }
     }
 

@@ -333,11 +333,43 @@ async fn a14_another_site_cannot_post_a_sign_in_over_a_session() {
     world.post(&Browser::default(), From::Own, "/auth/alpha/connect", "").await.location();
 }
 
+/// The same for a link, where the session is `Strict`.
+#[tokio::test]
+async fn a14_another_site_cannot_lead_to_a_sign_in_over_a_session() {
+    let world = Setup::new().offers_sign_in().build();
+    let alice = Browser::strict("alice");
+    let page = world.get(&alice, From::Foreign, "/auth/alpha/connect?return_to=/x").await;
+    let once_more = page.refresh().expect("a page that goes on");
+    let asked = world.get(&alice, From::Refresh, &once_more).await;
+    assert!(asked.is_page(403).body.contains("method=\"post\"") && asked.body.contains("value=\"/x\""));
+    assert!(alice.flows().is_empty());
+    assert_eq!(world.states.len(), 0);
+    let form = format!("token={}&return_to=/x", token_of(&asked));
+    let callback = world.post(&alice, From::Own, "/auth/alpha/connect", &form).await;
+    let callback = world.approve(callback.location()).await;
+    world.arrive(&alice, &callback).await;
+    assert_eq!(world.connections("alice").await, ["alpha user-1"]);
+    // What is pressed on a page of the application is a wish, and what goes on by itself to there is none.
+    world.get(&alice, From::Own, "/auth/beta/connect").await.location();
+    world.get(&alice, From::Own, "/auth/beta/connect?again=1").await.is_page(403);
+}
+
 #[tokio::test]
 async fn a14_a_sign_in_may_begin_anywhere_where_it_is_offered() {
     let world = Setup::new().offers_sign_in().build();
-    for from in [From::Foreign, From::Typed, From::Silent(None)] {
+    for from in [From::Typed, From::Silent(None)] {
         world.get(&Browser::default(), from, "/auth/alpha/connect").await.location();
+    }
+    // Who comes from another site comes once more, with all cookies.
+    for path in
+        ["/auth/alpha/connect", "/auth/alpha/connect?return_to=/x%26again%3D2", "/auth/alpha/connect?again=1"]
+    {
+        let browser = Browser::default();
+        let once_more =
+            world.get(&browser, From::Foreign, path).await.refresh().expect("a page that goes on");
+        assert!(browser.flows().is_empty());
+        world.get(&browser, From::Refresh, &once_more).await.location();
+        assert_eq!(browser.flows().len(), 1);
     }
     let world = World::new();
     let browser = Browser::default();
