@@ -130,14 +130,7 @@ impl Inner {
             Stage::Done(done) => Err(Box::new(Box::pin(self.done_before(visit, id, way, &done)).await)),
             Stage::Ended => Err(Box::new(self.ended(visit))),
             Stage::Pending { return_to, .. } if is_over => {
-                let token = Box::pin(self.token_of_visitor(&visit.incoming.parts)).await;
-                let page = Page::Expired {
-                    provider: self.link(visit.provider_id),
-                    form_token: token.as_ref().map(FormToken::value),
-                    return_to: return_to.as_deref(),
-                    accounts: self.site.accounts(),
-                };
-                Err(Box::new(self.page_with(StatusCode::BAD_REQUEST, &page, token.as_ref())))
+                Err(Box::new(self.expired(visit, return_to.as_deref()).await))
             }
             Stage::Pending { secret, user_tag, return_to, .. } => {
                 let (is_none, begun_at) = (cookie.is_none, cookie.begun_at);
@@ -222,6 +215,15 @@ impl Inner {
     pub(crate) fn failed(&self, provider_id: &str, reason: FailedReason, flown: &Flown) -> String {
         let path = self.site.path(provider_id, "failed");
         format!("{path}?reason={}{}", in_query(reason.as_str()), flown.way_on('&'))
+    }
+
+    /// The page for a callback that comes too late.
+    pub(crate) async fn expired(&self, visit: &Visit<'_>, return_to: Option<&str>) -> Response<Bytes> {
+        let token = Box::pin(self.token_of_visitor(&visit.incoming.parts)).await;
+        let form_token = token.as_ref().map(FormToken::value);
+        let (provider, accounts) = (self.link(visit.provider_id), self.site.accounts());
+        let page = Page::Expired { provider, form_token, return_to, accounts };
+        self.page_with(StatusCode::BAD_REQUEST, &page, token.as_ref())
     }
 
     fn ended(&self, visit: &Visit<'_>) -> Response<Bytes> {

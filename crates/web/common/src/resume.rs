@@ -23,7 +23,7 @@ use crate::pages::{FailedReason, Page};
 pub(crate) const AGAIN: &str = "again";
 /// The most bytes of an authorization response that is kept: browsers take no cookie over 4,096.
 const MAX_STASH: usize = 3000;
-/// For how long it is kept.
+/// For how long it is kept, from when it came and from each time that we asked for a reload.
 const STASHED: Duration = Duration::from_secs(120);
 
 impl Inner {
@@ -43,9 +43,7 @@ impl Inner {
         }
         match self.ask_again(visit, id, way) {
             Some(mut answer) => {
-                let stash =
-                    |kept: String| self.writer().set(&self.stash(id), &kept, SameSite::Lax, Some(STASHED));
-                answer::add_cookie(&mut answer, kept.and_then(stash));
+                answer::add_cookie(&mut answer, kept.and_then(|kept| self.set_stash(id, &kept)));
                 answer
             }
             None => {
@@ -102,9 +100,15 @@ impl Inner {
             Err(answer) => return *answer,
         };
         let cookies = self.cookies(&visit.incoming.parts);
-        let Found::One(kept) = cookies.get(&self.stash(id)) else {
-            let error = not_found("the authorization response is not kept any more");
-            return self.not_accepted(visit, &error);
+        let kept = match cookies.get(&self.stash(id)) {
+            Found::One(kept) => kept,
+            // The flow itself waits for longer, but for nothing that could still come.
+            Found::None => return self.expired(visit, flown.return_to.as_deref()).await,
+            Found::Several => {
+                let error =
+                    not_found("two authorization responses of this flow are kept, and one is not ours");
+                return self.not_accepted(visit, &error);
+            }
         };
         let response = read(kept).filter(|response| {
             let state = response.get(visit.provider.state_parameter());
@@ -116,7 +120,16 @@ impl Inner {
             answer::add_cookie(&mut answer, self.remove_stash(id));
             return answer;
         };
-        self.arrive(visit, &flown, &response, way).await
+        let mut answer = self.arrive(visit, &flown, &response, way).await;
+        // The page says that a reload works later.
+        if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+            answer::add_cookie(&mut answer, self.set_stash(id, kept));
+        }
+        answer
+    }
+
+    fn set_stash(&self, id: &str, kept: &str) -> Option<HeaderValue> {
+        self.writer().set(&self.stash(id), kept, SameSite::Lax, Some(STASHED))
     }
 
     fn stash(&self, id: &str) -> String {

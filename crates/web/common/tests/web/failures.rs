@@ -68,6 +68,26 @@ async fn x26_what_waits_goes_on_waiting() {
 }
 
 #[tokio::test]
+async fn x26_each_503_has_it_wait_for_two_minutes_more() {
+    let world = Setup::new().form_post().build();
+    let browser = Browser::of("alice");
+    // A code would have ended before.
+    let denied = world.until_denied(&browser, "alpha").await;
+    let resume = world.deliver(&browser, &denied).await.location().to_owned();
+    for (states, sessions) in [(true, false), (false, true), (true, false)] {
+        world.states.set_down(states);
+        world.application.sessions_fail.store(sessions, Ordering::SeqCst);
+        world.advance(119);
+        world.get(&browser, From::Own, &resume).await.is_page(503);
+        assert_eq!(browser.waiting()[0].max_age().unwrap().whole_seconds(), 120);
+    }
+    world.states.set_down(false);
+    world.advance(119);
+    assert_eq!(world.get(&browser, From::Own, &resume).await.location(), "/auth/alpha/denied");
+    assert!(browser.waiting().is_empty());
+}
+
+#[tokio::test]
 async fn x26_a_session_that_cannot_be_read_is_not_nobody() {
     let world = World::new();
     let browser = Browser::of("alice");

@@ -183,6 +183,24 @@ async fn what_waits_does_not_wait_for_long() {
     world.advance(120);
     let answer = world.get(&browser, From::Own, &resume).await;
     world.assert_refused(&answer, 400, 0);
+    assert!(answer.body.contains("That took too long"), "its own browser is told that it came too late");
+    let other = world.get(&Browser::of("alice"), From::Own, &resume).await;
+    world.assert_refused(&other, 400, 0);
+    assert!(!other.body.contains("That took too long"));
+}
+
+/// One of them is not ours, and which one cannot be told.
+#[tokio::test]
+async fn a13_of_two_responses_that_wait_none_is_taken() {
+    let world = form_post();
+    let browser = Browser::of("alice");
+    let callback = world.until_callback(&browser, "alpha", "").await;
+    let resume = world.deliver(&browser, &callback).await.location().to_owned();
+    let [waiting] = browser.waiting().try_into().unwrap();
+    browser.plant("other", &format!("x; {}={}", waiting.name(), waiting.value()));
+    let answer = world.get(&browser, From::Own, &resume).await;
+    world.assert_refused(&answer, 400, 0);
+    assert!(!answer.body.contains("That took too long"));
 }
 
 #[tokio::test]
