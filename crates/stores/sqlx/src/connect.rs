@@ -16,6 +16,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 /// A connection that was idle for longer is asked whether it still is one.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
+/// For how long that may take: there is time left then to connect anew.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl SqlDatabase {
     /// Connects to what an address names: `sqlite:path/to/file.db`, `postgres://user:password@host/database`,
@@ -223,11 +226,17 @@ fn of_a_server<D: sqlx::Database>() -> PoolOptions<D> {
     PoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false).before_acquire(
         |connection: &mut D::Connection, meta| {
             Box::pin(async move {
-                // One that the server closed is replaced; to ask each time would cost each operation a round trip.
-                Ok(meta.idle_for < TRUSTED_FOR || connection.ping().await.is_ok())
+                Ok(is_alive(meta.idle_for, connection.ping()).await)
             })
         },
     )
+}
+
+/// Whether a connection is still one. One that the server closed, or that leads nowhere any more, is replaced; to ask each time
+/// would cost each operation a round trip.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+async fn is_alive<E>(idle_for: Duration, ping: impl Future<Output = Result<(), E>>) -> bool {
+    idle_for < TRUSTED_FOR || matches!(tokio::time::timeout(PING_TIMEOUT, ping).await, Ok(Ok(())))
 }
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
@@ -267,6 +276,16 @@ fn cause(error: sqlx::Error) -> Box<dyn std::error::Error + Send + Sync + 'stati
 #[cfg(all(test, any(feature = "mysql", feature = "postgres")))]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn x9_a_connection_that_leads_nowhere_costs_a_second_and_not_the_call() {
+        let [trusted, idle] = [TRUSTED_FOR - Duration::from_millis(1), TRUSTED_FOR];
+        assert!(is_alive(trusted, std::future::pending::<Result<(), ()>>()).await);
+        assert!(is_alive(idle, async { Ok::<_, ()>(()) }).await);
+        assert!(!is_alive(idle, async { Err(()) }).await);
+        let asked = is_alive(idle, std::future::pending::<Result<(), ()>>());
+        assert_eq!(tokio::time::timeout(ACQUIRE_TIMEOUT / 2, asked).await, Ok(false), "there is time left to connect");
+    }
 
     #[test]
     fn only_this_machine_is_spoken_to_in_the_clear() {

@@ -305,10 +305,13 @@ async fn acquire<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> Result<PoolConnecti
 /// Whether the connection is as it was before: an answer came, and the answer was the database's own.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 fn may_go_on<T>(done: &Result<T, Failure>) -> bool {
-    use crate::error::Cause;
+    use crate::error::{Cause, READ_ONLY, STANDBY};
     match done {
         Ok(_) | Err(Failure::InTheWay(_) | Failure::Duplicate(_) | Failure::Corrupt(_)) => true,
-        Err(Failure::NotDone(cause)) => matches!(cause, Cause::Refused { .. }),
+        // The address of one that takes no writes may lead elsewhere by now, and where it leads is found by connecting anew.
+        Err(Failure::NotDone(cause)) => {
+            matches!(cause, Cause::Refused { hint, .. } if ![READ_ONLY, STANDBY].contains(hint))
+        }
         Err(Failure::Unknown(_)) => false,
     }
 }

@@ -118,7 +118,7 @@ pub(crate) enum Cause {
 }
 
 pub(crate) const MISSING_TABLES: &str = "a table or column is missing: call SqlDatabase::migrate once";
-const READ_ONLY: &str = "it takes no writes: it is read-only, or a replica";
+pub(crate) const READ_ONLY: &str = "it takes no writes: it is read-only, or a replica";
 /// What the statements make of a division by zero, and nothing else does.
 pub(crate) const STANDBY: &str = "it is a standby, and what it holds may be old: connect to the primary";
 const FULL: &str = "its disk is full, or it may not grow";
@@ -281,8 +281,9 @@ fn mysql(number: u16) -> Verdict {
         1044 | 1142 | 1143 => Verdict::Refused(RIGHTS),
         1317 | 1969 | 3024 => Verdict::Refused(CANCELLED),
         1034 | 1035 | 1194 | 1195 => Verdict::Damaged,
-        // Shutting down, killed, an engine's error in the middle of something, and an error during the commit.
-        1030 | 1053 | 1077..=1079 | 1180 | 1184 | 1927 | 4031 => Verdict::Lost,
+        // Shutting down, killed, an engine's error in the middle of something, and an error during the commit. From 2000 on they are
+        // no server's, but a client's: a proxy lost its server in the middle.
+        1030 | 1053 | 1077..=1079 | 1180 | 1184 | 1927 | 2000..=2999 | 4031 => Verdict::Lost,
         _ => Verdict::Refused(""),
     }
 }
@@ -323,6 +324,18 @@ mod tests {
         }
         for code in ["40001", "40P01"] {
             assert!(matches!(postgres(code), Verdict::InTheWay), "{code}");
+        }
+    }
+
+    #[cfg(feature = "mysql")]
+    #[test]
+    fn x8_a_proxy_that_lost_its_server_does_not_say_what_was_done() {
+        // "Server has gone away", "lost connection during query": words of a client.
+        for number in [2006, 2013, 1053, 1180] {
+            assert!(matches!(mysql(number), Verdict::Lost), "{number}");
+        }
+        for number in [1290, 1114, 1205, 3024, 1999, 3000] {
+            assert!(matches!(mysql(number), Verdict::Refused(_)), "{number}");
         }
     }
 }

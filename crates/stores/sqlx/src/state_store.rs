@@ -44,7 +44,7 @@ struct Statements {
     stored: AtomicUsize,
 }
 
-/// After how many flows those that ended are let go of.
+/// With how many flows those that ended are let go of once: with the first, too, as a process may end before it has stored so many.
 const PURGE_EVERY: usize = 64;
 
 /// Enough that the flows of the time between two purges go with the second.
@@ -112,7 +112,7 @@ impl SqlStateStore {
 
     async fn put(&self, key: &StateKey, flow: PendingFlow, ttl: Duration) -> Result<(), StoreError> {
         let (key, flow, ttl) = (*key.as_bytes(), flow.to_bytes(), lasting(ttl));
-        if self.statements.stored.fetch_add(1, Ordering::Relaxed) % PURGE_EVERY == PURGE_EVERY - 1 {
+        if self.statements.stored.fetch_add(1, Ordering::Relaxed).is_multiple_of(PURGE_EVERY) {
             // It is no harm if it cannot be done now.
             let _ = self.database.write(&self.statements.purge, &[]).await;
         }

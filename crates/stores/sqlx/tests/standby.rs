@@ -97,6 +97,13 @@ async fn x8_a_standby_is_not_read_and_is_the_store_once_it_takes_over() {
     let refused = SqlDatabase::connect(&standby.url()).await.unwrap_err();
     assert!(matches!(refused, ConnectError::Standby), "{refused:?}");
 
+    // An address that led there for a moment: who is led elsewhere connects there.
+    let proxy = Proxy::start(standby.port, "nothing").await;
+    let led = SqlTokenStore::new(&one_connection(&primary.url_by(proxy.port), PATIENCE));
+    in_time(led.load(&key)).await.unwrap_err();
+    proxy.lead_to(primary.port);
+    assert_eq!(record(&led, &key).await.version, saved);
+
     primary.kill();
     standby.promote();
     for follower in &followers {

@@ -107,8 +107,24 @@ async fn of_64_new_flows_one_lets_go_of_those_that_have_ended() {
         for _ in 1..64 {
             put(&store, &state(), LONG).await.unwrap();
         }
+        let still_there = "UPDATE authflow_pending_flows SET expires_at = 1 WHERE expires_at = 1";
+        assert_eq!(say(&address, still_there).await, 1, "{address}");
+        put(&store, &state(), LONG).await.unwrap();
         let ended = say(&address, "DELETE FROM authflow_pending_flows WHERE expires_at = 1").await;
         let going_on = say(&address, "DELETE FROM authflow_pending_flows").await;
-        assert_eq!((ended, going_on), (0, 63), "{address}");
+        assert_eq!((ended, going_on), (0, 64), "{address}");
+    }
+}
+
+/// A function that is started for one request stores one flow.
+#[tokio::test]
+async fn the_first_new_flow_of_a_process_lets_go_of_those_that_have_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    for (store, address) in stores("let_go_of_at_first", &dir).await {
+        put(&store, &state(), LONG).await.unwrap();
+        say(&address, "UPDATE authflow_pending_flows SET expires_at = 1").await;
+        let other = SqlStateStore::new(&SqlDatabase::connect(&address).await.unwrap());
+        put(&other, &state(), LONG).await.unwrap();
+        assert_eq!(say(&address, "DELETE FROM authflow_pending_flows").await, 1, "{address}");
     }
 }
