@@ -22,6 +22,15 @@ use crate::slot::SLOTS;
 /// How often one command may be sent on. A cluster that sends it round further is broken.
 const MAX_REDIRECTIONS: usize = 4;
 
+/// What to do where a slot is on its way from one node to another, and some of its keys are here and some are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WhileMoving {
+    /// Go where the keys are that the command names.
+    Follow,
+    /// Nothing: it reads more keys than it names, and there would miss those that have not come yet.
+    GiveUp,
+}
+
 pub(crate) struct Cluster {
     connector: Arc<Connector>,
     seeds: Vec<Address>,
@@ -59,7 +68,12 @@ impl Cluster {
 
     /// Sends a command to the node that has `slot`. Finding it and connecting to it end with one deadline, however many nodes
     /// are tried.
-    pub(crate) async fn call(&self, cmd: &Cmd, slot: u16) -> Result<Value, Failure> {
+    pub(crate) async fn call(
+        &self,
+        cmd: &Cmd,
+        slot: u16,
+        while_moving: WhileMoving,
+    ) -> Result<Value, Failure> {
         let deadline = self.deadline();
         // A node that is gone without a word gets half of the time: the rest is for finding out who took over.
         let mut patience = deadline - self.connector.connection_timeout / 2;
@@ -82,6 +96,7 @@ impl Cluster {
             let next = match &failure {
                 _ if redirections > MAX_REDIRECTIONS => None,
                 Failure::Refused(refusal) => match (refusal.code(), refusal.redirect()) {
+                    ("ASK", _) if while_moving == WhileMoving::GiveUp => None,
                     ("ASK", Some(to)) => address(to, &link).map(|to| (self.link(&to), Request::Asking(cmd))),
                     ("MOVED", Some(to)) => {
                         let to = address(to, &link);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use redis::{Cmd, Value, cmd};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, WhileMoving};
 use crate::config::{RedisConfig, Servers};
 use crate::connector::Connector;
 use crate::error::{Cause, ConnectError, Failure};
@@ -91,10 +91,18 @@ impl Server {
         Box::pin(self.call_again(cmd, slot, failure)).await
     }
 
+    /// The same for a command that reads keys which it does not name, such as all that an index has.
+    pub(crate) async fn scan(&self, cmd: &Cmd, slot: u16) -> Result<Value, Failure> {
+        match self {
+            Self::One(_) => self.call(cmd, slot).await,
+            Self::Cluster(cluster) => Box::pin(cluster.call(cmd, slot, WhileMoving::GiveUp)).await,
+        }
+    }
+
     /// Sends the command where it certainly was not carried out, or not sent yet.
     async fn call_again(&self, cmd: &Cmd, slot: u16, failure: Option<Failure>) -> Result<Value, Failure> {
         match (self, failure) {
-            (Self::Cluster(cluster), _) => cluster.call(cmd, slot).await,
+            (Self::Cluster(cluster), _) => cluster.call(cmd, slot, WhileMoving::Follow).await,
             (Self::One(link), None | Some(Failure::NotSent(_))) => {
                 link.call(Request::Plain(cmd), link.deadline()).await
             }

@@ -71,10 +71,14 @@ impl Scripts {
         let slot = keys.first().map_or(0, |key| server.slot(key));
         let number = script as usize;
         let name = self.names.get(number).map_or("", String::as_str);
-        match server.call(&command("EVALSHA", name, keys, arguments), slot).await {
+        let send = async |cmd: Cmd| match script {
+            Script::Due | Script::Walk => server.scan(&cmd, slot).await,
+            _ => server.call(&cmd, slot).await,
+        };
+        match send(command("EVALSHA", name, keys, arguments)).await {
             Err(Failure::Refused(refusal)) if refusal.code() == "NOSCRIPT" => {
                 let source = Script::SOURCES.get(number).copied().unwrap_or_default();
-                server.call(&command("EVAL", source, keys, arguments), slot).await
+                send(command("EVAL", source, keys, arguments)).await
             }
             answer => answer,
         }
