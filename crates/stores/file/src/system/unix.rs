@@ -178,7 +178,11 @@ impl Dir {
 
     /// Brings the names to the disk.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        rustix::fs::fsync(&self.fd).map_err(io::Error::from).or_else(ignore_unsupported)
+        // Of Apple's systems, `fsync` alone leaves to the drive when it writes.
+        let synced = self.fd.sync_all();
+        #[cfg(target_vendor = "apple")]
+        let synced = synced.or_else(|_| rustix::fs::fsync(&self.fd).map_err(io::Error::from));
+        synced.or_else(ignore_unsupported)
     }
 
     /// The names in it, in no order.
