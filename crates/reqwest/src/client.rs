@@ -13,6 +13,8 @@ use authflow_core::{
     SystemClock, is_secure,
 };
 use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderValue, Method};
 use url::{Position, Url};
 
 use crate::builder::ReqwestClientBuilder;
@@ -170,11 +172,17 @@ impl fmt::Debug for ReqwestClient {
 
 /// One attempt to send `request`, which stays to be sent again.
 fn attempt(request: &mut HttpRequest, body: &Bytes) -> (reqwest::Request, Handover) {
+    let length = body.len();
     let (body, handover) = handover::body(body.clone());
     let mut attempt = reqwest::Request::new(request.method.clone(), request.url.clone());
     // The copy stays: the original has room for the headers that reqwest adds.
     let copy = request.headers.clone();
     *attempt.headers_mut() = mem::replace(&mut request.headers, copy);
+    // hyper says it of a body only, and some servers answer 411 to a POST that says nothing (RFC 9110 §8.6).
+    let expects_body = matches!(attempt.method(), &Method::POST | &Method::PUT | &Method::PATCH);
+    if length == 0 && expects_body && !attempt.headers().contains_key(TRANSFER_ENCODING) {
+        attempt.headers_mut().entry(CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
+    }
     *attempt.body_mut() = Some(body);
     (attempt, handover)
 }

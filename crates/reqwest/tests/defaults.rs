@@ -7,13 +7,14 @@ mod common;
 use std::process::Command;
 
 use authflow_core::{
-    ClientCredentials, ConfiguredProvider, ErrorKind, Flow, HttpClient as _, Limits, MemoryStateStore,
-    Provider, Scopes,
+    ClientCredentials, ConfiguredProvider, ErrorKind, Flow, HttpClient as _, HttpRequest, Limits,
+    MemoryStateStore, Provider, Scopes,
 };
 use authflow_reqwest::ReqwestClient;
 use common::server::{answer, answering, serve};
 use common::tls::{Ca, https};
 use common::{get, post};
+use http::Method;
 use tokio::io::AsyncWriteExt as _;
 
 #[tokio::test]
@@ -51,6 +52,25 @@ async fn a_request_says_what_it_was_given_and_no_more() {
     assert!(seen.texts()[1].starts_with("POST /second?code=1 HTTP/1.1\r\n"));
     assert!(seen.texts()[1].contains("accept-encoding: identity\r\n"));
     assert!(seen.texts()[1].contains(concat!("user-agent: authflow/", env!("CARGO_PKG_VERSION"), "\r\n")));
+}
+
+/// RFC 9110 §8.6: some servers answer 411 to a POST that says nothing of its body.
+#[tokio::test]
+async fn an_empty_post_says_that_it_is_empty() {
+    let seen = answering(answer(200, "", b"{}")).await;
+    let client = ReqwestClient::new().unwrap();
+    for (method, expected) in [
+        (Method::POST, Some("content-length: 0")),
+        (Method::PUT, Some("content-length: 0")),
+        (Method::PATCH, Some("content-length: 0")),
+        (Method::GET, None),
+        (Method::DELETE, None),
+    ] {
+        let request = HttpRequest::new(method.clone(), seen.url("/").parse().unwrap());
+        client.send(request, &Limits::default()).await.unwrap();
+        let text = seen.texts().pop().unwrap();
+        assert_eq!(text.lines().find(|line| line.starts_with("content-length")), expected, "{method}");
+    }
 }
 
 fn name(line: &str) -> Option<String> {
