@@ -139,8 +139,9 @@ impl FlowManager for Contentstack {
         let mut tokens =
             rfc::token_response(cx, response).map_err(|error| with_api_error(cx, error, response))?;
         settle_region(cx, &mut tokens)?;
-        if tokens.account.is_none() {
-            tokens.account = ContentstackTokens::new(&tokens).user_uid().map(str::to_owned);
+        // A refresh that is answered for another user has to be seen: what was known before gives way.
+        if let Some(user_uid) = ContentstackTokens::new(&tokens).user_uid() {
+            tokens.account = Some(user_uid.to_owned());
         }
         if let Some(Grant::AuthorizationCode { redirect_uri: Some(redirect_uri), .. }) = cx.grant {
             tokens.extra.insert("redirect_uri".to_owned(), Value::from(&**redirect_uri));
@@ -184,17 +185,8 @@ impl FlowManager for Contentstack {
         let known = ContentstackTokens::new(tokens);
         let organization = self.organization_uid.as_ref().map(Secret::expose).or(known.organization_uid());
         let stack = self.api_key.as_ref().map(Secret::expose).or(known.stack_api_key());
-        for (name, value) in [(ORGANIZATION_UID, organization), (API_KEY, stack)] {
-            let Some(value) = value.filter(|_| !request.headers.contains_key(&name)) else { continue };
-            let mut value = HeaderValue::from_str(value).map_err(|_| {
-                Error::usage(
-                    "the token names an organization or a stack with a character that no header can carry",
-                )
-            })?;
-            value.set_sensitive(true);
-            request.headers.insert(name, value);
-        }
-        Ok(())
+        add_header(request, ORGANIZATION_UID, organization)?;
+        add_header(request, API_KEY, stack)
     }
 
     /// A 401 that asks for a second factor or misses a permission is not about the token.
@@ -206,6 +198,30 @@ impl FlowManager for Contentstack {
     async fn revoke(&self, cx: &Call<'_>, http: &dyn HttpClient, tokens: &TokenSet) -> Result<Revocation> {
         revoke::revoke(self, cx, http, tokens).await
     }
+}
+
+/// What authorizes a request about the app's authorizations: those of the token's organization, which may be another one than that
+/// of the requests to the API.
+pub(crate) fn authenticate_revocation(
+    manager: &Contentstack,
+    cx: &Call<'_>,
+    tokens: &TokenSet,
+    request: &mut HttpRequest,
+) -> Result<()> {
+    rfc::authenticate(cx, tokens, request)?;
+    let own = ContentstackTokens::new(tokens).organization_uid();
+    add_header(request, ORGANIZATION_UID, own.or(manager.organization_uid.as_ref().map(Secret::expose)))
+}
+
+/// Adds a header that the request does not have.
+fn add_header(request: &mut HttpRequest, name: HeaderName, value: Option<&str>) -> Result<()> {
+    let Some(value) = value.filter(|_| !request.headers.contains_key(&name)) else { return Ok(()) };
+    let mut value = HeaderValue::from_str(value).map_err(|_| {
+        Error::usage("the token names an organization or a stack with a character that no header can carry")
+    })?;
+    value.set_sensitive(true);
+    request.headers.insert(name, value);
+    Ok(())
 }
 
 /// The redirect URI that the tokens came by, as long as it is registered; else the first.

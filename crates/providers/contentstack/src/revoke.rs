@@ -5,9 +5,7 @@
 
 use authflow_core::quirks::ResponseFormat;
 use authflow_core::rfc::{self, Revocation};
-use authflow_core::{
-    Call, Error, FlowManager as _, HttpClient, HttpRequest, HttpResponse, Limits, Result, TokenSet,
-};
+use authflow_core::{Call, Error, HttpClient, HttpRequest, HttpResponse, Limits, Result, TokenSet};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, StatusCode};
 use serde_json::Value;
@@ -16,7 +14,7 @@ use url::Url;
 use crate::api::ContentstackTokens;
 use crate::builder::is_uid;
 use crate::error::{ApiError, RevocationError};
-use crate::provider::Contentstack;
+use crate::provider::{Contentstack, authenticate_revocation};
 
 pub(crate) async fn revoke(
     manager: &Contentstack,
@@ -32,7 +30,7 @@ pub(crate) async fn revoke(
     let send = |method: Method, url: Url| async move {
         let mut request = HttpRequest::new(method, url)
             .with_header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        manager.authenticate(cx, tokens, &mut request)?;
+        authenticate_revocation(manager, cx, tokens, &mut request)?;
         Ok::<HttpResponse, Error>(http.send(request, &Limits::default()).await?)
     };
     let refused = |response: &HttpResponse| {

@@ -45,6 +45,21 @@ async fn the_users_authorization_is_listed_found_and_deleted() {
 }
 
 #[tokio::test]
+async fn the_authorizations_are_those_of_the_tokens_organization_whatever_is_configured() {
+    let configured = || builder().organization_uid("bltSET").api_key("bltKEY");
+    for (tokens, organization) in
+        [(user_tokens(), "bltORG"), (tokens(&[("user_uid", "bltUSER"), ("location", "NA")]), "bltSET")]
+    {
+        let http = provider(LIST_REPLY, 200, "{}");
+        assert_eq!(flow(configured(), &http).revoke(&tokens).await.unwrap(), Revocation::Revoked);
+        for request in &http.sent() {
+            assert_eq!(header(request, "organization_uid"), Some(organization));
+            assert_eq!(header(request, "api_key"), None, "no stack's");
+        }
+    }
+}
+
+#[tokio::test]
 async fn all_authorizations_of_the_user_end_and_no_others() {
     let list = r#"{"data":[
         {"authorization_uid":"A1","user":{"uid":"bltUSER"}},
