@@ -199,8 +199,29 @@ impl Inner {
         let _ = Box::pin(self.revoke(provider, tokens)).await;
     }
 
-    /// Has the provider revoke tokens. A hook that panics there takes nothing else with it.
+    /// Has the provider revoke tokens that nobody will hold. Where the access token itself authorizes that and is over, the refresh
+    /// token brings one that is not: else it would stay in force, and with it all that it stands for.
     pub(super) async fn revoke(&self, provider: &Registered, tokens: &TokenSet) -> Result<Revocation> {
+        let revoked = self.revoke_with(provider, tokens).await;
+        match &revoked {
+            Err(error) if plan::is_about_access_token(error) => {}
+            _ => return revoked,
+        }
+        if !provider.policy.can_refresh(tokens, self.clock.now()) {
+            return revoked;
+        }
+        let flow = &provider.flow;
+        let refresh = Box::pin(caught(self.bounded(flow, Operation::Refresh, flow.refresh(tokens))));
+        match refresh.await {
+            Some(Ok(fresh)) if !plan::is_other_account(tokens, &fresh) => {
+                Box::pin(self.revoke_with(provider, &fresh)).await
+            }
+            _ => revoked,
+        }
+    }
+
+    /// A hook that panics there takes nothing else with it.
+    async fn revoke_with(&self, provider: &Registered, tokens: &TokenSet) -> Result<Revocation> {
         let flow = &provider.flow;
         let revoked = self.bounded(flow, Operation::Revoke, flow.revoke(tokens));
         let interrupted = || Err(failure::interrupted().at(flow.provider().id(), Operation::Revoke));

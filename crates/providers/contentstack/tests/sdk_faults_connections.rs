@@ -47,6 +47,7 @@ impl World {
                 return Ok(refresh.map_or_else(|| tokens(issued), |(status, body)| response(status, body)));
             }
             let (status, body) = match (&request.method, request.url.path()) {
+                _ if api(bearer(request)).0 == 401 => api(bearer(request)),
                 (&Method::DELETE, _) => (200, "{}"),
                 (_, path) if path.ends_with("/authorizations") => (200, LIST_REPLY),
                 _ => api(bearer(request)),
@@ -274,4 +275,43 @@ async fn a_401_about_a_second_factor_or_a_permission_refreshes_nothing() {
         assert_eq!(world.api(), ["AT1"]);
         assert!(world.refreshes().is_empty());
     }
+}
+
+/// Contentstack's own revocation is three requests with the access token, which lives an hour.
+#[tokio::test]
+async fn sdk_py_10_the_end_of_a_connection_that_nobody_used_for_long_revokes() {
+    let world = World::new(all_but_the_first).await;
+    world.clock.advance(2 * HOUR);
+    let disconnected = soon(world.connections.disconnect(&world.key)).await.unwrap();
+    assert_eq!(disconnected.revocation.unwrap().unwrap(), Revocation::Revoked);
+    assert_eq!(world.refreshes(), ["RT1"]);
+    let sent = world.http.sent();
+    let deleted = sent.iter().find(|request| request.method == Method::DELETE).unwrap();
+    assert_eq!((bearer(deleted), sent.len()), ("AT2", 5));
+}
+
+#[tokio::test]
+async fn the_end_of_a_connection_that_is_over_says_that_nothing_was_revoked() {
+    for (refresh, api, sent) in [
+        (Some((400, r#"{"error":"invalid_grant"}"#)), all_but_the_first as Api, 3),
+        (None, |_| (401, EXPIRED), 4),
+        (Some((200, r#"{"access_token":"AT9","user_uid":"bltOTHER"}"#)), all_but_the_first, 3),
+    ] {
+        let world = World::with(refresh, api).await;
+        let disconnected = soon(world.connections.disconnect(&world.key)).await.unwrap();
+        let error = disconnected.revocation.unwrap().unwrap_err();
+        assert_eq!((error.kind(), error.status().unwrap().as_u16()), (ErrorKind::Refused, 401));
+        assert_eq!(world.http.sent().len(), sent);
+    }
+}
+
+/// F7: the tokens of another user are nobody's here, and are not kept under this one's name.
+#[tokio::test]
+async fn f7_a_refresh_that_is_answered_for_another_user_is_not_kept() {
+    let other = r#"{"access_token":"AT9","refresh_token":"RT9","expires_in":3600,"user_uid":"bltOTHER"}"#;
+    let world = World::with(Some((200, other)), |_| (200, "{}")).await;
+    world.clock.advance(HOUR);
+    let error = world.get().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AccountChanged);
+    assert!(world.api().is_empty());
 }
