@@ -55,9 +55,14 @@ impl CodeChallenge {
     }
 }
 
+/// Shows nothing of one that may be the verifier itself (RFC 7636 §4.2, `plain`).
 impl fmt::Debug for CodeChallenge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CodeChallenge").field(&self.as_str()).finish()
+        let shown = match &self.0 {
+            Form::Base64url(text) => text.as_str(),
+            Form::Other(_) => "[redacted]",
+        };
+        f.debug_tuple("CodeChallenge").field(&shown).finish()
     }
 }
 
@@ -90,6 +95,8 @@ mod tests {
             "13d31e961a1ad8ec2f16b10c4c982e0876a878ad6df144566ee1894acb70f9c3"
         );
         let plain = PkcePolicy { method: PkceMethod::Plain, ..PkcePolicy::default() };
-        assert_eq!(CodeChallenge::new(VERIFIER, &plain).as_str(), VERIFIER);
+        let challenge = CodeChallenge::new(VERIFIER, &plain);
+        assert_eq!(challenge.as_str(), VERIFIER);
+        assert_eq!(format!("{challenge:?}"), "CodeChallenge(\"[redacted]\")", "h1: it is the verifier");
     }
 }

@@ -1,5 +1,6 @@
 //! Scopes.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -25,9 +26,14 @@ impl Scopes {
         let mut list: Vec<Box<str>> = Vec::new();
         for scope in scopes {
             let scope = scope.as_ref();
-            if !scope.is_empty() && !list.iter().any(|known| **known == *scope) {
+            // Of few, each is compared with each; of however many a stranger sends, none is.
+            let is_new = |list: &[Box<str>]| list.len() >= FEW || !list.iter().any(|known| **known == *scope);
+            if !scope.is_empty() && is_new(&list) {
                 list.push(scope.into());
             }
+        }
+        if list.len() > FEW {
+            leave_each_once(&mut list);
         }
         if list.is_empty() { Self(None) } else { Self(Some(list.into())) }
     }
@@ -88,6 +94,16 @@ impl Scopes {
         }
         text
     }
+}
+
+/// So few scopes that each may be compared with each.
+const FEW: usize = 24;
+
+fn leave_each_once(list: &mut Vec<Box<str>>) {
+    let mut seen = HashSet::with_capacity(list.len());
+    let is_first: Vec<bool> = list.iter().map(|scope| seen.insert(&**scope)).collect();
+    let mut is_first = is_first.into_iter();
+    list.retain(|_| is_first.next().unwrap_or(true));
 }
 
 impl fmt::Debug for Scopes {

@@ -149,10 +149,7 @@ async fn x19_no_type_is_taken_for_another() {
         }
         for value in ["3600", r#""Bearer""#, r#""read write""#] {
             // What is beside the tokens never costs a user the connection, unless it is no JSON, or not one reading.
-            let read = read(&rig, with(value)).await;
-            let is_unreadable = shape == r#""\ud800""#;
-            assert_eq!(read.is_err(), is_unreadable, "{value} {shape}");
-            let Ok(tokens) = read else { continue };
+            let tokens = read(&rig, with(value)).await.unwrap();
             assert!(tokens.access_token.ct_eq("access-new"), "{value} {shape}");
             assert!(tokens.refresh_token.unwrap().ct_eq("refresh-new"), "{value} {shape}");
             assert_ne!(tokens.expiry, Expiry::Never, "{value} {shape}");

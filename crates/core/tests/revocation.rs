@@ -77,6 +77,41 @@ async fn r7009_a_token_that_the_server_no_longer_knows_is_revoked() {
     }
 }
 
+/// RFC 7009 §2.2.1: with a 503 the token is still in force, whatever a proxy wrote below it.
+#[tokio::test]
+async fn r7009_04_a_code_of_a_server_that_is_not_available_is_not_believed() {
+    for (status, kind) in
+        [(503, ErrorKind::Unavailable), (500, ErrorKind::Unavailable), (429, ErrorKind::RateLimited)]
+    {
+        for code in ["invalid_token", "invalid_grant", "unsupported_token_type"] {
+            let rig = Rig::new();
+            rig.http.answer(status, "application/json", &format!(r#"{{"error":"{code}"}}"#));
+            let error = rig.flow.revoke(&tokens(Some("refresh-1"))).await.unwrap_err();
+            assert_eq!((error.kind(), rig.http.count()), (kind, 1), "{status} {code}");
+        }
+    }
+}
+
+/// RFC 6750 §3.1: what authorizes the request is over. Of what it was to revoke, that says nothing.
+#[tokio::test]
+async fn r7009_an_access_token_that_is_over_revokes_no_refresh_token() {
+    for (token, refresh, is_revoked) in [
+        ("refresh_token", Some("refresh-1"), false),
+        ("access_token", Some("refresh-1"), false),
+        ("both", Some("refresh-1"), false),
+        ("access_token", None, true),
+        ("both", None, true),
+    ] {
+        let rig = rig(&format!(
+            r#"{{"token": "{token}", "request": {{"client_authentication": "access_token_bearer"}}}}"#
+        ));
+        rig.http.answer(401, "application/json", r#"{"error":"invalid_token"}"#);
+        let revoked = rig.flow.revoke(&tokens(refresh)).await.map_err(|error| (error.kind(), error.status()));
+        let refused = Err((ErrorKind::Refused, Some(http::StatusCode::UNAUTHORIZED)));
+        assert_eq!(revoked, if is_revoked { Ok(Revoked) } else { refused }, "{token} {refresh:?}");
+    }
+}
+
 #[tokio::test]
 async fn r7009_the_hint_names_the_token_and_can_be_left_out() {
     for (refresh, omit, expected) in [

@@ -523,6 +523,25 @@ async fn r8707_01_resources_go_into_both_requests_and_into_the_refresh() {
 }
 
 #[tokio::test]
+async fn r8707_01_resources_in_a_json_request_are_a_list() {
+    let (one, two, three) = ("https://api.example/1", "https://api.example/2", "https://api.example/3");
+    for resources in [&[one][..], &[one, two], &[one, two, three]] {
+        let rig = Rig::quirks(serde_json::from_str(r#"{"token": {"format": "json"}}"#).unwrap());
+        let mut begin = rig.flow.begin(&user());
+        for resource in resources {
+            begin = begin.resource(*resource);
+        }
+        let authorization = begin.await.unwrap();
+        rig.http.json(r#"{"access_token":"a"}"#);
+        rig.finish(&callback(authorization.url()), &user()).await.unwrap();
+        let sent: serde_json::Value = serde_json::from_slice(&rig.http.requests().remove(0).body).unwrap();
+        let expected =
+            if resources.len() == 1 { serde_json::json!(one) } else { serde_json::json!(resources) };
+        assert_eq!(sent["resource"], expected);
+    }
+}
+
+#[tokio::test]
 async fn a_callback_without_state_goes_through_its_own_method_only() {
     let rig = Rig::new();
     let install = AuthorizationResponse::from_query("code=c&installation_uid=i").unwrap();

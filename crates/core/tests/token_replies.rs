@@ -242,6 +242,48 @@ async fn a_refusal_without_a_code_is_told_from_a_page() {
     }
 }
 
+/// OpenID Connect Core §12.2: a refresh need not bring another id_token.
+#[tokio::test]
+async fn what_a_refresh_leaves_out_stays() {
+    let mut before = connected();
+    (before.id_token, before.token_type) = (Some(Secret::new("id-1")), Some("DPoP".to_owned()));
+    for (more, id_token, token_type) in
+        [("", "id-1", "DPoP"), (r#","id_token":"id-2","token_type":"Bearer""#, "id-2", "Bearer")]
+    {
+        let rig = Rig::new();
+        rig.http.json(&format!(r#"{{"access_token":"a"{more}}}"#));
+        let refreshed = rig.flow.refresh(&before).await.unwrap();
+        assert!(refreshed.id_token.unwrap().ct_eq(id_token), "{more}");
+        assert_eq!(refreshed.token_type.as_deref(), Some(token_type));
+    }
+}
+
+/// As JavaScript and Python write a name that was cut by UTF-16 units (RFC 8259 §8.2).
+#[tokio::test]
+async fn c16_half_a_character_in_a_name_costs_no_token() {
+    for (written, read) in [
+        (r"x\ud83d", "x\u{fffd}"),
+        (r"\ude00x", "\u{fffd}x"),
+        (r"\ud83d\ud83d\ude00\n", "\u{fffd}\u{1f600}\n"),
+        (r"\ud83d\u0041", "\u{fffd}A"),
+        (r"\\ud83d\ud83d", "\\ud83d\u{fffd}"),
+        (r"é\uD83D", "é\u{fffd}"),
+    ] {
+        let body = format!(r#"{{"access_token":"a","team":{{"name":"{written}"}},"{{}}":"{written}"}}"#);
+        let tokens = json_reply("{}", &body).await.unwrap();
+        assert_eq!(tokens.extra["team"]["name"], read, "{written}");
+        assert_eq!(tokens.extra_str("{}"), Some(read), "{written}");
+    }
+    for bad in [
+        r#"{"access_token":"a\ud83d"}"#,
+        r#"{"access_token":"a","x":{"a":"\ud83d","a":"\ud83d"}}"#,
+        r#"{"access_token":"a","x":"\ud83d\q"}"#,
+        r#"{"access_token":"a","x":"\ud83d\u00g0"}"#,
+    ] {
+        assert_eq!(json_reply("{}", bad).await.unwrap_err().kind(), ErrorKind::InvalidResponse, "{bad}");
+    }
+}
+
 /// At most 256 characters of it, and nothing that is or looks like a token.
 #[tokio::test]
 async fn h1_the_beginning_of_a_strange_body_is_kept_without_its_secrets() {
@@ -253,6 +295,13 @@ async fn h1_the_beginning_of_a_strange_body_is_kept_without_its_secrets() {
         ("abcdefghijklm1 abcdefghijklmn1 .", "abcdefghijklm1 [..] .".to_owned()),
         (&*format!("{thirty} {thirty_one} ."), format!("{thirty} [..] .")),
         ("<p>refresh-1</p>", "<p>[redacted]</p>".to_owned()),
+        ("M.C5!aB9*cDe7$fGh|(j) .", "[..] .".to_owned()),
+        (
+            r#"{"access_token": "ab:c", "a": "b", no}"#,
+            "{'access_token': '[..] [..] , 'a': 'b', no}".to_owned(),
+        ),
+        ("Refresh_Token=ab&a=b c", "Refresh_Token=[..] a=b c".to_owned()),
+        ("the token is unknown; token_type: x", "the token is unknown; token_type: x".to_owned()),
         (&*"no ".repeat(200), "no ".repeat(86)[..256].to_owned()),
     ] {
         let rig = Rig::new();

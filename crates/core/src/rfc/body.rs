@@ -188,7 +188,7 @@ fn json(body: &[u8]) -> Result<Document<'_>> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let parsed =
         deserializer.deserialize_map(Members(Top)).and_then(|members| deserializer.end().map(|()| members));
-    // A number such as 1e999 in one member must not cost the others.
+    // A number such as 1e999 in one member must not cost the others, nor a name that was cut within a character.
     parsed.ok().or_else(|| member_by_member(body)).and_then(Document::of).ok_or_else(|| {
         Error::invalid_response("the provider's answer is no JSON object, or has a member twice")
     })
@@ -199,18 +199,57 @@ fn member_by_member(body: &[u8]) -> Option<Vec<(Cow<'_, str>, Member<'_>)>> {
     let raw = deserializer.deserialize_map(Members(Raw)).ok()?;
     deserializer.end().ok()?;
     let members = raw.into_iter().map(|(name, raw)| {
-        let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-        match Top.deserialize(&mut deserializer) {
+        match Top.deserialize(&mut serde_json::Deserializer::from_str(raw.get())) {
             Ok(member) => Some((name, member)),
             // Not its text: a number is no token.
             Err(_) if raw.get().starts_with('-') => Some((name, Member::Value(f64::MIN.into()))),
             Err(_) if raw.get().starts_with(|c: char| c.is_ascii_digit()) => {
                 Some((name, Member::Value(f64::MAX.into())))
             }
-            Err(_) => None,
+            Err(_) => {
+                let text = without_lone_surrogates(raw.get())?;
+                let value = Once.deserialize(&mut serde_json::Deserializer::from_str(&text)).ok()?;
+                Some((name, Member::Value(value)))
+            }
         }
     });
     members.collect()
+}
+
+/// JSON with U+FFFD in place of each escape that is half a character (RFC 8259 §8.2); `None` if there is none.
+///
+/// Who cuts a text by UTF-16 units, as JavaScript does, writes such escapes. A token with one is none: see
+/// [`is_visible_ascii`](text::is_visible_ascii).
+fn without_lone_surrogates(json: &str) -> Option<String> {
+    let mut whole = String::with_capacity(json.len());
+    let (mut rest, mut is_changed) = (json, false);
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        whole.push_str(before);
+        let (taken, is_lone) = match unit(escape) {
+            Some(0xd800..=0xdbff) => match escape.get(6..).and_then(unit) {
+                Some(0xdc00..=0xdfff) => (12, false),
+                _ => (6, true),
+            },
+            Some(0xdc00..=0xdfff) => (6, true),
+            Some(_) => (6, false),
+            // The backslash and what it escapes, which is one byte in what can be read.
+            None => (2, false),
+        };
+        let (escape, after) = escape.split_at_checked(taken)?;
+        whole.push_str(if is_lone { "\u{fffd}" } else { escape });
+        is_changed |= is_lone;
+        rest = after;
+    }
+    whole.push_str(rest);
+    is_changed.then_some(whole)
+}
+
+/// The UTF-16 unit that an escape at the beginning of `json` stands for.
+fn unit(json: &str) -> Option<u16> {
+    let digits = json.strip_prefix("\\u")?.get(..4)?;
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex.then(|| u16::from_str_radix(digits, 16).ok())?
 }
 
 /// The members of an object, their values read by a seed.

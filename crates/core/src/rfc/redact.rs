@@ -7,6 +7,8 @@ use crate::secret::Secret;
 use crate::text;
 
 const REDACTED: &str = "[redacted]";
+/// What the names of secret values end in.
+const SECRET_NAMES: [&str; 3] = ["token", "secret", "password"];
 
 /// The provider's words without what we sent: some servers repeat the code or the token they refuse.
 pub(super) fn server_error(
@@ -25,10 +27,21 @@ pub(super) fn body_prefix(cx: &Call<'_>, body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(body.get(..body.len().min(4096))?);
     let text = without_secrets(&text, &sent_secrets(cx));
     let text = text::clean(&text, 4096);
+    let ends_word = |c: char| c.is_whitespace() || "\"'<>{}[],;&:=".contains(c);
     let mut prefix = String::new();
-    for word in text.split_inclusive(|c: char| !(c.is_ascii_alphanumeric() || "-._~+/=".contains(c))) {
+    // Whether the last word is a name whose value is secret, and whether this is in such a value.
+    let (mut is_name, mut is_value) = (false, false);
+    for word in text.split_inclusive(ends_word) {
+        let bare = word.trim_end_matches(ends_word);
         let token_like = word.len() >= 16 && word.bytes().any(|b| b.is_ascii_digit()) || word.len() >= 32;
-        prefix.push_str(if token_like { "[..] " } else { word });
+        let is_hidden = token_like || (is_value && !bare.is_empty());
+        prefix.push_str(if is_hidden { "[..] " } else { word });
+        let goes_on = word.ends_with([':', '=']);
+        if !bare.is_empty() {
+            is_name = !is_value && SECRET_NAMES.iter().any(|end| bare.to_ascii_lowercase().ends_with(end));
+            is_value &= goes_on;
+        }
+        is_value |= is_name && goes_on;
     }
     prefix.truncate(256);
     (!prefix.is_empty()).then_some(prefix)

@@ -3,6 +3,7 @@
 use super::token_request::{build, push, token_type_hint};
 use super::{parse_object, retry_after};
 use crate::call::Call;
+use crate::credentials::ClientAuthentication;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http_client::{HttpClient, HttpResponse};
 use crate::quirks::{ResponseFormat, RevokedToken};
@@ -94,18 +95,19 @@ async fn revoke_one(
     }
     let request = build(cx, &shape.request, endpoint, parameters, Some(tokens))?;
     let response = http.send(request, &crate::Limits::default()).await?;
-    outcome(cx, &response)
+    let is_credential = shape.request.client_authentication == Some(ClientAuthentication::AccessTokenBearer);
+    outcome(cx, &response, is_credential && tokens.refresh_token.is_some())
 }
 
-/// The body of a success does not matter (RFC 7009 §2.2), unless it says that it is none.
-fn outcome(cx: &Call<'_>, response: &HttpResponse) -> Result<Outcome> {
+/// The body of a success does not matter (RFC 7009 §2.2), unless it says that it is none. Where the access token authorizes the
+/// request and there is more than that to revoke, an `invalid_token` is about what authorizes (RFC 6750 §3.1).
+fn outcome(cx: &Call<'_>, response: &HttpResponse, is_about_credential: bool) -> Result<Outcome> {
     let Some(error) = super::error_response(cx, response) else { return Ok(Outcome::Done) };
     let code = parse_object(response, ResponseFormat::Auto).ok();
     let code = code.as_ref().and_then(|body| body.get("error")).and_then(serde_json::Value::as_str);
     match (error.kind(), code) {
-        (_, Some("unsupported_token_type")) => Ok(Outcome::UnsupportedTokenType),
-        // Some servers answer so for a token that they no longer know: it is revoked.
-        (ErrorKind::InvalidGrant, _) | (_, Some("invalid_token")) => Ok(Outcome::Done),
+        // A proxy or a broken server wrote the code.
+        (ErrorKind::RateLimited, _) => Err(error),
         (ErrorKind::Unavailable, _) => {
             let wait = retry_after(&response.headers, cx.now);
             let message = "the provider could not revoke; the tokens are still in force (RFC 7009 §2.2.1)";
@@ -113,6 +115,10 @@ fn outcome(cx: &Call<'_>, response: &HttpResponse) -> Result<Outcome> {
                 .with_status(response.status)
                 .with_retry_after(wait))
         }
+        (_, Some("unsupported_token_type")) => Ok(Outcome::UnsupportedTokenType),
+        (_, Some("invalid_token")) if is_about_credential => Err(error),
+        // Some servers answer so for a token that they no longer know: it is revoked.
+        (ErrorKind::InvalidGrant, _) | (_, Some("invalid_token")) => Ok(Outcome::Done),
         _ => Err(error),
     }
 }

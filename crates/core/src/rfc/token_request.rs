@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method};
+use serde_json::{Map, Value};
 use url::Url;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
@@ -210,11 +211,11 @@ fn write(request: &mut HttpRequest, format: RequestFormat, parameters: &Paramete
                 .insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         }
         RequestFormat::Json => {
-            let mut object = serde_json::Map::new();
+            let mut object = Map::new();
             for (name, value) in parameters {
-                object.insert(name.clone().into_owned(), value.clone().into_owned().into());
+                insert(&mut object, name, value);
             }
-            request.body = serde_json::Value::Object(object).to_string().into_bytes();
+            request.body = Value::Object(object).to_string().into_bytes();
             request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         RequestFormat::Query => {
@@ -223,6 +224,16 @@ fn write(request: &mut HttpRequest, format: RequestFormat, parameters: &Paramete
                 query.append_pair(name, value);
             }
         }
+    }
+}
+
+/// Several resources, each with its own parameter in a form (RFC 8707 §2.2), are a list.
+fn insert(object: &mut Map<String, Value>, name: &str, value: &str) {
+    let value = Value::from(value);
+    match object.get_mut(name).filter(|_| name == "resource") {
+        None => drop(object.insert(name.to_owned(), value)),
+        Some(Value::Array(values)) => values.push(value),
+        Some(first) => *first = Value::Array(vec![first.take(), value]),
     }
 }
 

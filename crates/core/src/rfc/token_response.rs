@@ -175,11 +175,12 @@ fn tokens(cx: &Call<'_>, shape: &ResponseShape, document: Object<'_>, is_refresh
         (value, _) => lifetime(value, cx.now),
     };
     tokens.refresh_token = refresh_token.or_else(|| kept.and_then(|kept| kept.refresh_token.clone()));
-    tokens.token_type =
-        field(fields.token_type.as_deref(), "token_type").and_then(Field::as_str).map(str::to_owned);
+    let token_type = field(fields.token_type.as_deref(), "token_type").and_then(Field::as_str);
+    tokens.token_type = token_type.or_else(|| previous?.token_type.as_deref()).map(str::to_owned);
     tokens.scopes_assumed = granted.is_none();
     tokens.scopes = granted.unwrap_or(requested);
-    tokens.id_token = id_token;
+    // A refresh need not bring another one (OpenID Connect Core §12.2).
+    tokens.id_token = id_token.or_else(|| previous?.id_token.clone());
     let account = fields.account.as_deref().and_then(|pointer| root.at(pointer));
     tokens.account = account.and_then(name).or_else(|| previous.and_then(|tokens| tokens.account.clone()));
     tokens.callback = callback_values(cx);
