@@ -90,10 +90,7 @@ impl Failure {
     /// Whether something that is kept is there and cannot be read, now or ever.
     pub(crate) fn is_unreadable(&self) -> bool {
         let (Self::Flow(error) | Self::Advised { error, .. }) = self else { return false };
-        matches!(
-            error.kind(),
-            ErrorKind::StoreCorrupt | ErrorKind::FormatUnknown | ErrorKind::KeyUnknown | ErrorKind::KeyWrong
-        )
+        is_unreadable(error)
     }
 
     /// Tells the user.
@@ -151,6 +148,14 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Flow(Box::new(error))
     }
+}
+
+/// Whether an error says that something that is kept is there and cannot be read, now or ever.
+pub(crate) fn is_unreadable(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::StoreCorrupt | ErrorKind::FormatUnknown | ErrorKind::KeyUnknown | ErrorKind::KeyWrong
+    )
 }
 
 /// What a user gets to read of an error: what happened, why, of which kind it is, and what can be done.

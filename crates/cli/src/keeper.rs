@@ -66,8 +66,8 @@ impl Ending {
             let (tokens, after_exchange) = (completed.tokens, completed.after_exchange);
             return Ok(Made { tokens, after_exchange, key: None });
         };
-        let given = Arc::new(Mutex::new(None));
-        let (take, kept, mut profile) = (Arc::clone(&given), keeping.kept.clone(), keeping.profile.clone());
+        let kept_as = Arc::new(Mutex::new(None));
+        let (tell, kept, mut profile) = (Arc::clone(&kept_as), keeping.kept.clone(), keeping.profile.clone());
         let completed = keeping
             .connections
             .complete(&keeping.profile.name, response, binding)
@@ -75,13 +75,21 @@ impl Ending {
             // written, the tokens are given back to the provider.
             .sign_in(move |who| async move {
                 profile.account.clone_from(&who.tokens.account);
-                kept.save(&profile).await?;
-                *take.lock().unwrap_or_else(PoisonError::into_inner) = Some(who.tokens);
-                Ok::<_, Error>(Kept::owner(&profile.name))
+                let saved = kept.save(&profile).await;
+                let owner = saved.is_ok().then(|| Kept::owner(&profile.name));
+                *tell.lock().unwrap_or_else(PoisonError::into_inner) = Some(saved.map(|()| who.tokens));
+                owner.ok_or("what renews the connection was not kept")
             });
-        let connected = completed.await?;
-        let tokens = given.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let tokens = tokens.ok_or_else(|| Error::usage("the login ended without tokens"))?;
-        Ok(Made { tokens, after_exchange: connected.after_exchange, key: Some(connected.key) })
+        let completed = completed.await;
+        let saved = kept_as.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (completed, saved) {
+            // Why it was not kept is what the user has to know: to the framework it is an error of the application's.
+            (Err(_), Some(Err(why))) => Err(why),
+            (Err(error), _) => Err(error),
+            (Ok(connected), Some(Ok(tokens))) => {
+                Ok(Made { tokens, after_exchange: connected.after_exchange, key: Some(connected.key) })
+            }
+            (Ok(_), _) => Err(Error::usage("the login ended without tokens")),
+        }
     }
 }

@@ -16,6 +16,7 @@
 mod home;
 mod keys;
 mod profile;
+mod save;
 mod store;
 
 use std::future::Future;
@@ -23,9 +24,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use authflow::{
-    Clock as _, ConnectionKey, Connections, ConnectionsBuilder, Error, ErrorKind, Expected, Incarnation,
-    Keys, Loaded, MemoryTokenStore, Page, Record, Remove, StoreError, StoreErrorKind, SystemClock,
-    TokenStore, User, Write,
+    Clock as _, ConnectionKey, Connections, ConnectionsBuilder, Error, ErrorKind, Expected, Keys,
+    MemoryTokenStore, Opened, Page, Record, Remove, StoreError, StoreErrorKind, SystemClock, TokenStore,
+    User, Write,
 };
 
 pub(crate) use self::home::Home;
@@ -40,8 +41,8 @@ use crate::terminal::{note, printable};
 /// How long a call of the store may take: a machine or a store that is busy is no reason to fail, and one that is not there says
 /// so by itself.
 const STORE_TIMEOUT: Duration = Duration::from_secs(30);
-/// For how long it is remembered that a profile was removed: nothing goes on that could write it again.
-const TOMBSTONE: Duration = Duration::from_secs(60);
+/// For how long it is remembered that a profile was removed: longer than any command goes by what it has read of one.
+const TOMBSTONE: Duration = Duration::from_secs(3600);
 /// The same of a connection, which a refresh may be under way for.
 const CONNECTION_TOMBSTONE: Duration = Duration::from_secs(3600);
 /// How many profiles are asked for at once.
@@ -149,6 +150,12 @@ impl Kept {
         self.keys.as_ref().ok_or_else(keys::lost)
     }
 
+    /// The same for what ends in an error of the framework.
+    fn sealing_keys(&self) -> authflow::Result<&Keys> {
+        let missing = || Error::new(ErrorKind::KeysUnavailable, "there are no keys to seal the profile with");
+        self.keys.as_ref().ok_or_else(missing)
+    }
+
     /// The names that something is kept under, in order.
     pub(crate) async fn names(&self) -> Result<Vec<String>, Failure> {
         Ok(self.all_names().await?.names)
@@ -180,16 +187,21 @@ impl Kept {
     async fn read(&self, name: &str) -> Result<Option<Profile>, Failure> {
         let key = profile::key(name);
         let Some(record) = self.ask(self.store.load(&key)).await?.into_record() else { return Ok(None) };
-        // Another record than the one that was asked for would not open: the seal is bound to the name.
-        let incarnation = record.version.incarnation();
-        let opened =
-            self.keys()?.open(&profile::context(name, incarnation), record.sealed.as_bytes()).await?;
-        let profile = Profile::from_bytes(name, opened.bytes().expose())?;
+        // Where there are none, that says how to get them back.
+        self.keys()?;
+        let (profile, opened) = self.opened(&record, name).await?;
         if opened.needs_reseal() {
             // It was read, and that is what was asked for. What stays with its old key is counted by a sweep.
             let _ = self.seal_anew(&record, name, opened.bytes().expose()).await;
         }
         Ok(Some(profile))
+    }
+
+    /// What a record says. Another one than that of this name does not open: the seal is bound to the name.
+    async fn opened(&self, record: &Record, name: &str) -> authflow::Result<(Profile, Opened)> {
+        let context = profile::context(name, record.version.incarnation());
+        let opened = self.sealing_keys()?.open(&context, record.sealed.as_bytes()).await?;
+        Ok((Profile::from_bytes(name, opened.bytes().expose())?, opened))
     }
 
     /// Writes what was read, sealed with the newest key, unless somebody has written something else meanwhile.
@@ -272,28 +284,6 @@ impl Kept {
         }
         let known: Vec<String> = names.iter().map(|name| printable(name)).collect();
         Ok(Failure::usage(format!("nothing is kept under the name `{name}`. There is: {}", known.join(", "))))
-    }
-
-    /// Writes a profile, in place of what is there under its name.
-    pub(crate) async fn save(&self, profile: &Profile) -> authflow::Result<()> {
-        let Some(keys) = &self.keys else {
-            return Err(Error::new(ErrorKind::KeysUnavailable, "there are no keys to seal the profile with"));
-        };
-        let key = profile::key(&profile.name);
-        let incarnation = Incarnation::random()?;
-        let plain = profile.to_bytes()?;
-        let sealed = keys.seal(&profile::context(&profile.name, &incarnation), &plain).await?;
-        let put = self.within(self.store.put(&key, incarnation, Write::new(sealed.into()))).await;
-        match put {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
-                match self.within(self.store.load(&key)).await {
-                    Ok(Loaded::Found(record)) if *record.version.incarnation() == incarnation => Ok(()),
-                    _ => Err(of_store(error)),
-                }
-            }
-            Err(error) => Err(of_store(error)),
-        }
     }
 
     /// Removes the profile of this name, readable or not.

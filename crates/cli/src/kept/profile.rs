@@ -79,15 +79,14 @@ impl Profile {
         Ok(bytes)
     }
 
-    pub(super) fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, Failure> {
+    pub(super) fn from_bytes(name: &str, bytes: &[u8]) -> authflow::Result<Self> {
         let json = match bytes.split_first() {
             Some((&FORMAT, json)) => json,
             _ => {
                 return Err(Error::new(
                     ErrorKind::FormatUnknown,
                     "what is kept under this name was written by another release of authflow",
-                )
-                .into());
+                ));
             }
         };
         // The words of serde_json may hold a piece of what was sealed.
@@ -192,8 +191,8 @@ mod tests {
     #[test]
     fn f14_what_another_release_wrote_is_refused_and_quoted_nowhere() {
         for bytes in [&b""[..], b"\x02{}", b"\x01{\"planted-secret\":", b"\x01[\"planted-secret\"]"] {
-            let failure = Profile::from_bytes("work", bytes).unwrap_err();
-            assert!(!format!("{failure:?}").contains("planted"), "{failure:?}");
+            let error = Profile::from_bytes("work", bytes).unwrap_err();
+            assert!(!format!("{error:?}").contains("planted"), "{error:?}");
         }
     }
 

@@ -2,10 +2,10 @@
 
 use authflow::{Page, TokenStore as _, User};
 use authflow_file::FileTokenStore;
-use authflow_testkit::Endpoint;
+use authflow_testkit::{Endpoint, ScriptedUser};
 
 use crate::server;
-use crate::support::{Store, arguments, described, home, kept, kept_with, login, provider};
+use crate::support::{Running, Store, arguments, deliver, described, home, kept, kept_with, login, provider};
 
 #[tokio::test]
 async fn the_default_name_is_the_providers_id() {
@@ -58,6 +58,38 @@ async fn a_name_of_another_registration_is_not_taken_away() {
         assert!(ended.stderr.contains(lesson), "{lesson}: {}", ended.stderr);
     }
     store.good(&["token", "work"]).await;
+}
+
+#[tokio::test]
+async fn g15_a_name_that_is_taken_while_its_user_approves_is_not_taken_away() {
+    let (server, store) = (server().await, Store::files());
+    let (first, second) =
+        (provider(&server, server.public_client()), provider(&server, server.post_client()));
+    let named = ["--no-browser", "--name", "work"];
+    let mut winner = Running::of(store.command(&arguments("login", &first, &named)));
+    let more = [&named[..], &["--client-secret-env", "A_SECRET", "--client-auth", "post"]].concat();
+    let with_secret = store.clone().with("A_SECRET", server.post_client().secret().unwrap());
+    let mut loser = Running::of(with_secret.command(&arguments("login", &second, &more)));
+    // Both found the name free.
+    let (own, other) = (winner.url().await, loser.url().await);
+    deliver(&ScriptedUser::new().approve(&own).await.unwrap()).await;
+    let won = winner.end().await;
+    assert_eq!(won.code, Some(0), "{won:?}");
+    let kept = server.ledger().token_requests().pop().unwrap();
+
+    let page = deliver(&ScriptedUser::new().approve(&other).await.unwrap()).await;
+    assert!(page.body().contains("failed"), "{}", page.body());
+    let lost = loser.end().await;
+    assert_eq!(lost.code, Some(2), "{lost:?}");
+    for part in ["taken meanwhile", "public-client", "post-client", "--name"] {
+        assert!(lost.stderr.contains(part), "{part}: {lost:?}");
+    }
+    assert!(lost.stdout.is_empty(), "{lost:?}");
+    let given = server.ledger().token_requests().pop().unwrap();
+    let back = server.ledger().of(Endpoint::Revocation).pop().expect("the tokens go back");
+    assert_eq!(back.form_value("token"), given.refresh_token());
+    let token = store.good(&["token", "work"]).await;
+    assert_eq!(token.stdout.trim_end(), kept.access_token().unwrap());
 }
 
 #[tokio::test]
