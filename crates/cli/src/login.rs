@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use authflow::quirks::ResponseMode;
 use authflow::{Binding, Clock as _, Connections, Error, Flow, Scopes, SystemClock};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -27,6 +28,7 @@ const MOST_NAMES: u32 = 1000;
 
 pub(crate) async fn run(args: &LoginArgs) -> Result<(), Failure> {
     let asked = Asked::of(args).await?;
+    refuse_forms(&asked.registration)?;
     // Bound before the URL is built: the port in the URL is ours already.
     let listener = match place(asked.redirect_uri.as_deref())? {
         Some(place) => Some(Listener::bind(&place)?),
@@ -83,6 +85,20 @@ pub(crate) async fn run(args: &LoginArgs) -> Result<(), Failure> {
         serving.close().await;
     }
     printed
+}
+
+/// A form that a provider has the browser post is neither taken by the listener nor to be pasted.
+fn refuse_forms(registration: &Registration) -> Result<(), Failure> {
+    let quirks = registration.definition().map(|definition| &definition.quirks);
+    if quirks.is_none_or(|quirks| quirks.authorization_response.response_mode != ResponseMode::FormPost) {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        "this provider answers with a form (response_mode = \"form_post\"), and `authflow login` takes the answer in the query \
+         only: its listener takes no form, and a form leaves no address to paste. Set response_mode to \"query\", or leave it out \
+         of the file, if the provider answers in the query as well; else connect in a web application, with authflow-axum or \
+         authflow-actix",
+    ))
 }
 
 /// What is asked for: by options, or by what is kept under a name.

@@ -174,6 +174,21 @@ async fn a_file_that_is_no_provider_says_where() {
 }
 
 #[tokio::test]
+async fn a_provider_that_answers_with_a_form_is_refused_before_anybody_is_sent_there() {
+    let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    let endpoints =
+        "authorization_endpoint = \"https://as.example/a\"\ntoken_endpoint = \"https://as.example/t\"";
+    let quirks = "[quirks.authorization_response]\nresponse_mode = \"form_post\"";
+    write!(file, "id = \"a\"\n[endpoints]\n{endpoints}\n{quirks}\n").unwrap();
+    let login =
+        ["login", file.path().to_str().unwrap(), "--client-id", "a", "--no-browser", "--timeout", "1"];
+    teaches(&login, &["form_post", "\"query\"", "authflow-axum"]).await;
+    assert!(!support::home().exists(), "it is refused first of all");
+    let ended = run(&login).await;
+    assert!(!ended.stderr.contains("open: "), "{ended:?}");
+}
+
+#[tokio::test]
 async fn h3_a_secret_has_no_place_on_the_command_line() {
     teaches(&["login", "stackexchange", "--client-secret", "hunter2"], &["--client-secret"]).await;
     // Whoever gives the secret instead of the variable's name does not see it again.
