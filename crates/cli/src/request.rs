@@ -2,7 +2,8 @@
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
 
-use authflow::{Error, ErrorKind, HttpRequest, HttpResponse, Limits};
+use authflow::{BearerChallenge, Error, ErrorKind, HttpRequest, HttpResponse, Limits};
+use http::StatusCode;
 
 use crate::args::RequestArgs;
 use crate::failure::Failure;
@@ -24,20 +25,44 @@ pub(crate) async fn run(args: RequestArgs) -> Result<(), Failure> {
     if let Some(body) = args.body {
         request.body = if body == "-" { from_stdin().await? } else { body.into_bytes() };
     }
-    let mut send =
-        connections.send(&profile.key(), request).limits(Limits::default().with_max_body(MAX_BODY));
+    let is_repeatable = args.replayable || request.method.is_idempotent();
+    let key = profile.key();
+    let mut send = connections.send(&key, request).limits(Limits::default().with_max_body(MAX_BODY));
     if args.replayable {
         send = send.replayable();
     }
     let waiting = "Waiting for the API, or for a new access token.";
-    let sent = telling(waiting, async { send.await }).await;
-    let response = sent.map_err(|error| explained(&kept, &profile, error))?;
+    let both = async {
+        // The one that is sent: whether a 401 led to another is seen by it.
+        let token = connections.token(&key).await?;
+        Ok((token, send.await?))
+    };
+    let sent = telling(waiting, both).await;
+    let (token, response) = sent.map_err(|error| explained(&kept, &profile, error))?;
     note(format_args!("HTTP {}", response.status));
     print(&response)?;
     if response.status.is_success() {
         return Ok(());
     }
-    Err(Failure::local(match response.status.as_u16() {
+    let is_renewed = !is_repeatable
+        && response.status == StatusCode::UNAUTHORIZED
+        && connections.token(&key).await.is_ok_and(|now| now.expose() != token.expose());
+    Err(Failure::local(lesson(&kept, &profile, &response, is_renewed)))
+}
+
+/// What an answer that is no success means. `is_renewed`: there is a new token, and the request was not sent with it.
+fn lesson(kept: &Kept, profile: &Profile, response: &HttpResponse, is_renewed: bool) -> String {
+    match response.status.as_u16() {
+        401 if !BearerChallenge::refuses_token(response.status, &response.headers) => {
+            let challenge = BearerChallenge::of(&response.headers).unwrap_or_default();
+            of_challenge(kept, profile, &challenge)
+        }
+        401 if is_renewed => {
+            "the API refused the access token, and there is a new one now; the request was not sent again, as its method is \
+             not idempotent. Run the same command again; with --replayable it is sent a second time by itself, where an API \
+             does nothing before it has looked at the token"
+                .to_owned()
+        }
         401 => format!(
             "the API does not take this connection's token, and no other is to be had; connect again: {}",
             kept.command("login --name", &profile.name)
@@ -48,7 +73,23 @@ pub(crate) async fn run(args: RequestArgs) -> Result<(), Failure> {
              ask again at the address that it names"
             .to_owned(),
         _ => "the API did not do what it was asked".to_owned(),
-    }))
+    }
+}
+
+/// What an API says that refuses something else than the token: another one would not help.
+fn of_challenge(kept: &Kept, profile: &Profile, challenge: &BearerChallenge) -> String {
+    let parts = [&challenge.error, &challenge.error_description].into_iter().flatten();
+    let said = parts.map(|text| printable(text)).collect::<Vec<_>>().join(": ");
+    if challenge.error.as_deref() != Some("insufficient_scope") {
+        return format!("the API takes the token and says that the request is wrong ({said})");
+    }
+    let needed = challenge.scope.as_deref().map(|scope| format!("; it needs: {}", printable(scope)));
+    format!(
+        "the API takes the token and says that its scopes are not enough ({said}{}). `authflow status` shows them; this asks \
+         for others: {} --scope SCOPE",
+        needed.unwrap_or_default(),
+        kept.command("login --name", &profile.name)
+    )
 }
 
 fn explained(kept: &Kept, profile: &Profile, error: Error) -> Failure {
