@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use authflow::quirks::ResponseMode;
-use authflow::{Binding, Clock as _, Connections, Error, Flow, Scopes, SystemClock};
+use authflow::{Binding, Clock as _, Connections, Error, Flow, FlowManager, Scopes, SystemClock};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::args::{LoginArgs, ProviderArgs};
@@ -23,6 +23,9 @@ use crate::terminal::{answered, note, printable, result};
 
 /// After so many lines about stray hits, no more.
 const MOST_NOTES: usize = 5;
+/// As long as can be: the wait ends the flow, not the state. The wait stands still while the machine sleeps and the state does not,
+/// and a callback that comes in time is never too late.
+const STATE_TTL: Duration = Duration::from_secs(86_400);
 /// How many connections may have one provider's name.
 const MOST_NAMES: u32 = 1000;
 
@@ -48,9 +51,7 @@ pub(crate) async fn run(args: &LoginArgs) -> Result<(), Failure> {
     let timeout = Duration::from_secs(args.timeout.into());
     let states = Arc::new(States::default());
     let manager = registration.manager(Some(&redirect_uri), Arc::clone(&states))?;
-    // The wait ends the flow, not the state: a callback that comes in time is never too late.
-    let state_ttl = (timeout + Duration::from_secs(60)).min(Duration::from_secs(86_400));
-    let flow = authflow::flow(manager).state_ttl(state_ttl).build()?;
+    let flow = flow_of(manager)?;
     let binding = Binding::process();
     let mut begin = flow.begin(&binding).scopes(&asked.scopes);
     for (name, value) in &asked.parameters {
@@ -85,6 +86,10 @@ pub(crate) async fn run(args: &LoginArgs) -> Result<(), Failure> {
         serving.close().await;
     }
     printed
+}
+
+fn flow_of(manager: Box<dyn FlowManager>) -> authflow::Result<Flow> {
+    authflow::flow(manager).state_ttl(STATE_TTL).build()
 }
 
 /// A form that a provider has the browser post is neither taken by the listener nor to be pasted.
@@ -415,4 +420,38 @@ fn print(
         note("The tokens are masked; --json prints them whole.");
     }
     printed
+}
+
+#[cfg(test)]
+mod tests {
+    use authflow::{StateContext, StateKey, StateStore as _};
+
+    use super::*;
+    use crate::args::{ClientArgs, EndpointArgs};
+
+    #[tokio::test]
+    async fn g9_a_machine_that_slept_meanwhile_takes_the_callback_still() {
+        let provider = ProviderArgs {
+            endpoints: EndpointArgs {
+                authorization_endpoint: Some("https://as.example/a".to_owned()),
+                token_endpoint: Some("https://as.example/t".to_owned()),
+                ..EndpointArgs::default()
+            },
+            client: ClientArgs { client_id: Some("client-1".to_owned()), ..ClientArgs::default() },
+            ..ProviderArgs::default()
+        };
+        let registration = Registration::of(&provider, Purpose::Login).unwrap();
+        let states = Arc::new(States::default());
+        let manager = registration.manager(Some("http://127.0.0.1:7/callback"), Arc::clone(&states)).unwrap();
+        let (flow, binding) = (flow_of(manager).unwrap(), Binding::process());
+        let authorization = flow.begin(&binding).await.unwrap();
+        let url = url::Url::parse(authorization.url()).unwrap();
+        let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1;
+        let key = StateKey::new(flow.provider().id(), &state, &binding).unwrap();
+        let extensions = http::Extensions::new();
+        let after_a_night = flow.clock().now() + Duration::from_secs(43_200);
+        let found = states.check_state(&StateContext::new(&extensions, after_a_night), &key).await.unwrap();
+        assert!(found.is_some_and(|flow| !flow.is_expired(after_a_night)));
+        assert_eq!(states.taken(), Some(key));
+    }
 }

@@ -39,9 +39,39 @@ impl StateStore for States {
         key: &StateKey,
     ) -> Result<Option<PendingFlow>, StoreError> {
         let found = self.memory.check_state(cx, key).await?;
-        if found.is_some() {
+        // One that is over by the clock, such as by one that was set back, is refused: no answer comes of it, and whoever waits for
+        // one would wait for ever.
+        if found.as_ref().is_some_and(|flow| !flow.is_expired(cx.now)) {
             *self.taken.lock().unwrap_or_else(PoisonError::into_inner) = Some(*key);
         }
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn g9_a_state_is_taken_unless_the_clock_says_that_it_is_over() {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let begun = SystemTime::UNIX_EPOCH + 1000 * HOUR;
+        let extensions = http::Extensions::new();
+        let at = |now| StateContext::new(&extensions, now);
+        for (now, is_taken) in [
+            (begun, true),
+            (begun + HOUR / 2, true),
+            (begun + 2 * HOUR, false),
+            (begun - HOUR / 2, true),
+            (begun - 2 * HOUR, false),
+        ] {
+            let (states, key) = (States::default(), StateKey::from_bytes([7; 32]));
+            let flow = PendingFlow::new("a", "http://127.0.0.1:7/callback", begun, HOUR);
+            states.store_state(&at(begun), &key, flow, HOUR).await.unwrap();
+            states.check_state(&at(now), &key).await.unwrap();
+            assert_eq!(states.taken().is_some(), is_taken, "{now:?}");
+        }
     }
 }
