@@ -67,24 +67,40 @@ fn advised(kept: &Kept, name: &str, failure: Failure) -> Failure {
 }
 
 async fn forget(kept: &Kept, name: &str) -> Result<bool, Failure> {
+    let profile = kept.to_forget(name).await?;
     let gone = kept.forget_connections(name).await?;
-    kept.forget(name).await?;
-    let name = printable(name);
+    let is_forgotten = kept.forget(name, profile).await?;
     if gone.count > 0 {
         result(format_args!(
-            "{name}: the provider was not asked; tokens that are out stay in force until they end"
+            "{}: the provider was not asked; tokens that are out stay in force until they end",
+            printable(name)
         ))?;
     }
-    result(format_args!("{name}: forgotten"))?;
+    tell_forgotten(name, is_forgotten)?;
     if gone.left > 0 {
-        result(format_args!("{name}: {} of its connections stay in the store: they are damaged", gone.left))?;
+        result(format_args!(
+            "{}: {} of its connections stay in the store: they are damaged",
+            printable(name),
+            gone.left
+        ))?;
     }
-    Ok(gone.left == 0)
+    Ok(is_forgotten && gone.left == 0)
+}
+
+fn tell_forgotten(name: &str, is_forgotten: bool) -> Result<(), Failure> {
+    let name = printable(name);
+    if is_forgotten {
+        return result(format_args!("{name}: forgotten"));
+    }
+    result(format_args!(
+        "{name}: not forgotten: it was written anew meanwhile, such as by another login, and is left as it is; run the command \
+         again if that is to end too"
+    ))
 }
 
 /// Whether each step did what it should.
 async fn end(kept: &Kept, name: &str) -> Result<bool, Failure> {
-    let profile = kept.profile(name).await?;
+    let (profile, forget) = kept.profile_to_forget(name).await?;
     let connections = kept.connections(&profile)?;
     let mut keys = vec![profile.key()];
     // Of other accounts, where a login was interrupted.
@@ -100,8 +116,9 @@ async fn end(kept: &Kept, name: &str) -> Result<bool, Failure> {
         is_done &= tell(name, &ended)?;
     }
     if is_removed {
-        kept.forget(name).await?;
-        result(format_args!("{}: forgotten", printable(name)))?;
+        let is_forgotten = kept.forget(name, forget).await?;
+        tell_forgotten(name, is_forgotten)?;
+        is_done &= is_forgotten;
     }
     Ok(is_done && is_removed)
 }

@@ -25,8 +25,8 @@ use std::time::Duration;
 
 use authflow::{
     Clock as _, ConnectionKey, Connections, ConnectionsBuilder, Error, ErrorKind, Expected, Keys,
-    MemoryTokenStore, Opened, Page, Record, Remove, StoreError, StoreErrorKind, SystemClock, TokenStore,
-    User, Write,
+    MemoryTokenStore, Opened, Page, Record, Remove, RemoveOutcome, SaveOutcome, StoreError, StoreErrorKind,
+    SystemClock, TokenStore, User, Version, Write,
 };
 
 pub(crate) use self::home::Home;
@@ -56,6 +56,10 @@ pub(crate) enum For {
     /// To work with what is there.
     Use,
 }
+
+/// Which profile is to be forgotten: that of this version, or where it has none, for it is damaged, whatever there is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Forget(Option<Version>);
 
 /// What came of forgetting the connections of a name.
 #[derive(Debug)]
@@ -181,20 +185,26 @@ impl Kept {
 
     /// The profile of this name, if there is one. One that an older key sealed is sealed anew.
     pub(crate) async fn find(&self, name: &str) -> Result<Option<Profile>, Failure> {
+        Ok(self.find_with_version(name).await?.map(|(profile, _)| profile))
+    }
+
+    /// The same, and the version that it has, for whoever goes by it later.
+    async fn find_with_version(&self, name: &str) -> Result<Option<(Profile, Version)>, Failure> {
         self.read(name).await.map_err(|failure| self.about_profile(name, failure))
     }
 
-    async fn read(&self, name: &str) -> Result<Option<Profile>, Failure> {
+    async fn read(&self, name: &str) -> Result<Option<(Profile, Version)>, Failure> {
         let key = profile::key(name);
         let Some(record) = self.ask(self.store.load(&key)).await?.into_record() else { return Ok(None) };
         // Where there are none, that says how to get them back.
         self.keys()?;
         let (profile, opened) = self.opened(&record, name).await?;
-        if opened.needs_reseal() {
-            // It was read, and that is what was asked for. What stays with its old key is counted by a sweep.
-            let _ = self.seal_anew(&record, name, opened.bytes().expose()).await;
+        if !opened.needs_reseal() {
+            return Ok(Some((profile, record.version)));
         }
-        Ok(Some(profile))
+        // It was read, and that is what was asked for. What stays with its old key is counted by a sweep.
+        let sealed = self.seal_anew(&record, name, opened.bytes().expose()).await;
+        Ok(Some((profile, sealed.ok().flatten().unwrap_or(record.version))))
     }
 
     /// What a record says. Another one than that of this name does not open: the seal is bound to the name.
@@ -204,14 +214,17 @@ impl Kept {
         Ok((Profile::from_bytes(name, opened.bytes().expose())?, opened))
     }
 
-    /// Writes what was read, sealed with the newest key, unless somebody has written something else meanwhile.
-    async fn seal_anew(&self, record: &Record, name: &str, plain: &[u8]) -> Result<(), Failure> {
+    /// Writes what was read, sealed with the newest key, unless somebody has written something else meanwhile. The version that it
+    /// has then.
+    async fn seal_anew(&self, record: &Record, name: &str, plain: &[u8]) -> Result<Option<Version>, Failure> {
         let context = profile::context(name, record.version.incarnation());
         let sealed = self.keys()?.seal(&context, plain).await?;
         let expected = Expected::version(record.version);
-        self.ask(self.store.save_if_version(&record.key, &expected, Write::new(sealed.into())))
-            .await
-            .map(drop)
+        let write = Write::new(sealed.into());
+        Ok(match self.ask(self.store.save_if_version(&record.key, &expected, write)).await? {
+            SaveOutcome::Saved(version) => Some(version),
+            _ => None,
+        })
     }
 
     /// Which key seals, if there are others beside it.
@@ -267,9 +280,27 @@ impl Kept {
 
     /// The profile of this name. Where there is none, the error names those that are there.
     pub(crate) async fn profile(&self, name: &str) -> Result<Profile, Failure> {
-        match self.find(name).await? {
-            Some(profile) => Ok(profile),
+        Ok(self.profile_to_forget(name).await?.0)
+    }
+
+    /// The same, with what forgets it.
+    pub(crate) async fn profile_to_forget(&self, name: &str) -> Result<(Profile, Forget), Failure> {
+        match self.find_with_version(name).await? {
+            Some((profile, version)) => Ok((profile, Forget(Some(version)))),
             None => Err(self.unknown(name).await?),
+        }
+    }
+
+    /// What forgets the profile that is kept under a name now, readable or not.
+    pub(crate) async fn to_forget(&self, name: &str) -> Result<Forget, Failure> {
+        // One that can be read may be sealed anew by that, which changes its version.
+        if let Ok(Some((_, version))) = self.read(name).await {
+            return Ok(Forget(Some(version)));
+        }
+        match self.within(self.store.load(&profile::key(name))).await {
+            Ok(loaded) => Ok(Forget(loaded.into_record().map(|record| record.version))),
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => Ok(Forget(None)),
+            Err(error) => Err(of_store(error).into()),
         }
     }
 
@@ -286,9 +317,12 @@ impl Kept {
         Ok(Failure::usage(format!("nothing is kept under the name `{name}`. There is: {}", known.join(", "))))
     }
 
-    /// Removes the profile of this name, readable or not.
-    pub(crate) async fn forget(&self, name: &str) -> Result<(), Failure> {
-        self.ask(self.store.remove(&profile::key(name), Remove::new(TOMBSTONE))).await.map(drop)
+    /// Removes the profile of this name. Whether it is gone: what another login has written since then stays.
+    pub(crate) async fn forget(&self, name: &str, forget: Forget) -> Result<bool, Failure> {
+        let remove = Remove::new(TOMBSTONE);
+        let remove = forget.0.map_or(remove, |version| remove.if_version(version));
+        let outcome = self.ask(self.store.remove(&profile::key(name), remove)).await?;
+        Ok(!matches!(outcome, RemoveOutcome::Changed(_)))
     }
 
     /// Removes the connections of this name without a word to the provider.

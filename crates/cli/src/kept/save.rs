@@ -121,7 +121,7 @@ fn taken(there: &Profile, profile: &Profile) -> Error {
 mod tests {
     use std::sync::Arc;
 
-    use authflow::{KeyRing, Keys, MemoryTokenStore};
+    use authflow::{Key, KeyRing, Keys, MemoryTokenStore};
 
     use super::*;
     use crate::args::{ClientArgs, EndpointArgs, ProviderArgs};
@@ -189,7 +189,8 @@ mod tests {
         let kept = kept();
         of_two_the_first_stays(&kept, false).await;
         of_two_the_first_stays(&kept, true).await;
-        kept.forget("work").await.unwrap();
+        let forget = kept.to_forget("work").await.unwrap();
+        assert!(kept.forget("work", forget).await.unwrap());
         of_two_the_first_stays(&kept, false).await;
     }
 
@@ -201,6 +202,37 @@ mod tests {
             kept.save(&now).await.unwrap();
             assert_eq!(kept.profile("work").await.unwrap().scopes, [scope]);
         }
+    }
+
+    #[tokio::test]
+    async fn g15_what_another_login_has_written_is_not_forgotten() {
+        let kept = kept();
+        kept.save(&profile("one")).await.unwrap();
+        let (_, readable) = kept.profile_to_forget("work").await.unwrap();
+        let other = Kept { keys: Some(keys()), ..kept.clone() };
+        let unreadable = other.to_forget("work").await.unwrap();
+        kept.save(&profile("one")).await.unwrap();
+        for forget in [readable, unreadable] {
+            assert!(!kept.forget("work", forget).await.unwrap(), "{forget:?}");
+        }
+        kept.profile("work").await.unwrap();
+        assert!(kept.forget("work", other.to_forget("work").await.unwrap()).await.unwrap());
+        assert!(kept.names().await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn f15_what_is_sealed_anew_while_it_is_read_is_forgotten_all_the_same() {
+        let old = KeyRing::generate().unwrap();
+        let both = old.rotate("new", Key::generate().unwrap()).unwrap();
+        let before = Kept { keys: Some(Keys::new(old)), ..kept() };
+        let after = Kept { keys: Some(Keys::new(both)), ..before.clone() };
+        before.save(&profile("one")).await.unwrap();
+        let (_, forget) = after.profile_to_forget("work").await.unwrap();
+        assert!(after.forget("work", forget).await.unwrap());
+        before.save(&profile("one")).await.unwrap();
+        let forget = after.to_forget("work").await.unwrap();
+        after.profile("work").await.unwrap();
+        assert!(after.forget("work", forget).await.unwrap());
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use authflow::{ConnectionKey, User};
 use authflow_testkit::{Endpoint, Fault, Outcome, RetryAfter, Sent};
 
 use crate::server;
-use crate::support::{Store, home, kept, kept_as};
+use crate::support::{Gate, PATIENCE, Running, Store, arguments, home, kept, kept_as, login, provider};
 
 #[tokio::test]
 async fn logout_revokes_and_forgets() {
@@ -35,6 +35,32 @@ async fn logout_all_ends_all_and_forgets_also_where_the_provider_fails() {
     assert!(ended.stdout.contains("work: forgotten"), "{}", ended.stdout);
     assert_eq!(store.good(&["status", "--json"]).await.json(), serde_json::json!({ "connections": [] }));
     assert_eq!(store.run(&["logout"]).await.code, Some(2), "which one is not said");
+}
+
+#[tokio::test]
+async fn g15_what_a_login_keeps_while_a_logout_asks_the_provider_is_left() {
+    let (server, store) = (server().await, Store::files());
+    let gate = Gate::before(&server).await;
+    let mut provider = provider(&server, server.public_client());
+    let endpoint = provider.iter_mut().find(|value| **value == server.revocation_endpoint());
+    *endpoint.unwrap() = gate.revocation_endpoint(&server);
+    let named = arguments("login", &provider, &["--no-browser", "--name", "work"]);
+    assert_eq!(login(&store, &named).await.code, Some(0));
+    gate.shut();
+    let running = Running::of(store.command(&["logout", "work"]));
+    let asked = server.ledger().wait_for(|entry| entry.outcome() == &Outcome::Revoked);
+    tokio::time::timeout(PATIENCE, asked).await.expect("it is revoked");
+    assert_eq!(login(&store, &named).await.code, Some(0));
+    gate.open();
+    let ended = running.end().await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("work: revoked at the provider"), "{ended:?}");
+    assert!(ended.stdout.contains("work: not forgotten: it was written anew"), "{ended:?}");
+    let token = store.good(&["token", "work"]).await;
+    let newest = server.ledger().token_requests().pop().unwrap();
+    assert_eq!(token.stdout.trim_end(), newest.access_token().unwrap());
+    let again = store.good(&["logout", "work"]).await;
+    assert!(again.stdout.contains("work: forgotten"), "{again:?}");
 }
 
 /// Cuts off the one file of the folder that a record is in.

@@ -37,6 +37,11 @@ impl Gate {
         server.token_endpoint().replace(server.base_url(), &self.base)
     }
 
+    /// The revocation endpoint behind it.
+    pub(crate) fn revocation_endpoint(&self, server: &AuthorizationServer) -> String {
+        server.revocation_endpoint().replace(server.base_url(), &self.base)
+    }
+
     pub(crate) fn shut(&self) {
         self.is_open.send_replace(false);
     }
