@@ -64,17 +64,21 @@ async fn follow(mut events: Events, kept: impl Fn(&str) -> Kept + Send + 'static
 /// Work that nobody else would end.
 static WORK: Mutex<Vec<oneshot::Receiver<()>>> = Mutex::new(Vec::new());
 
-/// Does `work` to its end, although its caller may be interrupted: then the end of the program waits for it.
+/// Does `work` to its end, although its caller may be interrupted: then the end of the program waits for it, and the user is told
+/// what it failed with.
 pub(crate) async fn uninterrupted<T: Send + 'static>(
     work: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, Failure> {
     let (ends, is_over) = oneshot::channel();
     locked(&WORK).push(is_over);
-    let task = tokio::spawn(async move {
+    let (answer, answered) = oneshot::channel();
+    tokio::spawn(async move {
         let _ends: oneshot::Sender<()> = ends;
-        work.await
+        if let Err(Err(failure)) = answer.send(work.await) {
+            failure.tell();
+        }
     });
-    task.await.unwrap_or_else(|_| Err(Failure::local("the command broke off")))
+    answered.await.unwrap_or_else(|_| Err(Failure::local("the command broke off")))
 }
 
 /// Waits: a provider that was asked for new tokens may have used the old ones up, so that what it answers has to be saved. They

@@ -8,6 +8,8 @@ use authflow::{Error, ErrorKind, Operation, Recovery};
 
 use crate::terminal::{note, printable};
 
+const UNREAD: &str = "the result could not be written to stdout: whoever was to read it has gone";
+
 /// Why a command ended without its result.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -87,6 +89,15 @@ impl Failure {
         }
     }
 
+    /// For a result that nobody has now that it could not be written: says what is lost by that, and what to do.
+    pub(crate) fn losing(self, loss: &str) -> Self {
+        match self {
+            Self::Unread => Self::Local(format!("{UNREAD}\n  {loss}")),
+            Self::Local(message) => Self::Local(format!("{message}\n  {loss}")),
+            failure => failure,
+        }
+    }
+
     /// Whether something that is kept is there and cannot be read, now or ever.
     pub(crate) fn is_unreadable(&self) -> bool {
         let (Self::Flow(error) | Self::Advised { error, .. }) = self else { return false };
@@ -131,10 +142,7 @@ impl Failure {
                 vec![format!("error: {}", printable_lines(message))]
             }
             Self::Interrupted => vec!["interrupted".to_owned()],
-            Self::Unread => vec![
-                "error: the result could not be written to stdout: whoever was to read it has gone"
-                    .to_owned(),
-            ],
+            Self::Unread => vec![format!("error: {UNREAD}")],
             Self::Silent => Vec::new(),
             Self::Faulted(failure) => match &**failure {
                 Self::Flow(error) => describe_in_demo(error),

@@ -21,6 +21,9 @@ use crate::provider::{Purpose, Registration};
 use crate::states::States;
 use crate::terminal::{answered, note, printable, result};
 
+/// What it means that tokens that are kept nowhere could not be printed.
+const LOST: &str =
+    "the tokens are lost, as nothing keeps them\n  what to do: log in again: run the same command";
 /// After so many lines about stray hits, no more.
 const MOST_NOTES: usize = 5;
 /// As long as can be: the wait ends the flow, not the state. The wait stands still while the machine sleeps and the state does not,
@@ -405,6 +408,9 @@ fn print(
         let mut rows = output::table(&made.tokens, now).into_iter();
         rows.try_for_each(|(name, value)| result(format_args!("{name:<14} {value}")))
     };
+    if args.json && keeping.is_none() {
+        return printed.map_err(|failure| failure.losing(LOST));
+    }
     if let Some(Keeping { kept, name, .. }) = keeping {
         note(format_args!(
             "It is kept as `{}`: `{}` prints an access token that is valid.",
@@ -416,7 +422,7 @@ fn print(
                 "The refresh token that was printed is kept as well: use one of them only. --no-save keeps nothing.",
             );
         }
-    } else if !args.json {
+    } else {
         note("The tokens are masked; --json prints them whole.");
     }
     printed

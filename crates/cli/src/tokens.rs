@@ -12,6 +12,10 @@ use crate::states::States;
 use crate::terminal::{note, result};
 use crate::{drain, input, output};
 
+/// What it means that the new tokens could not be printed.
+const LOST: &str = "the new tokens are lost, and the provider may have replaced the refresh token that was read\n  what to do: if \
+                    `authflow refresh` does not take the old tokens once more, log in again: authflow login ... --no-save --json";
+
 /// The tokens on stdin, and the flow of the provider that they come from.
 async fn tokens_and_flow(args: &ProviderArgs) -> Result<(TokenSet, Flow), Failure> {
     let registration = Registration::of(args, Purpose::Tokens)?;
@@ -36,7 +40,7 @@ pub(crate) async fn refresh(args: &TokenArgs) -> Result<(), Failure> {
     drain::uninterrupted(async move {
         let refreshed =
             telling("Asking the provider for a new access token.", async { flow.refresh(&tokens).await });
-        result(output::json(&refreshed.await?))
+        result(output::json(&refreshed.await?)).map_err(|failure| failure.losing(LOST))
     })
     .await
 }

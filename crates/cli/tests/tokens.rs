@@ -4,8 +4,12 @@
 
 mod support;
 
-use authflow_testkit::{AuthorizationServer, Endpoint, Fault, Outcome};
-use support::{Gate, PATIENCE, Running, arguments, logged_in, provider, run, run_with, signal};
+use std::process::Stdio;
+
+use authflow_testkit::{AuthorizationServer, Endpoint, Fault, Outcome, ScriptedUser};
+use support::{
+    Gate, PATIENCE, Running, arguments, command, deliver, logged_in, provider, run, run_with, signal,
+};
 use tokio::time::timeout;
 
 #[tokio::test]
@@ -42,21 +46,30 @@ async fn a_refresh_that_takes_long_says_what_it_waits_for() {
     running.line("Asking the provider for a new access token.").await;
 }
 
+/// A refresh that has been sent, and will have no answer before the gate opens.
 #[cfg(unix)]
-#[tokio::test]
-async fn x1_ctrl_c_in_the_middle_of_a_refresh_prints_what_the_provider_answers() {
-    let server = AuthorizationServer::builder().start().await.unwrap();
-    let before = logged_in(&server).await;
-    let gate = Gate::before(&server).await;
-    let mut provider = provider(&server, server.public_client());
+async fn in_the_middle(server: &AuthorizationServer, stdout: Stdio) -> (Running, Gate) {
+    let before = logged_in(server).await;
+    let gate = Gate::before(server).await;
+    let mut provider = provider(server, server.public_client());
     let endpoint = provider.iter_mut().find(|value| **value == server.token_endpoint());
-    *endpoint.unwrap() = gate.token_endpoint(&server);
+    *endpoint.unwrap() = gate.token_endpoint(server);
     gate.shut();
-    let mut running = Running::start(&arguments("refresh", &provider, &[]));
+    let mut command = command(&arguments("refresh", &provider, &[]));
+    command.stdout(stdout);
+    let mut running = Running::of(command);
     running.type_line(&before).await;
     drop(running.stdin.take());
     let seen = server.ledger().wait_for(|entry| entry.outcome() == &Outcome::RefreshUsed);
     timeout(PATIENCE, seen).await.expect("the refresh is sent");
+    (running, gate)
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn x1_ctrl_c_in_the_middle_of_a_refresh_prints_what_the_provider_answers() {
+    let server = AuthorizationServer::builder().start().await.unwrap();
+    let (mut running, gate) = in_the_middle(&server, Stdio::piped()).await;
     signal(&running.child, "INT");
     running.line("Waiting for a refresh that is under way").await;
     gate.open();
@@ -64,6 +77,49 @@ async fn x1_ctrl_c_in_the_middle_of_a_refresh_prints_what_the_provider_answers()
     assert!(ended.code == Some(1) && ended.stderr.contains("interrupted"), "{ended:?}");
     let issued = server.ledger().token_requests().pop().unwrap();
     assert_eq!(ended.json()["refresh_token"].as_str(), issued.refresh_token());
+}
+
+/// A pipe whose reader has gone.
+#[cfg(unix)]
+fn nobody() -> Stdio {
+    std::io::pipe().unwrap().1.into()
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn x1_new_tokens_that_nobody_reads_are_said_to_be_lost() {
+    for is_interrupted in [false, true] {
+        let server = AuthorizationServer::builder().start().await.unwrap();
+        let (mut running, gate) = in_the_middle(&server, nobody()).await;
+        if is_interrupted {
+            signal(&running.child, "INT");
+            running.line("Waiting for a refresh that is under way").await;
+        }
+        gate.open();
+        running.line("error: the result could not be written to stdout").await;
+        running.line("  the new tokens are lost").await;
+        let advice = running.line("  what to do: ").await;
+        assert!(advice.contains("log in again: authflow login"), "{advice}");
+        assert_eq!(timeout(PATIENCE, running.child.wait()).await.unwrap().unwrap().code(), Some(1));
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn tokens_that_are_kept_nowhere_and_that_nobody_reads_are_said_to_be_lost() {
+    let server = AuthorizationServer::builder().start().await.unwrap();
+    let provider = provider(&server, server.public_client());
+    for (more, is_lost) in [(&["--no-save"][..], true), (&[], false)] {
+        let more = [&["--no-browser", "--json"], more].concat();
+        let mut command = command(&arguments("login", &provider, &more));
+        command.stdout(nobody());
+        let mut running = Running::of(command);
+        let callback = ScriptedUser::new().approve(&running.url().await).await.unwrap();
+        deliver(&callback).await;
+        let ended = running.end().await;
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert_eq!(ended.stderr.contains("the tokens are lost"), is_lost, "{ended:?}");
+    }
 }
 
 #[tokio::test]

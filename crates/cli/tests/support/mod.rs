@@ -175,11 +175,14 @@ impl Running {
         let ended = timeout(PATIENCE, async {
             // stdin stays open, as a terminal's does.
             let mut stdout = String::new();
-            let mut pipe = self.child.stdout.take().unwrap();
-            let both = async {
-                tokio::join!(pipe.read_to_string(&mut stdout), self.stderr.read_to_string(&mut self.seen))
+            let pipe = self.child.stdout.take();
+            let out = async {
+                match pipe {
+                    Some(mut pipe) => pipe.read_to_string(&mut stdout).await,
+                    None => Ok(0),
+                }
             };
-            let (out, err) = both.await;
+            let (out, err) = tokio::join!(out, self.stderr.read_to_string(&mut self.seen));
             out.unwrap();
             err.unwrap();
             (stdout, self.child.wait().await.unwrap())
