@@ -25,7 +25,7 @@ pub(crate) enum Failure {
     Local(String),
     /// No callback came in time.
     TimedOut(String),
-    /// Ctrl-C.
+    /// Ctrl-C, or another signal that asks the program to end.
     Interrupted,
     /// Whoever read stdout stopped, as `head` does.
     Unread,

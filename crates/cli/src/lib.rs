@@ -12,6 +12,7 @@ mod demo;
 mod drain;
 mod failure;
 mod input;
+mod interrupt;
 mod keeper;
 mod kept;
 mod listener;
@@ -68,11 +69,11 @@ pub fn main() -> ExitCode {
         tokio::select! {
             // First, so that the handler stands before anything is shown.
             biased;
-            () = interrupted() => {
+            () = interrupt::asked() => {
                 let ended = tokio::select! {
                     biased;
                     // Whoever asks a second time does not want to wait.
-                    () = interrupted() => drain::broken_off(),
+                    () = interrupt::asked_again() => drain::broken_off(),
                     ended = drain::drain() => ended,
                 };
                 ended.and(if goes_on { Ok(()) } else { Err(Failure::Interrupted) })
@@ -104,32 +105,4 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Revoke(args) => tokens::revoke(&args).await,
         Command::Providers => provider::list().map_err(Failure::repeatable),
     }
-}
-
-/// Returns when the user or the system asks the program to end.
-async fn interrupted() {
-    tokio::select! {
-        () = ctrl_c() => {}
-        () = terminated() => {}
-    }
-}
-
-async fn ctrl_c() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Without a handler the system's own one ends the program.
-        std::future::pending::<()>().await;
-    }
-}
-
-#[cfg(unix)]
-async fn terminated() {
-    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(mut signal) => drop(signal.recv().await),
-        Err(_) => std::future::pending().await,
-    }
-}
-
-#[cfg(not(unix))]
-async fn terminated() {
-    std::future::pending().await
 }

@@ -51,11 +51,23 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
 /// `command` under a limit that `ulimit` sets.
 #[cfg(unix)]
 pub(crate) fn limited_by(limit: &str, command: &Command) -> Command {
+    behind(&format!("ulimit {limit}"), command)
+}
+
+/// `command` as `nohup` starts it.
+#[cfg(unix)]
+pub(crate) fn ignoring_hangups(command: &Command) -> Command {
+    behind("trap '' HUP", command)
+}
+
+/// `command` as it is after what a shell does first.
+#[cfg(unix)]
+fn behind(first: &str, command: &Command) -> Command {
     let command = command.as_std();
-    let mut limited = Command::new("sh");
-    limited
+    let mut shell = Command::new("sh");
+    shell
         .arg("-c")
-        .arg(format!("ulimit {limit} && exec \"$0\" \"$@\""))
+        .arg(format!("{first} && exec \"$0\" \"$@\""))
         .arg(command.get_program())
         .args(command.get_args())
         .kill_on_drop(true)
@@ -64,11 +76,11 @@ pub(crate) fn limited_by(limit: &str, command: &Command) -> Command {
         .stderr(Stdio::piped());
     for (name, value) in command.get_envs() {
         match value {
-            Some(value) => limited.env(name, value),
-            None => limited.env_remove(name),
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
         };
     }
-    limited
+    shell
 }
 
 /// Runs to the end.
