@@ -250,11 +250,19 @@ impl Keeping {
         Ok(Ending::keeping(flow.clone(), connections, self.kept.clone(), profile))
     }
 
-    /// One name has one connection. That of another account, which nothing could renew any more, is ended.
+    /// One name has one connection. That of another account, which nothing could renew any more, is ended. At some providers a
+    /// revocation ends all that the user has granted, so that it is for what is known to be another account's.
     async fn end_other_account(&self, made: &Made) -> Result<(), Failure> {
         let Some(before) = &self.before else { return Ok(()) };
         let key = before.key();
-        if made.key.as_ref() == Some(&key) {
+        let Some(now) = made.key.as_ref().filter(|now| **now != key) else { return Ok(()) };
+        if key.account().is_none() || now.account().is_none() {
+            self.kept.forget_connection(&key).await?;
+            note(
+                "The connection that was kept under this name before is removed from the store. Whether it was of the same account \
+                 is not known, so the provider was not asked to revoke its tokens, which might end the new connection too: those \
+                 that it still takes stay in force until they end.",
+            );
             return Ok(());
         }
         note("The connection that was kept under this name is another account's; it ends:");

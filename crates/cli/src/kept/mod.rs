@@ -351,7 +351,8 @@ impl Kept {
         Ok(Forgotten { count, left: found.unreadable })
     }
 
-    async fn forget_connection(&self, key: &ConnectionKey) -> Result<(), Failure> {
+    /// Removes one connection without a word to the provider.
+    pub(crate) async fn forget_connection(&self, key: &ConnectionKey) -> Result<(), Failure> {
         self.ask(self.store.remove(key, Remove::new(CONNECTION_TOMBSTONE))).await.map(drop)
     }
 

@@ -142,6 +142,34 @@ async fn one_name_has_one_account() {
     store.good(&["token", "mine"]).await;
 }
 
+/// What the provider said of the account once, it need not say again.
+#[tokio::test]
+async fn an_account_that_is_not_known_is_not_taken_for_another_one() {
+    let (server, store) = (server().await, Store::files());
+    let id = server.public_client().id();
+    for (fields, account, is_told) in [
+        ("", None, false),
+        ("account = \"/scope\"", Some("read"), true),
+        ("account = \"/scope\"", Some("read"), false),
+        ("", None, true),
+    ] {
+        let file = described(&server, "mine", fields);
+        let path = file.path().to_str().unwrap();
+        let command = ["login", path, "--client-id", id, "--no-browser", "--scope", "read"];
+        let ended = login(&store, &command).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_eq!(ended.stderr.contains("the provider was not asked to revoke"), is_told, "{ended:?}");
+        assert!(!ended.stderr.contains("is another account's"), "{ended:?}");
+        assert_eq!(server.ledger().count(Endpoint::Revocation), 0);
+        let connections = FileTokenStore::open(home().join("connections")).await.unwrap();
+        let listed =
+            connections.list_by_user(&User::new("authflow-cli", "mine"), &Page::first(10)).await.unwrap();
+        let accounts: Vec<_> = listed.records.iter().map(|record| record.key.account()).collect();
+        assert_eq!(accounts, [account], "the one of before is gone from the store");
+        store.good(&["token", "mine"]).await;
+    }
+}
+
 #[tokio::test]
 async fn options_about_a_provider_need_the_provider() {
     let (server, store) = (server().await, Store::files());
