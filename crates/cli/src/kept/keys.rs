@@ -60,13 +60,13 @@ fn is_missing(path: &PathBuf) -> bool {
     std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
-/// There is something that was sealed, and nothing to open it with.
-pub(super) fn lost() -> Failure {
+/// There is something that was sealed, and nothing to open it with. `option` names the store in a further command.
+pub(super) fn lost(option: &str) -> Failure {
     let place = Home::find().map(|home| home.path().join(FILE).display().to_string());
     Failure::local(format!(
         "the keys are missing that connections were sealed with; nothing was changed or deleted. Set {VARIABLE} to them, or put \
-         the key file back ({}). If they are lost for good, `authflow logout --all --forget` forgets what nobody can read any \
-         more, and then `authflow login` begins anew",
+         the key file back ({}). If they are lost for good, `authflow logout --all --forget{option}` forgets what nobody can \
+         read any more, and then `authflow login` begins anew",
         place.as_deref().unwrap_or("`keys` under AUTHFLOW_HOME")
     ))
 }

@@ -147,11 +147,11 @@ impl Kept {
     /// A new key opens nothing of what is there, so none is made beside it.
     async fn check_not_lost(&self) -> Result<(), Failure> {
         let Names { names, damaged } = self.all_names().await?;
-        if names.is_empty() && damaged == 0 { Ok(()) } else { Err(keys::lost()) }
+        if names.is_empty() && damaged == 0 { Ok(()) } else { Err(keys::lost(&self.option)) }
     }
 
     fn keys(&self) -> Result<&Keys, Failure> {
-        self.keys.as_ref().ok_or_else(keys::lost)
+        self.keys.as_ref().ok_or_else(|| keys::lost(&self.option))
     }
 
     /// The same for what ends in an error of the framework.

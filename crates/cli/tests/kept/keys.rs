@@ -4,7 +4,8 @@ use authflow_testkit::{Endpoint, Outcome};
 
 use crate::server;
 use crate::support::{
-    Gate, PATIENCE, Running, Store, arguments, home, kept, kept_as, kept_expired_behind, login, provider,
+    Gate, PATIENCE, Running, Store, arguments, home, kept, kept_as, kept_expired_behind, kept_with, login,
+    provider,
 };
 
 #[tokio::test]
@@ -39,6 +40,26 @@ async fn f15_lost_keys_are_told_and_nothing_is_deleted() {
     store.good(&["logout", "--all", "--forget"]).await;
     kept(&server, &store).await;
     store.good(&["token", "work"]).await;
+}
+
+#[tokio::test]
+async fn f15_what_forgets_where_the_keys_are_lost_names_the_store() {
+    let server = server().await;
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", dir.path().join("kept.db").display());
+    let store = Store::files();
+    kept_with(&server, &store, &["--name", "work", "--store", &url]).await;
+    std::fs::remove_file(home().join("keys")).unwrap();
+    let provider = provider(&server, server.public_client());
+    let login = arguments("login", &provider, &["--no-browser", "--store", &url]);
+    for command in [&["token", "work", "--store", &url][..], &login] {
+        let ended = store.run(command).await;
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let advice = format!("`authflow logout --all --forget --store {url}`");
+        assert!(ended.stderr.contains(&advice), "{ended:?}");
+    }
+    store.good(&["logout", "--all", "--forget", "--store", &url]).await;
+    kept_with(&server, &store, &["--name", "work", "--store", &url]).await;
 }
 
 #[cfg(feature = "keyring")]
