@@ -198,7 +198,9 @@ Examples:
   authflow logout work
   authflow logout --all
 
-Exit codes: 0 revoked, or there was nothing to revoke, and forgotten; 1 a step failed; 2 usage.";
+Exit codes: 0 revoked, or there was nothing to revoke, and forgotten, also where the provider has no
+revocation or not for both tokens, and what it does not revoke stays in force until it ends by
+itself, which is printed; 1 a step failed; 2 usage.";
 
 pub(super) const SWEEP_LONG: &str = "\
 Refreshes the connections that are due, so that the refresh tokens of those that nobody uses do not lapse.

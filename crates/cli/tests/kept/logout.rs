@@ -23,6 +23,25 @@ async fn logout_revokes_and_forgets() {
 }
 
 #[tokio::test]
+async fn without_a_revocation_a_logout_forgets_and_says_what_stays() {
+    let (server, store) = (server().await, Store::files());
+    let mut provider = provider(&server, server.public_client());
+    let at = provider.iter().position(|option| option == "--revocation-endpoint").unwrap();
+    provider.drain(at..at + 2);
+    let named = arguments("login", &provider, &["--no-browser", "--name", "work"]);
+    assert_eq!(login(&store, &named).await.code, Some(0));
+    let ended = store.good(&["logout", "work"]).await;
+    assert!(ended.stdout.contains("work: not revoked: no revocation is known"), "{ended:?}");
+    // Whoever goes by the exit code has to know.
+    let help = store.good(&["logout", "--help"]).await.stdout;
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        help.contains("Exit codes: 0") && help.contains("also where the provider has no revocation"),
+        "{help}"
+    );
+}
+
+#[tokio::test]
 async fn logout_all_ends_all_and_forgets_also_where_the_provider_fails() {
     let (server, store) = (server().await, Store::files());
     kept(&server, &store).await;
