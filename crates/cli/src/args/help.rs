@@ -17,8 +17,9 @@ Examples:
   authflow providers
   authflow login stackexchange --client-id 12345 --key 'abc((' --site stackoverflow
   authflow login ./gitea.toml --client-id my-app --name work
-  curl -H \"Authorization: Bearer $(authflow token work)\" https://gitea.example/api/v1/user
   authflow request work GET https://gitea.example/api/v1/user
+  authflow token work | sed 's/^/Authorization: Bearer /' \\
+      | curl -H @- https://gitea.example/api/v1/user
   authflow status
   authflow logout work
 
@@ -146,11 +147,16 @@ Prints an access token that is valid now, and nothing else.
 
 A token that has ended is refreshed first. However many processes ask at the same time, on this machine or on others with \
 the same store, the refresh token is sent once and all get the new access token. One that is near its end is printed and \
-replaced at once.";
+replaced at once.
+
+`authflow request` sends a request with it. Where another program is to, hand it on by a pipe: everyone on this machine can \
+read a command line.";
 
 pub(super) const TOKEN_EXAMPLES: &str = "\
 Examples:
-  curl -H \"Authorization: Bearer $(authflow token work)\" https://gitea.example/api/v1/user
+  authflow request work GET https://gitea.example/api/v1/user
+  authflow token work | sed 's/^/Authorization: Bearer /' \\
+      | curl -H @- https://gitea.example/api/v1/user
   authflow token work --store redis://127.0.0.1
 
 Exit codes: 0 printed; 1 failed, and stderr says whether to try again or to log in again, also where

@@ -345,6 +345,25 @@ mod tests {
         assert!(Cli::try_parse_from(["authflow", "login", "--client-secret", "x"]).is_err());
     }
 
+    /// All that the help says, and the README.
+    fn texts() -> Vec<String> {
+        let mut texts = vec![include_str!("../../README.md").to_owned()];
+        let mut cli = Cli::command();
+        texts.push(cli.render_long_help().to_string());
+        texts.extend(cli.get_subcommands_mut().map(|command| command.render_long_help().to_string()));
+        texts
+    }
+
+    #[test]
+    fn h3_no_example_puts_a_token_on_a_command_line() {
+        for text in texts() {
+            assert!(!text.contains("$(authflow"), "{text}");
+        }
+        let [_, help, ..] = &texts()[..] else { panic!("no help") };
+        let (request, pipe) = (help.find("authflow request work").unwrap(), help.find("curl -H @-").unwrap());
+        assert!(request < pipe, "{help}");
+    }
+
     #[test]
     fn h1_a_value_that_is_refused_is_not_quoted() {
         const SECRET: &str = "planted-2YotnFZFEjr1zCsicMWpAA";
