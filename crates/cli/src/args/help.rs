@@ -103,7 +103,7 @@ Examples:
       --app-uid 64f0... --redirect-uri http://localhost:8184/callback
   authflow login ./gitea.toml --client-id my-app --name work
   authflow login --name work
-  authflow login ./gitea.toml --client-id my-app --no-save --no-browser --json > tokens.json
+  (umask 077; authflow login ./gitea.toml --client-id my-app --no-save --json > tokens.json)
   authflow login --authorization-endpoint https://as.example/authorize \\
       --token-endpoint https://as.example/token --issuer https://as.example \\
       --api-origin https://api.example --client-id my-app --scope profile
@@ -127,9 +127,9 @@ it to another file than the one it reads.";
 
 pub(super) const REFRESH_EXAMPLES: &str = "\
 Examples:
-  authflow refresh ./gitea.toml --client-id my-app < tokens.json > new.json
-  authflow refresh contentstack --client-id my-id --app-uid 64f0... --region eu \\
-      < tokens.json > new.json";
+  (umask 077; authflow refresh ./gitea.toml --client-id my-app < tokens.json > new.json)
+  (umask 077; authflow refresh contentstack --client-id my-id --app-uid 64f0... --region eu \\
+      < tokens.json > new.json)";
 
 pub(super) const REVOKE_LONG: &str = "\
 Revokes the tokens at the provider.

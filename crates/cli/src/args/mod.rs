@@ -365,6 +365,19 @@ mod tests {
     }
 
     #[test]
+    fn h3_no_example_writes_tokens_where_others_may_read_them() {
+        let mut count = 0;
+        for text in texts() {
+            let text = text.replace("\\\n", "");
+            for line in text.lines().filter(|line| line.contains(".json") && line.contains(" > ")) {
+                count += 1;
+                assert!(line.trim_start().starts_with("(umask 077; authflow "), "{line}");
+            }
+        }
+        assert_eq!(count, 3);
+    }
+
+    #[test]
     fn h1_a_value_that_is_refused_is_not_quoted() {
         const SECRET: &str = "planted-2YotnFZFEjr1zCsicMWpAA";
         let (bearer, user) =
