@@ -248,6 +248,9 @@ async fn stdin_at_its_end_is_ignored() {
     approve(&url).await;
     let ended = running.end().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
+    // So that is what a script may give it.
+    let help = run(&["login", "--help"]).await.stdout;
+    assert!(help.contains("`< /dev/null`"), "{help}");
 }
 
 #[tokio::test]

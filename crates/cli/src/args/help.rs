@@ -76,7 +76,8 @@ Connects to a provider, and keeps the connection under a name.
 The provider is `stackexchange`, `contentstack`, a file (TOML or JSON) that describes one, or the endpoints given by \
 options. The program listens on a loopback address, prints the authorization URL, opens your browser there, and waits for \
 the callback. Over SSH, or where the browser is on another machine, open the URL there, approve, and paste the address \
-that the browser ends up at after `paste:`, even if the page cannot be shown.
+that the browser ends up at after `paste:`, even if the page cannot be shown. Lines of stdin are read for that as long as it \
+waits: in scripts and in the background give it `< /dev/null`.
 
 What is kept under the name, sealed, is the tokens and what is needed to renew them: the provider's options and the client \
 secret. `authflow login --name NAME` without a provider connects again with what is kept. --no-save keeps nothing.
