@@ -120,8 +120,14 @@ fn taken(there: &Profile, profile: &Profile) -> Error {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::SystemTime;
 
-    use authflow::{Key, KeyRing, Keys, MemoryTokenStore};
+    use async_trait::async_trait;
+    use authflow::{
+        ConnectionKey, Key, KeyPage, KeyRing, Keys, LeaseHolder, LeaseOutcome, LeaseRequest,
+        MemoryTokenStore, Page, RecordPage, Release, Remove, RemoveOutcome, Renew, Shard, StoreError, Tenure,
+        TokenStore, User,
+    };
 
     use super::*;
     use crate::args::{ClientArgs, EndpointArgs, ProviderArgs};
@@ -192,6 +198,106 @@ mod tests {
         let forget = kept.to_forget("work").await.unwrap();
         assert!(kept.forget("work", forget).await.unwrap());
         of_two_the_first_stays(&kept, false).await;
+    }
+
+    /// A store whose answers to writes are lost.
+    #[derive(Debug)]
+    struct Losing(Arc<dyn TokenStore>);
+
+    fn lost<T>(_: Result<T, StoreError>) -> Result<T, StoreError> {
+        Err(StoreError::new(StoreErrorKind::OutcomeUnknown))
+    }
+
+    #[async_trait]
+    impl TokenStore for Losing {
+        fn is_durable(&self) -> bool {
+            self.0.is_durable()
+        }
+
+        async fn put(
+            &self,
+            key: &ConnectionKey,
+            incarnation: Incarnation,
+            write: Write,
+        ) -> Result<Version, StoreError> {
+            lost(self.0.put(key, incarnation, write).await)
+        }
+
+        async fn load(&self, key: &ConnectionKey) -> Result<Loaded, StoreError> {
+            self.0.load(key).await
+        }
+
+        async fn lease(
+            &self,
+            key: &ConnectionKey,
+            request: LeaseRequest,
+        ) -> Result<LeaseOutcome, StoreError> {
+            self.0.lease(key, request).await
+        }
+
+        async fn renew(
+            &self,
+            key: &ConnectionKey,
+            holder: &LeaseHolder,
+            renew: Renew,
+        ) -> Result<Tenure, StoreError> {
+            self.0.renew(key, holder, renew).await
+        }
+
+        async fn release(
+            &self,
+            key: &ConnectionKey,
+            holder: &LeaseHolder,
+            release: Release,
+        ) -> Result<Tenure, StoreError> {
+            self.0.release(key, holder, release).await
+        }
+
+        async fn save_if_version(
+            &self,
+            key: &ConnectionKey,
+            expected: &Expected,
+            write: Write,
+        ) -> Result<SaveOutcome, StoreError> {
+            lost(self.0.save_if_version(key, expected, write).await)
+        }
+
+        async fn remove(&self, key: &ConnectionKey, remove: Remove) -> Result<RemoveOutcome, StoreError> {
+            self.0.remove(key, remove).await
+        }
+
+        async fn list_by_user(&self, user: &User, page: &Page) -> Result<RecordPage, StoreError> {
+            self.0.list_by_user(user, page).await
+        }
+
+        async fn due_before(
+            &self,
+            shard: Shard,
+            time: SystemTime,
+            page: &Page,
+        ) -> Result<KeyPage, StoreError> {
+            self.0.due_before(shard, time, page).await
+        }
+
+        async fn walk(&self, shard: Shard, page: &Page) -> Result<KeyPage, StoreError> {
+            self.0.walk(shard, page).await
+        }
+    }
+
+    #[tokio::test]
+    async fn x4_where_the_answer_is_lost_it_is_looked_up_whose_write_it_was() {
+        let kept = kept();
+        let losing = Kept { store: Arc::new(Losing(Arc::clone(&kept.store))), ..kept.clone() };
+        for scope in ["read", "write"] {
+            let now = Profile { scopes: vec![scope.to_owned()], ..profile("one") };
+            let standing = losing.standing(&now).await.unwrap();
+            assert!(losing.write(&now, standing).await.unwrap());
+            assert_eq!(kept.profile("work").await.unwrap().scopes, [scope]);
+        }
+        let nothing = Standing::nothing_after(None);
+        let refused = losing.write(&profile("two"), nothing).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::StoreUnavailable);
+        assert!(whose(&kept).await.starts_with("client id one"));
     }
 
     #[tokio::test]
