@@ -55,19 +55,31 @@ pub(crate) fn limited_by(limit: &str, command: &Command) -> Command {
 }
 
 /// `command` as `nohup` starts it.
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) fn ignoring_hangups(command: &Command) -> Command {
     behind("trap '' HUP", command)
+}
+
+/// `command` as a terminal starts it, also where the tests are run by `nohup`.
+#[cfg(target_os = "linux")]
+pub(crate) fn minding_hangups(command: &Command) -> Command {
+    by("exec env --default-signal=HUP \"$0\" \"$@\"", command)
 }
 
 /// `command` as it is after what a shell does first.
 #[cfg(unix)]
 fn behind(first: &str, command: &Command) -> Command {
+    by(&format!("{first} && exec \"$0\" \"$@\""), command)
+}
+
+/// `command` as a shell runs it by a script.
+#[cfg(unix)]
+fn by(script: &str, command: &Command) -> Command {
     let command = command.as_std();
     let mut shell = Command::new("sh");
     shell
         .arg("-c")
-        .arg(format!("{first} && exec \"$0\" \"$@\""))
+        .arg(script)
         .arg(command.get_program())
         .args(command.get_args())
         .kill_on_drop(true)
