@@ -23,12 +23,12 @@ fn scopes_are_a_list_in_which_each_occurs_once() {
     }
 }
 
-/// A stranger's list may be as long as an answer may: comparing each with each would take minutes.
+/// A stranger's list may be as long as an answer may: comparing each with each would take an hour.
 #[test]
 fn c3_many_scopes_each_occur_once_too() {
     let text =
         |numbers: std::ops::Range<u32>| numbers.map(|n| format!("{n:x}")).collect::<Vec<_>>().join(" ");
-    for (count, length) in [(23, 23), (24, 24), (25, 25), (26, 26), (300_000, 300_000)] {
+    for (count, length) in [(23, 23), (24, 24), (25, 25), (26, 26), (1_000_000, 1_000_000)] {
         let scopes = Scopes::split(&format!("{0} 0 {0} 1", text(0..count)), " ");
         assert_eq!(scopes.len(), length);
         assert_eq!(scopes.join(" "), text(0..count));
