@@ -23,7 +23,7 @@ fn scopes_are_a_list_in_which_each_occurs_once() {
     }
 }
 
-/// A stranger's list may be as long as an answer may: comparing each with each would take an hour.
+/// A stranger's list may be long: comparing each with each would take an hour for this one.
 #[test]
 fn c3_many_scopes_each_occur_once_too() {
     let text =

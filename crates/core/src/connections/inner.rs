@@ -207,9 +207,6 @@ impl Inner {
             Err(error) if plan::is_about_access_token(error) => {}
             _ => return revoked,
         }
-        if !provider.policy.can_refresh(tokens, self.clock.now()) {
-            return revoked;
-        }
         let flow = &provider.flow;
         let refresh = Box::pin(caught(self.bounded(flow, Operation::Refresh, flow.refresh(tokens))));
         match refresh.await {
