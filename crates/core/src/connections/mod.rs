@@ -328,8 +328,8 @@ impl Connections {
     /// Ends a connection: removes it, with a tombstone that beats every refresh under way, and has the provider revoke its
     /// tokens (RFC 7009). In a task of its own. What came of each step is reported; in this process the connection is gone
     /// whatever came of them. Where the access token itself authorizes the revocation and is over, the refresh token brings one for
-    /// that. Where the store did not remove it, the next call for this connection does, and [`list`](Self::list), as soon as the store answers; other processes serve it until then, and a program that ends before
-    /// has not disconnected it.
+    /// that. Where the store did not remove it, the next call for this connection does, and [`list`](Self::list), as soon as the
+    /// store answers; other processes serve it until then, and a program that ends before has not disconnected it.
     ///
     /// A process that is killed after the removal and before the revocation leaves the tokens in force at the provider until
     /// they expire or its user ends them there: nothing here holds them any more, and a second call finds nothing to revoke.

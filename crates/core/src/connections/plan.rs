@@ -376,7 +376,7 @@ impl CoolDown {
 /// Whether a revocation was refused for the access token that authorizes it (RFC 6750 §3.1), and not for the client (RFC 6749 §5.2).
 pub(super) fn is_about_access_token(error: &Error) -> bool {
     let is_client = error.server_error().is_some_and(|said| said.code().contains("client"));
-    error.kind() == ErrorKind::Refused && error.status() == Some(StatusCode::UNAUTHORIZED) && !is_client
+    error.status() == Some(StatusCode::UNAUTHORIZED) && !is_client
 }
 
 /// Whether two id_tokens of one connection name two subjects (OpenID Connect Core §12.2). What cannot be read says nothing.
