@@ -80,7 +80,7 @@ impl Cluster {
         let mut link = match self.owner(slot) {
             Some(link) => link,
             None => {
-                self.refresh(deadline).await?;
+                self.refresh(deadline, None).await?;
                 let nobody = || Failure::NotSent(Cause::new("no node of the cluster serves the slot"));
                 self.owner(slot).ok_or_else(nobody)?
             }
@@ -101,10 +101,11 @@ impl Cluster {
                     ("MOVED", Some(to)) => {
                         let to = address(to, &link);
                         // The node said where to go; that the others cannot be asked does not matter now.
-                        let _ = self.refresh(deadline).await;
+                        let _ = self.refresh(deadline, None).await;
                         to.map(|to| (self.link(&to), Request::Plain(cmd)))
                     }
-                    ("READONLY", _) => {
+                    // A node that was cut off or started again may be the last to hear that another one took its slots over.
+                    ("READONLY" | "CLUSTERDOWN" | "LOADING" | "MASTERDOWN", _) => {
                         self.new_owner(slot, &link, deadline).await.map(|to| (to, Request::Plain(cmd)))
                     }
                     _ => None,
@@ -120,9 +121,9 @@ impl Cluster {
         }
     }
 
-    /// Who has the slot now, if it is another node than before.
+    /// Who has the slot now, if it is another node than before, which is the last one to be asked.
     async fn new_owner(&self, slot: u16, before: &Arc<Link>, deadline: Instant) -> Option<Arc<Link>> {
-        self.refresh(deadline).await.ok()?;
+        self.refresh(deadline, Some(before)).await.ok()?;
         self.owner(slot).filter(|now| !Arc::ptr_eq(now, before))
     }
 
@@ -157,14 +158,19 @@ impl Cluster {
     }
 
     /// Asks the nodes who has which slot, or waits for whoever does so already.
-    pub(crate) async fn refresh(&self, deadline: Instant) -> Result<(), Failure> {
+    pub(crate) async fn refresh(
+        &self,
+        deadline: Instant,
+        doubted: Option<&Arc<Link>>,
+    ) -> Result<(), Failure> {
         let too_late = || Failure::NotSent(Cause::new("the nodes of the cluster did not answer in time"));
         let seen = self.asked.load(Ordering::Acquire);
         let _turn = timeout_at(deadline, self.asking.lock()).await.map_err(|_| too_late())?;
         if self.asked.load(Ordering::Acquire) != seen {
             return Ok(());
         }
-        let found = timeout_at(deadline, self.ask_all(deadline)).await.unwrap_or_else(|_| Err(too_late()));
+        let found =
+            timeout_at(deadline, self.ask_all(deadline, doubted)).await.unwrap_or_else(|_| Err(too_late()));
         self.asked.fetch_add(1, Ordering::Release);
         let owners = found?;
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
@@ -176,8 +182,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// The first answer counts. Who is connected is asked first, and each gets its share of the time.
-    async fn ask_all(&self, deadline: Instant) -> Result<Vec<Owner>, Failure> {
+    /// The first answer counts. Who is connected is asked first, who is in doubt last, and each gets its share of the time.
+    async fn ask_all(&self, deadline: Instant, doubted: Option<&Arc<Link>>) -> Result<Vec<Owner>, Failure> {
         let mut question = cmd("CLUSTER");
         question.arg("SLOTS");
         let mut links: Vec<_> = self.seeds.iter().map(|seed| self.link(seed)).collect();
@@ -186,7 +192,8 @@ impl Cluster {
                 links.push(Arc::clone(known));
             }
         }
-        links.sort_by_key(|link| link.live().is_none());
+        let in_doubt = |link: &Arc<Link>| doubted.is_some_and(|doubted| Arc::ptr_eq(doubted, link));
+        links.sort_by_key(|link| (in_doubt(link), link.live().is_none()));
         let share = self.connector.connection_timeout / u32::try_from(links.len().max(1)).unwrap_or(u32::MAX);
         let mut last = Failure::NotSent(Cause::new("the cluster has no node that can be asked"));
         for link in links {

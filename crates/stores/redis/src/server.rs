@@ -41,7 +41,7 @@ impl Server {
                 link.connect(link.deadline()).await.map_err(Cause::at_start)?;
             }
             Self::Cluster(cluster) => {
-                cluster.refresh(cluster.deadline()).await.map_err(|failure| match failure {
+                cluster.refresh(cluster.deadline(), None).await.map_err(|failure| match failure {
                     Failure::Refused(refusal) if refusal.code() == "ERR" => ConnectError::NotACluster,
                     failure => failure.at_start(),
                 })?

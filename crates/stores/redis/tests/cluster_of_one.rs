@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use authflow_core::StoreErrorKind;
 use authflow_redis::{ConnectError, RedisConfig, RedisStateStore};
-use support::{Answers, Proxy, Server, kind, put, take};
+use support::{Answers, Parrot, Proxy, Server, kind, put, take};
 
 async fn connect(url: String) -> Result<RedisStateStore, ConnectError> {
     RedisStateStore::connect(RedisConfig::cluster([url]).unwrap()).await
@@ -51,6 +51,48 @@ async fn each_step_is_one_command_in_one_round_trip() {
     assert_eq!(proxy.writes() - before, 40);
     assert_eq!(server.calls("cluster|slots").await, asked);
     assert_eq!(proxy.connections(), 1);
+}
+
+/// What a node says that was started again, or is a replica now that is not connected yet.
+#[tokio::test]
+async fn x4_who_cannot_serve_its_slots_is_not_believed_about_them() {
+    let (old, new) = (Parrot::start().await, Server::start_cluster_of_one(&[]).await);
+    let announce = async |port: u16| {
+        let () = new.ask(&["CONFIG", "SET", "cluster-announce-port", &port.to_string()]).await;
+    };
+    for (at, refusal) in [
+        "-LOADING Redis is loading the dataset in memory\r\n",
+        "-CLUSTERDOWN The cluster is down\r\n",
+        "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        announce(old.port).await;
+        let store = connect(new.url()).await.unwrap();
+        old.says(refusal);
+        assert_eq!(kind(put(&store, &at.to_string()).await), StoreErrorKind::Unavailable, "nobody took over");
+        announce(new.port).await;
+        put(&store, &at.to_string()).await.expect(refusal);
+        assert_eq!(take(&store, &at.to_string()).await.unwrap(), Some(at.to_string()));
+        old.says_what_a_good_server_says();
+    }
+}
+
+/// A node that was cut off still says that its slots are its own.
+#[tokio::test]
+async fn x4_the_others_are_asked_before_the_node_that_refused() {
+    let old = Server::start_cluster_of_one(&[]).await;
+    let new = Server::start_cluster_of_one(&[]).await;
+    let store =
+        RedisStateStore::connect(RedisConfig::cluster([old.url(), new.url()]).unwrap()).await.unwrap();
+    put(&store, "s").await.unwrap();
+    assert_eq!(take(&store, "s").await.unwrap().as_deref(), Some("s"), "both are one to the store");
+    let served = new.calls("set").await;
+    let () = old.ask(&["CLUSTER", "DELSLOTS", "0"]).await;
+    put(&store, "s").await.unwrap();
+    assert_eq!(new.calls("set").await, served + 1);
+    assert_eq!(take(&store, "s").await.unwrap().as_deref(), Some("s"));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 /// A server that says whatever it is told.
 #[derive(Debug)]
 pub struct Parrot {
-    port: u16,
+    pub port: u16,
     says: Arc<Mutex<Says>>,
     task: JoinHandle<()>,
 }
@@ -41,6 +41,10 @@ impl Parrot {
 
     pub fn says(&self, answer: &'static str) {
         *self.says.lock().unwrap() = Says { answer: Some(answer), asked: 0 };
+    }
+
+    pub fn says_what_a_good_server_says(&self) {
+        *self.says.lock().unwrap() = Says::default();
     }
 
     pub fn asked(&self) -> usize {
