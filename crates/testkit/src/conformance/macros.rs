@@ -214,6 +214,7 @@ macro_rules! __provider_checks {
             a_useless_reply_is_an_error_without_its_body,
             a_lost_answer_is_not_asked_for_again,
             a_refresh_keeps_or_replaces_the_refresh_token,
+            only_the_providers_word_ends_a_connection,
             a_revocation_is_sent_or_unsupported,
             a_failed_revocation_is_an_error,
             tokens_go_to_api_origins_only,

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use authflow_core::rfc::{self, AuthorizationParameters};
 use authflow_core::{
-    AuthorizationResponse, Call, Callback, ClientCredentials, Error, FlowManager, Grant, HttpClient,
-    HttpRequest, HttpResponse, Limits, PendingFlow, Provider, Result, Revocation, Secret, StateContext,
-    StateKey, StateStore, StoreError, TokenSet, async_trait,
+    AuthorizationResponse, Call, Callback, ClientCredentials, Error, ErrorKind, FlowManager, Grant,
+    HttpClient, HttpRequest, HttpResponse, Limits, PendingFlow, Provider, Result, Revocation, Secret,
+    StateContext, StateKey, StateStore, StoreError, TokenSet, async_trait,
 };
 
 /// What is wrong.
@@ -42,6 +42,8 @@ pub(crate) enum Wrong {
     ForgetsOldRefreshToken,
     NeverReplacesRefreshToken,
     RefreshesWithoutToken,
+    EveryFailedRefreshEnds,
+    EveryRefusedRefreshEnds,
     // After the exchange.
     LooksUpElsewhere,
     // API requests.
@@ -103,6 +105,10 @@ impl fmt::Debug for Manager {
 
 fn elsewhere() -> HttpRequest {
     HttpRequest::get("https://evil.example/collect".parse().unwrap())
+}
+
+fn connect_again() -> Error {
+    Error::new(ErrorKind::InvalidGrant, "it could not be refreshed")
 }
 
 fn without(request: &mut HttpRequest, dropped: &str) {
@@ -174,7 +180,12 @@ impl FlowManager for Manager {
     fn token_response(&self, cx: &Call<'_>, response: &HttpResponse) -> Result<TokenSet> {
         let previous = cx.previous.and_then(|tokens| tokens.refresh_token.clone());
         let read = rfc::token_response(cx, response);
+        let refreshes = matches!(cx.grant, Some(Grant::RefreshToken { .. }));
         match (self.wrong, read) {
+            (Wrong::EveryFailedRefreshEnds, Err(_)) if refreshes => Err(connect_again()),
+            (Wrong::EveryRefusedRefreshEnds, Err(_)) if refreshes && response.status == 400 => {
+                Err(connect_again())
+            }
             (Wrong::ErrorUntyped, Err(_)) => Err(Error::invalid_response("it did not work")),
             (Wrong::BodyInError, Err(_)) => Err(Error::invalid_response(format!(
                 "not understood: {}",

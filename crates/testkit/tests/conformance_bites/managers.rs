@@ -81,6 +81,8 @@ async fn wrong_refreshes_are_found() {
     bites!(ForgetsOldRefreshToken: a_refresh_keeps_or_replaces_the_refresh_token);
     bites!(NeverReplacesRefreshToken: a_refresh_keeps_or_replaces_the_refresh_token);
     bites!(RefreshesWithoutToken: a_refresh_keeps_or_replaces_the_refresh_token);
+    bites!(EveryFailedRefreshEnds: only_the_providers_word_ends_a_connection);
+    bites!(EveryRefusedRefreshEnds: only_the_providers_word_ends_a_connection);
 }
 
 #[tokio::test]

@@ -60,6 +60,7 @@ pub use self::pointers::pointers_forward_every_hook;
 pub use self::replies::{
     a_lost_answer_is_not_asked_for_again, a_refresh_keeps_or_replaces_the_refresh_token,
     a_useless_reply_is_an_error_without_its_body, an_error_reply_is_typed,
+    only_the_providers_word_ends_a_connection,
 };
 pub use self::secrecy::nothing_secret_is_shown;
 pub use self::tokens::{

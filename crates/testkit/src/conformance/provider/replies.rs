@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use authflow_core::quirks::RefreshInput;
-use authflow_core::{Clock as _, Delivery, ErrorKind, HttpError, HttpErrorKind, HttpResponse, TokenSet};
+use authflow_core::{
+    Clock as _, Delivery, ErrorKind, HttpError, HttpErrorKind, HttpResponse, Secret, TokenSet,
+};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use serde_json::Value;
@@ -90,12 +92,7 @@ pub async fn a_refresh_keeps_or_replaces_the_refresh_token(fixture: &ProviderFix
     let (_, completed) = rig.complete().await?;
     let tokens = completed.tokens;
     let policy = &rig.flow.provider().quirks().refresh_policy;
-    let sent_token = match policy.input {
-        RefreshInput::RefreshToken => tokens.refresh_token.clone(),
-        RefreshInput::AccessToken => Some(tokens.access_token.clone()),
-        _ => None,
-    };
-    let Some(sent_token) = sent_token else {
+    let Some(sent_token) = refreshed_token(&rig, &tokens) else {
         expect(rig.flow.refresh(&tokens).await, ErrorKind::Unsupported, "a refresh without a refresh token")?;
         ensure!(rig.sent(Stage::Refresh).is_empty(), "a refresh that is not supported sent a request");
         return Ok(Verdict::Held);
@@ -123,6 +120,60 @@ pub async fn a_refresh_keeps_or_replaces_the_refresh_token(fixture: &ProviderFix
         ensure!(replaced, "a reply with a new refresh token did not replace the old one (RFC 6749 §6)");
     }
     Ok(Verdict::Held)
+}
+
+/// An answer to a refresh in which the provider does not say `invalid_grant` is another error: a server that is down, a proxy
+/// or a page ends no connection, as [`ErrorKind::InvalidGrant`] does.
+pub async fn only_the_providers_word_ends_a_connection(fixture: &ProviderFixture) -> Outcome {
+    // The words alone are no answer either: a page may quote them.
+    const PAGE: &str = "<html><body>Sorry. What does invalid_grant mean? See our help.</body></html>";
+    const JSON: &str = "application/json";
+    let useless = [
+        (200, "text/html", PAGE),
+        (200, JSON, "{}"),
+        (200, JSON, ""),
+        (302, "text/html", PAGE),
+        (400, "text/html", PAGE),
+        (400, JSON, r#"{"error": "invalid_gra"#),
+        (401, "text/html", PAGE),
+        (403, "text/html", PAGE),
+        (404, "text/plain", ""),
+        (429, "text/html", PAGE),
+        (500, "text/html", PAGE),
+        (502, "text/html", PAGE),
+        (503, "text/html", PAGE),
+        (503, "text/plain", ""),
+    ];
+    let rig = Rig::new(fixture)?;
+    let (_, completed) = rig.complete().await?;
+    let tokens = completed.tokens;
+    if refreshed_token(&rig, &tokens).is_none() {
+        return Ok(Verdict::Skipped("there is nothing to refresh"));
+    }
+    for (status, media_type, body) in useless {
+        let status = StatusCode::from_u16(status).unwrap_or_default();
+        let media_type = HeaderValue::from_static(media_type);
+        rig.answer_refresh(HttpResponse::new(status, body).with_header(CONTENT_TYPE, media_type));
+        let Err(error) = rig.flow.refresh(&tokens).await else {
+            return Err(Failure::new(format!(
+                "a refresh that is answered with {status} and no tokens gave some"
+            )));
+        };
+        ensure!(
+            error.kind() != ErrorKind::InvalidGrant,
+            "a refresh that is answered with {status}, and without the provider's invalid_grant, ends the connection"
+        );
+    }
+    Ok(Verdict::Held)
+}
+
+/// What a refresh of these tokens sends, if there is one.
+fn refreshed_token(rig: &Rig, tokens: &TokenSet) -> Option<Secret> {
+    match rig.flow.provider().quirks().refresh_policy.input {
+        RefreshInput::RefreshToken => tokens.refresh_token.clone(),
+        RefreshInput::AccessToken => Some(tokens.access_token.clone()),
+        _ => None,
+    }
 }
 
 async fn refreshed(rig: &Rig, tokens: &TokenSet, reply: HttpResponse) -> Result<TokenSet, Failure> {
