@@ -91,6 +91,19 @@ macro_rules! __state_store_checks {
     };
 }
 
+/// The checks that need several stores.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __state_store_races {
+    ($callback:path $(, $arguments:tt)*) => {
+        $callback! {
+            ($($arguments)*)
+            of_64_checks_through_all_instances_one_gets_the_flow,
+            of_64_stores_through_all_instances_one_stores,
+        }
+    };
+}
+
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __state_store_tests {
@@ -123,8 +136,32 @@ macro_rules! __state_store_tests {
                     .await
                 });
             }
+
+            $crate::__state_store_races!(
+                $crate::__state_store_race_tests,
+                [$pointer],
+                [$make],
+                [$capabilities]
+            );
         }
     };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __state_store_race_tests {
+    (([$pointer:ident] [$make:expr] [$capabilities:expr]) $($check:ident),+ $(,)?) => {$(
+        #[test]
+        fn $check() {
+            $crate::conformance::run(concat!(module_path!(), "::", stringify!($check)), async {
+                let mut instances = Vec::new();
+                for _ in 0..4 {
+                    instances.push($crate::conformance::state_store::$pointer(($make)().await));
+                }
+                $crate::conformance::state_store::$check(instances, &$capabilities).await
+            });
+        }
+    )+};
 }
 
 /// Makes a module of tests that hold a [`FlowManager`](authflow_core::FlowManager) to what every provider has to do: one

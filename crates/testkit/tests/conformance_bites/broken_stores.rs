@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use authflow_core::{
@@ -229,5 +229,41 @@ impl StateStore for Broken {
             (None, Wrong::AbsentIsAnError) => Err(StoreError::new(StoreErrorKind::Unavailable)),
             (found, _) => Ok(found),
         }
+    }
+}
+
+/// One of the processes that share a store whose steps are not one: each has a lock of its own around them.
+#[derive(Debug)]
+pub(crate) struct LocksItself {
+    shared: Arc<Broken>,
+    lock: tokio::sync::Mutex<()>,
+}
+
+impl LocksItself {
+    pub(crate) fn before(shared: &Arc<Broken>) -> Self {
+        Self { shared: Arc::clone(shared), lock: tokio::sync::Mutex::default() }
+    }
+}
+
+#[async_trait]
+impl StateStore for LocksItself {
+    async fn store_state(
+        &self,
+        cx: &StateContext<'_>,
+        key: &StateKey,
+        flow: PendingFlow,
+        ttl: Duration,
+    ) -> Result<(), StoreError> {
+        let _locked = self.lock.lock().await;
+        self.shared.store_state(cx, key, flow, ttl).await
+    }
+
+    async fn check_state(
+        &self,
+        cx: &StateContext<'_>,
+        key: &StateKey,
+    ) -> Result<Option<PendingFlow>, StoreError> {
+        let _locked = self.lock.lock().await;
+        self.shared.check_state(cx, key).await
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use authflow_testkit::conformance::state_store::{self, StateStoreCapabilities};
 use authflow_testkit::conformance::{Failure, Outcome, Verdict};
 
-use crate::broken_stores::{Broken, Wrong};
+use crate::broken_stores::{Broken, LocksItself, Wrong};
 
 type Capabilities = StateStoreCapabilities;
 
@@ -19,8 +19,14 @@ macro_rules! bites {
 
 #[tokio::test]
 async fn a_sound_store_passes() {
-    let skipped = state_store::all(|| async { Broken::new(Wrong::Nothing) }, &Capabilities::default()).await;
+    let shared = Arc::new(Broken::new(Wrong::Nothing));
+    let capabilities = Capabilities::default().shares_keys_between_instances(true);
+    let skipped = state_store::all(|| async { Arc::clone(&shared) }, &capabilities).await;
     assert_eq!(skipped, Ok(Vec::new()));
+    let apart = || async { Broken::new(Wrong::Nothing) };
+    let skipped = state_store::all(apart, &Capabilities::default()).await.unwrap();
+    assert!(skipped.iter().all(|(name, _)| name.contains("through_all_instances")), "{skipped:?}");
+    assert_eq!(skipped.len(), 2);
 }
 
 #[tokio::test]
@@ -41,6 +47,26 @@ async fn a3_steps_that_are_not_one_are_found() {
 async fn a3_get_then_delete_is_found_on_one_thread_too() {
     bites!(GetsThenDeletes: of_64_checks_at_once_one_gets_the_flow);
     bites!(LooksThenStores: of_64_stores_at_once_one_stores);
+}
+
+#[tokio::test]
+async fn a3_steps_that_are_one_in_one_process_only_are_found() {
+    let shared = Capabilities::default().shares_keys_between_instances(true);
+    let instances = |wrong| {
+        let store = Arc::new(Broken::new(wrong));
+        (0..4).map(|_| LocksItself::before(&store)).collect::<Vec<_>>()
+    };
+    let alone = |wrong| instances(wrong).pop().unwrap();
+    let check = state_store::of_64_checks_through_all_instances_one_gets_the_flow;
+    assert!(check(instances(Wrong::GetsThenDeletes), &shared).await.is_err());
+    assert_eq!(check(instances(Wrong::Nothing), &shared).await, Ok(Verdict::Held));
+    let check = state_store::of_64_checks_at_once_one_gets_the_flow;
+    assert_eq!(check(alone(Wrong::GetsThenDeletes), &shared).await, Ok(Verdict::Held));
+    let check = state_store::of_64_stores_through_all_instances_one_stores;
+    assert!(check(instances(Wrong::LooksThenStores), &shared).await.is_err());
+    assert_eq!(check(instances(Wrong::Nothing), &shared).await, Ok(Verdict::Held));
+    let check = state_store::of_64_stores_at_once_one_stores;
+    assert_eq!(check(alone(Wrong::LooksThenStores), &shared).await, Ok(Verdict::Held));
 }
 
 #[tokio::test]
@@ -124,7 +150,9 @@ async fn what_does_not_apply_is_skipped_with_its_reason() {
             "after_its_ttl_a_flow_is_absent",
             "an_expired_key_is_free",
             "a12_at_a_buckets_cap_its_own_oldest_goes",
-            "a12_a_used_flow_leaves_its_bucket"
+            "a12_a_used_flow_leaves_its_bucket",
+            "of_64_checks_through_all_instances_one_gets_the_flow",
+            "of_64_stores_through_all_instances_one_stores"
         ]
     );
     assert!(skipped.iter().all(|(_, reason)| reason.len() > 20), "each has a reason");

@@ -13,18 +13,33 @@ use crate::conformance::{Failure, Outcome, Verdict, ensure, succeed};
 const CALLS: usize = 64;
 /// One round can go well by chance.
 const ROUNDS: usize = 8;
+const APART: Verdict = Verdict::Skipped("the store says that its instances share no flows");
 
 /// Of 64 concurrent checks of one key, one gets the flow and 63 get nothing.
 pub async fn of_64_checks_at_once_one_gets_the_flow<S: StateStore>(
     store: S,
     _: &StateStoreCapabilities,
 ) -> Outcome {
-    let store = Arc::new(store);
+    one_gets_the_flow(&[Arc::new(store)]).await
+}
+
+/// The same where each instance makes some of the calls: a lock within one process keeps no other from the flow.
+pub async fn of_64_checks_through_all_instances_one_gets_the_flow<S: StateStore>(
+    instances: Vec<S>,
+    capabilities: &StateStoreCapabilities,
+) -> Outcome {
+    if !capabilities.shares_keys_between_instances {
+        return Ok(APART);
+    }
+    one_gets_the_flow(&together(instances)?).await
+}
+
+async fn one_gets_the_flow<S: StateStore>(instances: &[Arc<S>]) -> Outcome {
     for _ in 0..ROUNDS {
         let (key, now) = (key()?, start());
-        succeed!(put(&store, &key, full("once"), now).await, "storing");
-        let results = at_once(|_| {
-            let store = Arc::clone(&store);
+        succeed!(put(&instances[0], &key, full("once"), now).await, "storing");
+        let results = at_once(|n| {
+            let store = Arc::clone(&instances[n % instances.len()]);
             async move { check(&store, &key, now).await }
         });
         let mut found = 0;
@@ -38,11 +53,25 @@ pub async fn of_64_checks_at_once_one_gets_the_flow<S: StateStore>(
 
 /// Of 64 concurrent calls that store under one key, one stores, 63 are refused as conflicts, and the one's flow is kept.
 pub async fn of_64_stores_at_once_one_stores<S: StateStore>(store: S, _: &StateStoreCapabilities) -> Outcome {
-    let store = Arc::new(store);
+    one_stores(&[Arc::new(store)]).await
+}
+
+/// The same where each instance makes some of the calls.
+pub async fn of_64_stores_through_all_instances_one_stores<S: StateStore>(
+    instances: Vec<S>,
+    capabilities: &StateStoreCapabilities,
+) -> Outcome {
+    if !capabilities.shares_keys_between_instances {
+        return Ok(APART);
+    }
+    one_stores(&together(instances)?).await
+}
+
+async fn one_stores<S: StateStore>(instances: &[Arc<S>]) -> Outcome {
     for _ in 0..ROUNDS {
         let (key, now) = (key()?, start());
         let results = at_once(|n| {
-            let store = Arc::clone(&store);
+            let store = Arc::clone(&instances[n % instances.len()]);
             async move { put(&store, &key, full(&n.to_string()), now).await }
         });
         let mut winners = Vec::new();
@@ -62,11 +91,16 @@ pub async fn of_64_stores_at_once_one_stores<S: StateStore>(store: S, _: &StateS
                 winners.len()
             )));
         };
-        let found = succeed!(check(&store, &key, now).await, "checking");
+        let found = succeed!(check(&instances[0], &key, now).await, "checking");
         let Some(found) = found else { return Err(Failure::new("what the one call stored is not found")) };
         ensure!(is_of(&found, &winner.to_string()), "the flow is that of a call which was told that it lost");
     }
     Ok(Verdict::Held)
+}
+
+fn together<S>(instances: Vec<S>) -> Result<Vec<Arc<S>>, Failure> {
+    ensure!(instances.len() > 1, "a race of instances needs two of them or more");
+    Ok(instances.into_iter().map(Arc::new).collect())
 }
 
 /// 64 flows that are stored and checked at the same time do not disturb each other.

@@ -1,7 +1,7 @@
 //! The suite for [`StateStore`]: each bullet of its documentation, as a function.
 //!
-//! Each function takes a store of its own, fresh or shared with others, for all keys are random. It returns the first thing
-//! that is wrong. [`all`] runs them one after the other; [`state_store_conformance!`](crate::state_store_conformance) makes
+//! Each function takes a store of its own, fresh or shared with others, for all keys are random; a few take more than one. It
+//! returns the first thing that is wrong. [`all`] runs them one after the other; [`state_store_conformance!`](crate::state_store_conformance) makes
 //! a test of each.
 //!
 //! ```
@@ -11,7 +11,8 @@
 //! # tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
 //! let capabilities = StateStoreCapabilities::default();
 //! let skipped = state_store::all(|| async { MemoryStateStore::default() }, &capabilities).await?;
-//! assert!(skipped.is_empty());
+//! // Two of them share nothing that could be raced for.
+//! assert_eq!(skipped.len(), 2);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -33,8 +34,9 @@ use authflow_core::{BucketCaps, StateStore};
 
 pub use self::buckets::{a12_a_used_flow_leaves_its_bucket, a12_at_a_buckets_cap_its_own_oldest_goes};
 pub use self::concurrency::{
-    of_64_checks_at_once_one_gets_the_flow, of_64_flows_at_once_each_keeps_its_own,
-    of_64_stores_at_once_one_stores,
+    of_64_checks_at_once_one_gets_the_flow, of_64_checks_through_all_instances_one_gets_the_flow,
+    of_64_flows_at_once_each_keeps_its_own, of_64_stores_at_once_one_stores,
+    of_64_stores_through_all_instances_one_stores,
 };
 pub use self::expiry::{
     after_its_ttl_a_flow_is_absent, an_expired_key_is_free, before_its_ttl_a_flow_is_there,
@@ -112,7 +114,7 @@ impl StateStoreCapabilities {
 /// A check that was skipped: its name, and why.
 pub type Skipped = (&'static str, &'static str);
 
-/// Runs every check, each on a store that `make` makes, and says which were skipped.
+/// Runs every check, each on a store that `make` makes or on some of them, and says which were skipped.
 ///
 /// # Errors
 ///
@@ -135,6 +137,13 @@ where
     crate::__state_store_checks!(each);
     let outcome = instances_share_their_keys_or_do_not_mix(make().await, make().await, capabilities).await;
     note("instances_share_their_keys_or_do_not_mix", outcome, &mut skipped)?;
+    macro_rules! each_race {
+        (() $($check:ident),+ $(,)?) => {$({
+            let instances = vec![make().await, make().await, make().await, make().await];
+            note(stringify!($check), $check(instances, capabilities).await, &mut skipped)?;
+        })+};
+    }
+    crate::__state_store_races!(each_race);
     Ok(skipped)
 }
 
