@@ -177,6 +177,7 @@ async fn saves_that_do_something_else_are_found() {
 async fn f16_tombstones_that_do_not_hold_are_found() {
     bites!(LeavesNoTombstone: f16_a_tombstone_beats_a_refresh_under_way);
     bites!(SavesOverATombstone: f16_a_tombstone_beats_a_refresh_under_way, x22_save_removal_and_connect_at_once_take_place_in_some_order);
+    bites!(SavesAfterALook: x22_save_removal_and_connect_at_once_take_place_in_some_order);
     bites!(RenewsATombstone: f16_a_tombstone_beats_a_refresh_under_way);
     bites!(WaitsForTheLease: f16_a_tombstone_beats_a_refresh_under_way);
     bites!(RemovesWithoutTheRecord: f16_a_tombstone_beats_a_refresh_under_way);

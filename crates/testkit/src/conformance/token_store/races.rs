@@ -51,6 +51,7 @@ pub async fn x22_save_removal_and_connect_at_once_take_place_in_some_order<S: To
 /// Whether outcomes and what is left fit one order.
 fn judge(old: Version, new: Version, raced: &[Raced], left: &Loaded) -> Result<(), Failure> {
     let mut saved = false;
+    let mut found_tombstone = None;
     let mut removed = None;
     for one in raced {
         match one {
@@ -62,6 +63,7 @@ fn judge(old: Version, new: Version, raced: &[Raced], left: &Loaded) -> Result<(
                 } else if record.version == old.next() {
                     b"saved"
                 } else {
+                    ensure!(record.version == new, "a removal returns the version {:?}", record.version);
                     b"new"
                 };
                 ensure!(record.sealed.as_bytes() == bytes, "a removal returns the bytes of another version");
@@ -77,7 +79,7 @@ fn judge(old: Version, new: Version, raced: &[Raced], left: &Loaded) -> Result<(
             Raced::Saved(SaveOutcome::Changed(stored)) => {
                 ensure!(stored.version == new, "a save finds the version {:?}", stored.version);
             }
-            Raced::Saved(SaveOutcome::Tombstone(_)) => {}
+            Raced::Saved(SaveOutcome::Tombstone(version)) => found_tombstone = Some(*version),
             Raced::Saved(other) => {
                 return Err(Failure::new(format!("a save in a race is answered with {other:?}")));
             }
@@ -85,6 +87,11 @@ fn judge(old: Version, new: Version, raced: &[Raced], left: &Loaded) -> Result<(
     }
     let Some(removed) = removed else { return Err(Failure::new("a removal in a race has no outcome")) };
     ensure!(removed != old.next() || saved, "what was removed is said to be saved, and the save was refused");
+    // Before the removal it would have been what is removed, and after it there was a tombstone.
+    ensure!(removed != old || !saved, "what the save was to replace was removed, and it was saved as well");
+    if let Some(found) = found_tombstone {
+        ensure!(found == removed.next(), "a save finds the tombstone {found:?}, which no removal left");
+    }
     match left {
         Loaded::Found(record) => {
             ensure!(removed != new, "the connect was removed, and it is there");

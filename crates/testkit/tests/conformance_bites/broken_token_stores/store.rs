@@ -52,6 +52,11 @@ impl Broken {
         }
     }
 
+    fn has(&self, key: &ConnectionKey, version: Version) -> bool {
+        let slots = self.slots.lock().unwrap();
+        matches!(slots.get(&self.place(key)), Some(Slot::Entry(entry)) if entry.version == version)
+    }
+
     /// The entries that `wanted` wants, in an order that stays.
     fn entries(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<Entry> {
         let slots = self.slots.lock().unwrap();
@@ -120,6 +125,11 @@ impl TokenStore for Broken {
         write: Write,
     ) -> Result<Version, StoreError> {
         let version = Version::first(incarnation);
+        if self.is(Wrong::SavesAfterALook) {
+            // Slow, so that a removal and a save end before it.
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+        }
         if self.is(Wrong::TornPut) {
             self.set(self.place(key), Some(self.insert(key, version, &write, None)));
             tokio::task::yield_now().await;
@@ -310,10 +320,19 @@ impl TokenStore for Broken {
         expected: &Expected,
         write: Write,
     ) -> Result<SaveOutcome, StoreError> {
+        let looked = self.is(Wrong::SavesAfterALook) && self.has(key, expected.version);
+        if looked {
+            tokio::task::yield_now().await;
+        }
         self.at(key, Some(Wrong::TornSave), |slot| {
             let entry = match slot {
                 Some(Slot::Entry(entry)) if entry.damaged => return Err(corrupt()),
                 Some(Slot::Entry(entry)) => entry,
+                Some(Slot::Tombstone { version, .. }) if looked && *version == expected.version.next() => {
+                    let version = *version;
+                    *slot = Some(self.insert(key, version, &write, None));
+                    return Ok(SaveOutcome::Saved(version));
+                }
                 Some(Slot::Tombstone { .. }) if self.is(Wrong::SavesOverATombstone) => {
                     *slot = Some(self.insert(key, expected.version.next(), &write, None));
                     return Ok(SaveOutcome::Saved(expected.version.next()));

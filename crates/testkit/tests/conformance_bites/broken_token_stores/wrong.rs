@@ -82,6 +82,7 @@ pub(crate) enum Wrong {
     TornRemove,
     LeavesNoTombstone,
     SavesOverATombstone,
+    SavesAfterALook,
     RenewsATombstone,
     WaitsForTheLease,
     RemovesAnyVersion,
