@@ -28,7 +28,7 @@ pub(crate) struct Broken {
 #[derive(Clone)]
 enum Slot {
     Entry(Entry),
-    Tombstone { version: Version, until: Duration },
+    Tombstone { version: Version, until: Duration, of: Entry },
 }
 
 #[derive(Clone)]
@@ -38,6 +38,8 @@ struct Entry {
     sealed: SealedBytes,
     /// In milliseconds.
     due_at: Option<u64>,
+    /// The earliest that it ever had.
+    once_due: Option<u64>,
     lease: Option<(LeaseHolder, Duration)>,
     mark: Option<RefreshMark>,
     damaged: bool,
@@ -60,6 +62,15 @@ pub(crate) fn fixture(wrong: Wrong) -> TokenStoreFixture<Arc<Broken>> {
             lengthened.lengthen(&key, by);
             std::future::ready(())
         })
+}
+
+impl Slot {
+    /// What is there, or was.
+    fn entry(&self) -> &Entry {
+        match self {
+            Self::Entry(entry) | Self::Tombstone { of: entry, .. } => entry,
+        }
+    }
 }
 
 impl Broken {
@@ -109,8 +120,12 @@ impl Broken {
                 slot = None;
             }
         }
+        let before = slot.as_ref().and_then(|slot| slot.entry().once_due);
         let result = change(&mut slot);
-        if let Some(slot) = slot {
+        if let Some(mut slot) = slot {
+            if let Slot::Entry(entry) = &mut slot {
+                entry.once_due = before.into_iter().chain(entry.due_at).min();
+            }
             slots.insert(place, slot);
         }
         result

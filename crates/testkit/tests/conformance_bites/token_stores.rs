@@ -25,6 +25,12 @@ async fn a_sound_store_passes() {
 }
 
 #[tokio::test]
+async fn a_store_whose_indexes_never_forget_passes() {
+    let make = || async { fixture(Wrong::IndexesLag).patience(Duration::from_secs(20)) };
+    assert_eq!(token_store::all(make).await, Ok(Vec::new()));
+}
+
+#[tokio::test]
 async fn f26_keys_that_mix_are_found() {
     bites!(JoinsParts: f26_keys_that_look_alike_do_not_mix);
     bites!(IgnoresCase: f26_keys_that_look_alike_do_not_mix);
@@ -210,7 +216,8 @@ async fn indexes_that_name_something_else_are_found() {
     bites!(DueIfNever: due_follows_the_due_time);
     bites!(DueInAnyOrder: of_1100_due_connections_each_is_found_in_order);
     bites!(WalksAllShards: the_walks_find_each_connection_in_its_shard);
-    bites!(WalksTombstones: the_walks_find_each_connection_in_its_shard);
+    bites!(WalksWhatNeverWas: the_walks_find_each_connection_in_its_shard);
+    bites!(FindsDueWhatNeverWas: the_walks_find_each_connection_in_its_shard);
 }
 
 #[tokio::test]

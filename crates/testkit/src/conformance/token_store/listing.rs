@@ -1,17 +1,17 @@
-//! `list_by_user`, `due_before` and `walk`.
+//! `list_by_user`; and the pages of `due_before` and `walk`, too.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use authflow_core::{
-    ConnectionKey, Expected, KeyPage, LeaseRequest, Page, Record, Release, Remove, SaveOutcome, Shard,
-    TokenStore, User,
+    ConnectionKey, Expected, KeyPage, LeaseRequest, Page, Record, Remove, SaveOutcome, Shard, TokenStore,
+    User,
 };
 
 use super::fixture::{
     LONG, Names, TokenStoreFixture, at, at_once, connect, connect_due, holder, incarnation, lease, mark,
-    record, write,
+    write,
 };
 use crate::conformance::{Failure, Outcome, Verdict, ensure, succeed};
 
@@ -243,104 +243,6 @@ fn one(mut records: Vec<Record>, when: &str) -> Result<Record, Failure> {
     }
 }
 
-/// What is due is what is due before the time: not at it, not after it, not never, and not what is removed. Connect, save and
-/// release move a connection's due time; its old one is forgotten.
-pub async fn due_follows_the_due_time<S: TokenStore>(fixture: TokenStoreFixture<S>) -> Outcome {
-    let (store, key, owner) = (fixture.store(), Names::new()?.any(), holder()?);
-    let is_due = |seconds: u64, expected: bool, when: &'static str| {
-        let (fixture, key) = (&fixture, &key);
-        async move {
-            fixture
-                .eventually(when, || async {
-                    let time = at(seconds);
-                    Ok(due(store, key.shard(), time, PAGE).await?.contains(key) == expected)
-                })
-                .await
-        }
-    };
-    connect(store, &key, b"never").await?;
-    is_due(1_000_000, false, "what is never due is not found").await?;
-    let version = connect_due(store, &key, b"put", Some(at(10))).await?;
-    is_due(11, true, "after a connect it is found once its due time is over").await?;
-    is_due(10, false, "it is not found before its due time is over").await?;
-    lease(store, &key, LeaseRequest::new(owner, LONG)).await?;
-    succeed!(store.release(&key, &owner, Release::new().due_at(at(20))).await, "releasing");
-    is_due(20, false, "after a release the old due time is forgotten").await?;
-    is_due(21, true, "after a release it is found at the new due time").await?;
-    let save = write(b"saved").due_at(Some(at(15)));
-    succeed!(store.save_if_version(&key, &Expected::version(version), save).await, "saving");
-    is_due(15, false, "after a save it is not found before its due time").await?;
-    is_due(16, true, "after a save it is found at the new due time").await?;
-    let version = version.next();
-    succeed!(store.save_if_version(&key, &Expected::version(version), write(b"x")).await, "saving");
-    is_due(1_000_000, false, "after a save without a due time it is not found").await?;
-    connect_due(store, &key, b"again", Some(at(5))).await?;
-    is_due(6, true, "after another connect it is found at its due time").await?;
-    connect_due(store, &key, b"later", Some(at(8))).await?;
-    is_due(8, false, "after another connect the old due time is forgotten").await?;
-    succeed!(store.remove(&key, Remove::new(LONG)).await, "removing");
-    is_due(1_000_000, false, "what was removed is not found").await?;
-    connect_due(store, &key, b"new", Some(at(3))).await?;
-    is_due(4, true, "what was connected over a tombstone is found").await?;
-    Ok(Verdict::Held)
-}
-
-/// The walks of all shards find each connection in the shard of its user, and in no other; what was removed is not found.
-pub async fn the_walks_find_each_connection_in_its_shard<S: TokenStore>(
-    fixture: TokenStoreFixture<S>,
-) -> Outcome {
-    let (store, names) = (fixture.store(), Names::new()?);
-    let keys: Vec<_> = (0..100).map(|n| names.key(&n.to_string())).collect();
-    for key in &keys {
-        connect_due(store, key, b"sealed", Some(at(1))).await?;
-    }
-    let (gone, stays) = keys.split_at(20);
-    for key in gone {
-        succeed!(store.remove(key, Remove::new(LONG)).await, "removing");
-    }
-    let stays: HashSet<_> = stays.iter().cloned().collect();
-    fixture
-        .eventually("all are found in the walks, and what was removed is not", || async {
-            let (mut walked, mut found) = (HashSet::new(), HashSet::new());
-            for shard in Shard::all() {
-                for (keys, all) in [
-                    (walk(fixture.other(), shard, PAGE).await?, &mut walked),
-                    (due(fixture.other(), shard, at(2), PAGE).await?, &mut found),
-                ] {
-                    for key in keys.into_iter().filter(|key| names.are_of(key)) {
-                        ensure!(key.shard() == shard, "{key} of {:?} is found in {shard:?}", key.shard());
-                        all.insert(key);
-                    }
-                }
-            }
-            Ok(walked == stays && found == stays)
-        })
-        .await?;
-    for key in &stays {
-        record(store, key).await?;
-    }
-    Ok(Verdict::Held)
-}
-
-/// A due time is kept to the millisecond.
-pub async fn a_due_time_is_kept_to_the_millisecond<S: TokenStore>(fixture: TokenStoreFixture<S>) -> Outcome {
-    let (store, key) = (fixture.store(), Names::new()?.any());
-    let millisecond = Duration::from_millis(1);
-    for due_at in [at(0), at(0) + millisecond, at(0) - millisecond, SystemTime::UNIX_EPOCH + millisecond] {
-        connect_due(store, &key, b"sealed", Some(due_at)).await?;
-        let found = record(store, &key).await?.due_at;
-        ensure!(found == Some(due_at), "the due time {due_at:?} comes back as {found:?}");
-        for (time, expected) in [(due_at, false), (due_at + millisecond, true)] {
-            fixture
-                .eventually("a due time is kept to the millisecond", || async {
-                    Ok(due(store, key.shard(), time, PAGE).await?.contains(&key) == expected)
-                })
-                .await?;
-        }
-    }
-    Ok(Verdict::Held)
-}
-
 async fn list(store: &impl TokenStore, user: &User, limit: usize) -> Result<Vec<Record>, Failure> {
     let mut records = Vec::new();
     let mut page = Page::first(limit);
@@ -356,7 +258,11 @@ async fn list(store: &impl TokenStore, user: &User, limit: usize) -> Result<Vec<
     Err(Failure::new("a list never ends"))
 }
 
-async fn walk(store: &impl TokenStore, shard: Shard, limit: usize) -> Result<Vec<ConnectionKey>, Failure> {
+pub(super) async fn walk(
+    store: &impl TokenStore,
+    shard: Shard,
+    limit: usize,
+) -> Result<Vec<ConnectionKey>, Failure> {
     let mut keys = Vec::new();
     let mut page = Page::first(limit);
     for _ in 0..MAX_PAGES {
@@ -369,7 +275,7 @@ async fn walk(store: &impl TokenStore, shard: Shard, limit: usize) -> Result<Vec
     Err(Failure::new("a walk never ends"))
 }
 
-async fn due(
+pub(super) async fn due(
     store: &impl TokenStore,
     shard: Shard,
     time: SystemTime,

@@ -27,6 +27,7 @@
 mod connects;
 mod damage;
 mod fixture;
+mod indexes;
 mod leases;
 mod listing;
 mod races;
@@ -47,6 +48,10 @@ pub use self::connects::{
 };
 pub use self::damage::f14_what_cannot_be_read_is_corrupt_and_stays;
 pub use self::fixture::TokenStoreFixture;
+pub use self::indexes::{
+    a_due_time_is_kept_to_the_millisecond, due_follows_the_due_time,
+    the_walks_find_each_connection_in_its_shard,
+};
 pub use self::leases::{
     a_held_lease_is_refused_and_stays, a_release_ends_the_lease, a_renewal_sets_the_time_and_the_mark,
     another_version_is_not_leased, anothers_lease_is_not_touched, f2_of_64_leases_at_once_one_is_granted,
@@ -55,11 +60,10 @@ pub use self::leases::{
     x17_a_lease_is_held_for_a_clock_that_is_a_little_behind, x17_a_lease_that_a_clock_ahead_wrote_has_ended,
 };
 pub use self::listing::{
-    a_due_time_is_kept_to_the_millisecond, a_list_has_what_was_written_last,
-    a_list_is_of_one_user_of_one_tenant, changes_between_pages_hide_nothing, due_follows_the_due_time,
-    of_1100_connections_each_is_listed_once, of_1100_connections_each_is_walked,
-    of_1100_due_connections_each_is_found_in_order, pages_of_any_size_have_everything,
-    the_walks_find_each_connection_in_its_shard,
+    a_list_has_what_was_written_last, a_list_is_of_one_user_of_one_tenant,
+    changes_between_pages_hide_nothing, of_1100_connections_each_is_listed_once,
+    of_1100_connections_each_is_walked, of_1100_due_connections_each_is_found_in_order,
+    pages_of_any_size_have_everything,
 };
 pub use self::races::{
     of_64_connections_at_once_each_keeps_its_own, of_concurrent_refreshes_no_write_is_lost,

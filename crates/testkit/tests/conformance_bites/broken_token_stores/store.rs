@@ -35,6 +35,7 @@ impl Broken {
             version: old(Wrong::PutKeepsTheVersion).map_or(version, |old| old.version.next()),
             sealed: self.sealed(&write.sealed),
             due_at: old(Wrong::PutKeepsTheDueTime).map_or(due_at, |old| old.due_at),
+            once_due: None,
             lease: old(Wrong::PutKeepsTheLease).and_then(|old| old.lease),
             mark: old(Wrong::PutKeepsTheMark).and_then(|old| old.mark.clone()),
             damaged: false,
@@ -69,6 +70,25 @@ impl Broken {
             .collect();
         entries.sort_by_key(|entry| *entry.key.id());
         entries
+    }
+
+    /// What the indexes name.
+    fn named(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+        if !self.is(Wrong::IndexesLag) {
+            return self.entries(wanted);
+        }
+        let slots = self.slots.lock().unwrap();
+        let mut entries: Vec<_> =
+            slots.values().map(Slot::entry).filter(|entry| wanted(entry)).cloned().collect();
+        entries.sort_by_key(|entry| *entry.key.id());
+        entries
+    }
+
+    /// Adds a connection to a page that never was, where that is wrong.
+    fn invent(&self, keys: &mut Vec<ConnectionKey>, page: &Page, wrong: Wrong) {
+        if self.is(wrong) && keys.len() < page.limit {
+            keys.extend(keys.first().map(|key| key.with_account("never was")));
+        }
     }
 
     /// A page of what is sorted by the bytes that name it.
@@ -414,8 +434,12 @@ impl TokenStore for Broken {
                 Wrong::TombstoneEndsAtOnce => self.now() + Duration::from_millis(1),
                 _ => self.now() + remove.keep_tombstone.max(leased),
             };
-            *slot =
-                (!self.is(Wrong::LeavesNoTombstone)).then_some(Slot::Tombstone { version: tombstone, until });
+            let of = entry.clone();
+            *slot = (!self.is(Wrong::LeavesNoTombstone)).then_some(Slot::Tombstone {
+                version: tombstone,
+                until,
+                of,
+            });
             Ok(RemoveOutcome::Removed { record: readable.then_some(record), tombstone })
         })
         .await
@@ -456,36 +480,31 @@ impl TokenStore for Broken {
 
     async fn due_before(&self, shard: Shard, time: SystemTime, page: &Page) -> Result<KeyPage, StoreError> {
         let time = self.due_at(time);
-        let mut all = self.entries(|entry| {
+        let due_of = |entry: &Entry| if self.is(Wrong::IndexesLag) { entry.once_due } else { entry.due_at };
+        let mut all = self.named(|entry| {
             entry.key.shard() == shard
-                && match entry.due_at {
+                && match due_of(entry) {
                     Some(due_at) if self.is(Wrong::DueAtTheTimeToo) => due_at <= time,
                     Some(due_at) => due_at < time,
                     None => self.is(Wrong::DueIfNever),
                 }
         });
         let name = |entry: &Entry| {
-            let due_at = entry.due_at.filter(|_| !self.is(Wrong::DueInAnyOrder)).unwrap_or_default();
+            let due_at = due_of(entry).filter(|_| !self.is(Wrong::DueInAnyOrder)).unwrap_or_default();
             [&due_at.to_be_bytes()[..], entry.key.id().as_bytes()].concat()
         };
         all.sort_by_key(name);
         let (entries, next) = self.page(all, page, name);
-        Ok(KeyPage::new(entries.into_iter().map(|entry| entry.key).collect(), next))
+        let mut keys = entries.into_iter().map(|entry| entry.key).collect();
+        self.invent(&mut keys, page, Wrong::FindsDueWhatNeverWas);
+        Ok(KeyPage::new(keys, next))
     }
 
     async fn walk(&self, shard: Shard, page: &Page) -> Result<KeyPage, StoreError> {
-        let all = self.entries(|entry| entry.key.shard() == shard || self.is(Wrong::WalksAllShards));
+        let all = self.named(|entry| entry.key.shard() == shard || self.is(Wrong::WalksAllShards));
         let (entries, next) = self.page(all, page, |entry| entry.key.id().as_bytes().to_vec());
         let mut keys: Vec<_> = entries.into_iter().map(|entry| entry.key).collect();
-        if self.is(Wrong::WalksTombstones) && keys.len() < page.limit {
-            let removed =
-                |place: &String, slot: &Slot| matches!(slot, Slot::Tombstone { .. }).then(|| place.clone());
-            let slots = self.slots.lock().unwrap();
-            let place = slots.iter().find_map(|(place, slot)| removed(place, slot));
-            // The place names the connection no more; a key of the same tenant stands for it.
-            let key = keys.first().map(|key| key.with_account(place.unwrap_or_default()));
-            keys.extend(key);
-        }
+        self.invent(&mut keys, page, Wrong::WalksWhatNeverWas);
         Ok(KeyPage::new(keys, next))
     }
 }

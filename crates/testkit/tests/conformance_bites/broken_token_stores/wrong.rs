@@ -3,6 +3,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wrong {
     Nothing,
+    /// Nothing is wrong with it: its indexes never forget, and name what was due or there once.
+    IndexesLag,
     // Keys and values.
     JoinsParts,
     IgnoresCase,
@@ -104,7 +106,8 @@ pub(crate) enum Wrong {
     DueIfNever,
     DueInAnyOrder,
     WalksAllShards,
-    WalksTombstones,
+    WalksWhatNeverWas,
+    FindsDueWhatNeverWas,
     // What is shown.
     UserInError,
     BytesInErrorSource,
