@@ -60,6 +60,7 @@ macro_rules! __token_store_checks {
             fields_without_a_value_stay_so,
             sealed_bytes_come_back_as_they_were,
             f26_keys_that_look_alike_do_not_mix,
+            f26_lookalikes_in_each_part_do_not_mix,
             absent_is_an_outcome,
             f17_a_connect_replaces_the_whole_record,
             a_connect_replaces_a_tombstone,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use authflow_core::{
     Clock, ConnectionKey, Lease, LeaseHolder, Record, RefreshMark, SealedBytes, StoreError, StoreErrorKind,
-    Version,
+    User, Version,
 };
 use authflow_testkit::ManualClock;
 use authflow_testkit::conformance::token_store::TokenStoreFixture;
@@ -93,9 +93,51 @@ impl Broken {
                 let cut = |text: &str| text.chars().take(10_000).collect::<String>();
                 format!("{:?}", [&user.tenant, &user.id, key.provider_id(), account].map(cut))
             }
+            Wrong::IgnoresCaseOfTheAccount
+            | Wrong::ComposesTheAccount
+            | Wrong::TrimsTheAccount
+            | Wrong::CutsTheAccountAtItsNul => key.with_account(self.folded(account)).id().to_string(),
+            Wrong::LowersTheTenant | Wrong::TrimsTheTenant | Wrong::CutsLongTenants => {
+                let user = User::new(self.folded(&user.tenant), &*user.id);
+                ConnectionKey::new(&user, key.provider_id()).with_account(account).id().to_string()
+            }
             Wrong::IgnoresAccount => format!("{}{:?}", key.user_tag(), key.provider_id()),
             _ => key.id().to_string(),
         }
+    }
+
+    /// What is left of the one part that it does not keep as it is.
+    fn folded(&self, part: &str) -> String {
+        match self.wrong {
+            Wrong::IgnoresCaseOfTheAccount | Wrong::LowersTheTenant => part.to_lowercase(),
+            Wrong::ComposesTheAccount => part.replace("e\u{301}", "\u{e9}"),
+            Wrong::TrimsTheAccount | Wrong::TrimsTheTenant => part.trim_end_matches(' ').to_owned(),
+            Wrong::CutsTheAccountAtItsNul => part.split('\0').next().unwrap_or_default().to_owned(),
+            _ => part.chars().take(255).collect(),
+        }
+    }
+
+    /// The lease of another connection that it takes for this one's.
+    fn lease_of_another(&self, key: &ConnectionKey) -> Option<Lease> {
+        let first = |account: Option<&str>| account.unwrap_or_default().chars().take(64).collect::<String>();
+        let same = |other: &ConnectionKey| match self.wrong {
+            Wrong::LocksWithoutTheTenant => {
+                other.user().id == key.user().id
+                    && other.provider_id() == key.provider_id()
+                    && other.account() == key.account()
+            }
+            Wrong::LocksByTheAccountsFirstLetters => {
+                other.user() == key.user()
+                    && other.provider_id() == key.provider_id()
+                    && first(other.account()) == first(key.account())
+            }
+            _ => false,
+        };
+        let slots = self.slots.lock().unwrap();
+        slots.values().find_map(|slot| match slot {
+            Slot::Entry(entry) if entry.key != *key && same(&entry.key) => self.record(entry).lease,
+            _ => None,
+        })
     }
 
     /// Changes a slot: in one step, or where that is wrong in two.

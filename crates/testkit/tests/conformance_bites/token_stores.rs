@@ -39,6 +39,20 @@ async fn f26_keys_that_mix_are_found() {
 }
 
 #[tokio::test]
+async fn f26_keys_of_which_one_part_mixes_are_found() {
+    bites!(IgnoresCaseOfTheAccount: f26_lookalikes_in_each_part_do_not_mix);
+    bites!(LowersTheTenant: f26_lookalikes_in_each_part_do_not_mix);
+    bites!(ComposesTheAccount: f26_lookalikes_in_each_part_do_not_mix);
+    bites!(TrimsTheAccount: f26_lookalikes_in_each_part_do_not_mix);
+    bites!(TrimsTheTenant: f26_lookalikes_in_each_part_do_not_mix);
+    bites!(CutsTheAccountAtItsNul: f26_lookalikes_in_each_part_do_not_mix);
+    bites!(CutsLongTenants: f26_lookalikes_in_each_part_do_not_mix);
+    bites!(LocksWithoutTheTenant: f26_lookalikes_in_each_part_do_not_mix);
+    bites!(LocksByTheAccountsFirstLetters: f26_lookalikes_in_each_part_do_not_mix);
+    bites!(ListsTenantsOfAnyCase: f26_lookalikes_in_each_part_do_not_mix);
+}
+
+#[tokio::test]
 async fn x34_another_keys_record_is_found() {
     bites!(AnothersRecord: f26_keys_that_look_alike_do_not_mix, of_64_connections_at_once_each_keeps_its_own);
     bites!(ForgetsTheAccount: every_field_comes_back, f26_keys_that_look_alike_do_not_mix);

@@ -243,7 +243,7 @@ fn one(mut records: Vec<Record>, when: &str) -> Result<Record, Failure> {
     }
 }
 
-async fn list(store: &impl TokenStore, user: &User, limit: usize) -> Result<Vec<Record>, Failure> {
+pub(super) async fn list(store: &impl TokenStore, user: &User, limit: usize) -> Result<Vec<Record>, Failure> {
     let mut records = Vec::new();
     let mut page = Page::first(limit);
     for _ in 0..MAX_PAGES {

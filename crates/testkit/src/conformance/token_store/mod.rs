@@ -30,6 +30,7 @@ mod fixture;
 mod indexes;
 mod leases;
 mod listing;
+mod lookalikes;
 mod races;
 mod removal;
 mod saves;
@@ -65,6 +66,7 @@ pub use self::listing::{
     of_1100_connections_each_is_walked, of_1100_due_connections_each_is_found_in_order,
     pages_of_any_size_have_everything,
 };
+pub use self::lookalikes::f26_lookalikes_in_each_part_do_not_mix;
 pub use self::races::{
     of_64_connections_at_once_each_keeps_its_own, of_concurrent_refreshes_no_write_is_lost,
     x22_save_removal_and_connect_at_once_take_place_in_some_order,

@@ -209,6 +209,7 @@ impl TokenStore for Broken {
     }
 
     async fn lease(&self, key: &ConnectionKey, request: LeaseRequest) -> Result<LeaseOutcome, StoreError> {
+        let of_another = self.lease_of_another(key);
         self.at(key, Some(Wrong::TornLease), |slot| {
             let entry = match slot {
                 Some(Slot::Entry(entry)) if entry.damaged => return Err(corrupt()),
@@ -219,7 +220,8 @@ impl TokenStore for Broken {
             let before = self.record(entry);
             let held = before
                 .lease
-                .filter(|lease| lease.holder != request.holder || self.is(Wrong::RefusesTheHolder));
+                .filter(|lease| lease.holder != request.holder || self.is(Wrong::RefusesTheHolder))
+                .or(of_another);
             let changed = request.if_version.is_some_and(|version| version != entry.version);
             let until = self.until(request.duration);
             if changed && !self.is(Wrong::LeasesAnyVersion) {
@@ -448,6 +450,10 @@ impl TokenStore for Broken {
     async fn list_by_user(&self, user: &User, page: &Page) -> Result<RecordPage, StoreError> {
         let all = self.entries(|entry| match self.wrong {
             Wrong::ListsByIdOfUser => entry.key.user().id == user.id,
+            Wrong::ListsTenantsOfAnyCase => {
+                let own = entry.key.user();
+                own.id == user.id && own.tenant.eq_ignore_ascii_case(&user.tenant)
+            }
             Wrong::ListsByPrefix => {
                 let joined = |user: &User| format!("{}{}", user.tenant, user.id);
                 joined(entry.key.user()).starts_with(&joined(user))
