@@ -15,6 +15,7 @@ pub async fn a12_at_a_buckets_cap_its_own_oldest_goes<S: StateStore>(
     store: S,
     capabilities: &StateStoreCapabilities,
 ) -> Outcome {
+    let store = capabilities.given(store);
     let Some(capacity) = capabilities.bucket_capacity else { return Ok(NO_CAP) };
     let (flooder, neighbour) = (bucket()?, bucket()?);
     let waiting = store_of(&store, Some(neighbour), 1).await?;
@@ -37,6 +38,7 @@ pub async fn a12_a_used_flow_leaves_its_bucket<S: StateStore>(
     store: S,
     capabilities: &StateStoreCapabilities,
 ) -> Outcome {
+    let store = capabilities.given(store);
     let Some(capacity) = capabilities.bucket_capacity else { return Ok(NO_CAP) };
     let bucket = bucket()?;
     let mut flows = store_of(&store, Some(bucket), capacity).await?;

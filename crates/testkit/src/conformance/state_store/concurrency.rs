@@ -18,8 +18,9 @@ const APART: Verdict = Verdict::Skipped("the store says that its instances share
 /// Of 64 concurrent checks of one key, one gets the flow and 63 get nothing.
 pub async fn of_64_checks_at_once_one_gets_the_flow<S: StateStore>(
     store: S,
-    _: &StateStoreCapabilities,
+    capabilities: &StateStoreCapabilities,
 ) -> Outcome {
+    let store = capabilities.given(store);
     one_gets_the_flow(&[Arc::new(store)]).await
 }
 
@@ -31,7 +32,7 @@ pub async fn of_64_checks_through_all_instances_one_gets_the_flow<S: StateStore>
     if !capabilities.shares_keys_between_instances {
         return Ok(APART);
     }
-    one_gets_the_flow(&together(instances)?).await
+    one_gets_the_flow(&together(instances, capabilities)?).await
 }
 
 async fn one_gets_the_flow<S: StateStore>(instances: &[Arc<S>]) -> Outcome {
@@ -52,7 +53,11 @@ async fn one_gets_the_flow<S: StateStore>(instances: &[Arc<S>]) -> Outcome {
 }
 
 /// Of 64 concurrent calls that store under one key, one stores, 63 are refused as conflicts, and the one's flow is kept.
-pub async fn of_64_stores_at_once_one_stores<S: StateStore>(store: S, _: &StateStoreCapabilities) -> Outcome {
+pub async fn of_64_stores_at_once_one_stores<S: StateStore>(
+    store: S,
+    capabilities: &StateStoreCapabilities,
+) -> Outcome {
+    let store = capabilities.given(store);
     one_stores(&[Arc::new(store)]).await
 }
 
@@ -64,7 +69,7 @@ pub async fn of_64_stores_through_all_instances_one_stores<S: StateStore>(
     if !capabilities.shares_keys_between_instances {
         return Ok(APART);
     }
-    one_stores(&together(instances)?).await
+    one_stores(&together(instances, capabilities)?).await
 }
 
 async fn one_stores<S: StateStore>(instances: &[Arc<S>]) -> Outcome {
@@ -98,16 +103,20 @@ async fn one_stores<S: StateStore>(instances: &[Arc<S>]) -> Outcome {
     Ok(Verdict::Held)
 }
 
-fn together<S>(instances: Vec<S>) -> Result<Vec<Arc<S>>, Failure> {
+fn together<S: StateStore>(
+    instances: Vec<S>,
+    capabilities: &StateStoreCapabilities,
+) -> Result<Vec<Arc<impl StateStore>>, Failure> {
     ensure!(instances.len() > 1, "a race of instances needs two of them or more");
-    Ok(instances.into_iter().map(Arc::new).collect())
+    Ok(instances.into_iter().map(capabilities.giving()).map(Arc::new).collect())
 }
 
 /// 64 flows that are stored and checked at the same time do not disturb each other.
 pub async fn of_64_flows_at_once_each_keeps_its_own<S: StateStore>(
     store: S,
-    _: &StateStoreCapabilities,
+    capabilities: &StateStoreCapabilities,
 ) -> Outcome {
+    let store = capabilities.given(store);
     let store = Arc::new(store);
     let results = at_once(|n| {
         let store = Arc::clone(&store);

@@ -16,6 +16,7 @@ pub async fn before_its_ttl_a_flow_is_there<S: StateStore>(
     store: S,
     capabilities: &StateStoreCapabilities,
 ) -> Outcome {
+    let store = capabilities.given(store);
     if !capabilities.expires_by_clock {
         return Ok(SERVER_TIME);
     }
@@ -32,6 +33,7 @@ pub async fn after_its_ttl_a_flow_is_absent<S: StateStore>(
     store: S,
     capabilities: &StateStoreCapabilities,
 ) -> Outcome {
+    let store = capabilities.given(store);
     if !capabilities.expires_by_clock {
         return Ok(SERVER_TIME);
     }
@@ -52,6 +54,7 @@ pub async fn an_expired_key_is_free<S: StateStore>(
     store: S,
     capabilities: &StateStoreCapabilities,
 ) -> Outcome {
+    let store = capabilities.given(store);
     if !capabilities.expires_by_clock {
         return Ok(SERVER_TIME);
     }

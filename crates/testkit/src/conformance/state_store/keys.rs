@@ -7,14 +7,19 @@ use super::fixture::{check, full, is_of, key, start, store as put};
 use crate::conformance::{Failure, Outcome, Verdict, ensure, succeed};
 
 /// Absent is `Ok(None)`, not an error.
-pub async fn absent_is_no_error<S: StateStore>(store: S, _: &StateStoreCapabilities) -> Outcome {
+pub async fn absent_is_no_error<S: StateStore>(store: S, capabilities: &StateStoreCapabilities) -> Outcome {
+    let store = capabilities.given(store);
     let found = succeed!(check(&store, &key()?, start()).await, "checking a key that was never stored");
     ensure!(found.is_none(), "a key that was never stored gave a flow");
     Ok(Verdict::Held)
 }
 
 /// A flow is removed by the call that returns it.
-pub async fn a_used_flow_is_absent<S: StateStore>(store: S, _: &StateStoreCapabilities) -> Outcome {
+pub async fn a_used_flow_is_absent<S: StateStore>(
+    store: S,
+    capabilities: &StateStoreCapabilities,
+) -> Outcome {
+    let store = capabilities.given(store);
     let (key, now) = (key()?, start());
     succeed!(put(&store, &key, full("used"), now).await, "storing");
     let first = succeed!(check(&store, &key, now).await, "the first check");
@@ -27,8 +32,9 @@ pub async fn a_used_flow_is_absent<S: StateStore>(store: S, _: &StateStoreCapabi
 /// An existing key is refused as a conflict, and what it holds stays as it is.
 pub async fn an_existing_key_is_refused_and_keeps_its_flow<S: StateStore>(
     store: S,
-    _: &StateStoreCapabilities,
+    capabilities: &StateStoreCapabilities,
 ) -> Outcome {
+    let store = capabilities.given(store);
     let (key, now) = (key()?, start());
     succeed!(put(&store, &key, full("first"), now).await, "storing");
     for _ in 0..2 {
@@ -50,8 +56,9 @@ pub async fn an_existing_key_is_refused_and_keeps_its_flow<S: StateStore>(
 /// Another key finds nothing, and the flow is still there for its own.
 pub async fn a_foreign_key_finds_nothing_and_removes_nothing<S: StateStore>(
     store: S,
-    _: &StateStoreCapabilities,
+    capabilities: &StateStoreCapabilities,
 ) -> Outcome {
+    let store = capabilities.given(store);
     let (own, foreign, now) = (key()?, key()?, start());
     succeed!(put(&store, &own, full("own"), now).await, "storing");
     for _ in 0..2 {
@@ -69,8 +76,9 @@ pub async fn a_foreign_key_finds_nothing_and_removes_nothing<S: StateStore>(
 /// must not give one key's flow for another.
 pub async fn keys_that_differ_in_one_bit_do_not_mix<S: StateStore>(
     store: S,
-    _: &StateStoreCapabilities,
+    capabilities: &StateStoreCapabilities,
 ) -> Outcome {
+    let store = capabilities.given(store);
     let (first, now) = (key()?, start());
     let neighbours: Vec<StateKey> = (0..256).map(|bit| flipped(&first, bit)).collect();
     succeed!(put(&store, &first, full("first"), now).await, "storing");
@@ -113,6 +121,8 @@ pub async fn instances_share_their_keys_or_do_not_mix<S: StateStore>(
     other: S,
     capabilities: &StateStoreCapabilities,
 ) -> Outcome {
+    let given = capabilities.giving();
+    let (one, other) = (given(one), given(other));
     let (key, now) = (key()?, start());
     succeed!(put(&one, &key, full("one"), now).await, "storing with the first instance");
     if capabilities.shares_keys_between_instances {

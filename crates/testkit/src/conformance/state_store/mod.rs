@@ -22,6 +22,7 @@ mod buckets;
 mod concurrency;
 mod expiry;
 mod fixture;
+mod given;
 mod keeping;
 mod keys;
 mod secrecy;
@@ -31,6 +32,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use authflow_core::{BucketCaps, StateStore};
+use http::Extensions;
 
 pub use self::buckets::{a12_a_used_flow_leaves_its_bucket, a12_at_a_buckets_cap_its_own_oldest_goes};
 pub use self::concurrency::{
@@ -62,12 +64,15 @@ use super::{Failure, Verdict};
 /// let redis = StateStoreCapabilities::default().shares_keys_between_instances(true).expires_by_clock(false);
 /// assert!(redis.shares_keys_between_instances);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StateStoreCapabilities {
     /// How many flows of one [`Bucket`](authflow_core::Bucket) an instance stores; `None` where it has no cap, and the time to
     /// live alone bounds what one user can fill. Default: [`BucketCaps::DEFAULT_CAPACITY`].
     pub bucket_capacity: Option<usize>,
+    /// What [`StateContext::extensions`](authflow_core::StateContext::extensions) holds: it is asked once for each check, and
+    /// all calls of the check get the same. For a store that keeps flows in a session, which it finds there. Default: nothing.
+    pub extensions: fn() -> Extensions,
     /// Whether expiry follows [`StateContext::now`](authflow_core::StateContext::now). Where the server's own clock counts
     /// the time to live, the checks of expiry are skipped, and the backend has to test it by its own means. Default: yes.
     pub expires_by_clock: bool,
@@ -82,6 +87,7 @@ impl Default for StateStoreCapabilities {
     fn default() -> Self {
         Self {
             bucket_capacity: Some(BucketCaps::DEFAULT_CAPACITY),
+            extensions: Extensions::new,
             expires_by_clock: true,
             keeps_large_values: true,
             shares_keys_between_instances: false,
@@ -102,6 +108,28 @@ macro_rules! setters {
 
 impl StateStoreCapabilities {
     setters!(expires_by_clock, keeps_large_values, shares_keys_between_instances);
+
+    /// Sets [`extensions`](Self#structfield.extensions).
+    ///
+    /// ```
+    /// use authflow_testkit::conformance::state_store::StateStoreCapabilities;
+    /// use http::Extensions;
+    ///
+    /// #[derive(Clone, Default)]
+    /// struct Session;
+    ///
+    /// let in_a_session = StateStoreCapabilities::default().extensions(|| {
+    ///     let mut extensions = Extensions::new();
+    ///     extensions.insert(Session::default());
+    ///     extensions
+    /// });
+    /// # let _ = in_a_session;
+    /// ```
+    #[must_use]
+    pub const fn extensions(mut self, make: fn() -> Extensions) -> Self {
+        self.extensions = make;
+        self
+    }
 
     /// Sets [`bucket_capacity`](Self#structfield.bucket_capacity).
     #[must_use]

@@ -12,8 +12,9 @@ use crate::conformance::{Failure, Outcome, Verdict, succeed};
 /// The suite cannot provoke a store's other errors; a backend's own tests hold them to [`check_error`].
 pub async fn an_error_holds_neither_key_nor_flow<S: StateStore>(
     store: S,
-    _: &StateStoreCapabilities,
+    capabilities: &StateStoreCapabilities,
 ) -> Outcome {
+    let store = capabilities.given(store);
     let (key, now, flow) = (key()?, start(), full("secrecy"));
     succeed!(put(&store, &key, flow.clone(), now).await, "storing");
     match put(&store, &key, flow.clone(), now).await {
@@ -29,7 +30,8 @@ pub fn check_error(error: &StoreError, key: &StateKey, flow: &PendingFlow) -> Ou
 }
 
 /// The store's `Debug` shows no flow that it holds, and no key.
-pub async fn debug_shows_no_flow<S: StateStore>(store: S, _: &StateStoreCapabilities) -> Outcome {
+pub async fn debug_shows_no_flow<S: StateStore>(store: S, capabilities: &StateStoreCapabilities) -> Outcome {
+    let store = capabilities.given(store);
     let (key, now, flow) = (key()?, start(), full("debug"));
     succeed!(put(&store, &key, flow.clone(), now).await, "storing");
     let leaks = planted(&key, &flow);

@@ -7,17 +7,26 @@ use super::fixture::{bare, check, difference, full, key, start, store as put};
 use crate::conformance::{Failure, Outcome, Verdict, ensure, succeed};
 
 /// Every field of a [`PendingFlow`] comes back as it was.
-pub async fn every_field_comes_back<S: StateStore>(store: S, _: &StateStoreCapabilities) -> Outcome {
+pub async fn every_field_comes_back<S: StateStore>(
+    store: S,
+    capabilities: &StateStoreCapabilities,
+) -> Outcome {
+    let store = capabilities.given(store);
     comes_back(&store, full("full")).await
 }
 
 /// A field that was empty is empty, not an empty string or list of something.
-pub async fn fields_without_a_value_stay_so<S: StateStore>(store: S, _: &StateStoreCapabilities) -> Outcome {
+pub async fn fields_without_a_value_stay_so<S: StateStore>(
+    store: S,
+    capabilities: &StateStoreCapabilities,
+) -> Outcome {
+    let store = capabilities.given(store);
     comes_back(&store, bare()).await
 }
 
 /// Text beyond ASCII, and characters that formats use for themselves, come back byte by byte.
-pub async fn unicode_comes_back<S: StateStore>(store: S, _: &StateStoreCapabilities) -> Outcome {
+pub async fn unicode_comes_back<S: StateStore>(store: S, capabilities: &StateStoreCapabilities) -> Outcome {
+    let store = capabilities.given(store);
     let odd = "žluťoučký 馬 🐎 e\u{301} \u{202e} \u{0} \" ' \\ \n\r\t ; -- {} %00 <>&";
     let mut flow = full("unicode");
     flow.owner = Some(User::new(odd, format!("{odd}{odd}")));
@@ -34,6 +43,7 @@ pub async fn large_values_come_back<S: StateStore>(
     store: S,
     capabilities: &StateStoreCapabilities,
 ) -> Outcome {
+    let store = capabilities.given(store);
     if !capabilities.keeps_large_values {
         return Ok(Verdict::Skipped("the store says that it keeps no large values"));
     }
