@@ -71,6 +71,8 @@ pub(crate) struct Manager {
     credentials: Arc<ClientCredentials>,
     states: States,
     wrong: Wrong,
+    /// What time it says that it is.
+    second: Option<u64>,
 }
 
 impl Manager {
@@ -92,7 +94,13 @@ impl Manager {
             credentials: Arc::new(credentials),
             states: States { states, wrong },
             wrong,
+            second: None,
         }
+    }
+
+    /// One that says the time in its authorization requests.
+    pub(crate) fn at_second(states: Arc<dyn StateStore>, second: u64) -> Self {
+        Self { second: Some(second), ..Self::new(Wrong::Nothing, states) }
     }
 }
 
@@ -146,6 +154,9 @@ impl FlowManager for Manager {
                 made.endpoint.to_mut().set_host(Some("evil.example")).unwrap();
             }
             _ => {}
+        }
+        if let Some(second) = self.second {
+            made.set("issued_at", second.to_string());
         }
         Ok(made)
     }

@@ -104,12 +104,25 @@ async fn a_manager_that_is_another_behind_a_pointer_is_found() {
     for wrong in [Wrong::DropsMethod, Wrong::AttachesNothing, Wrong::RevokesInWordsOnly, Wrong::DenialUntyped]
     {
         let made = Arc::new(AtomicUsize::new(0));
-        // The first two are those that are not behind a pointer.
+        // The first and the last are those that are not behind a pointer.
         let fixture = ProviderFixture::new(move |states| match made.fetch_add(1, Ordering::Relaxed) {
-            0 | 1 => Manager::new(Wrong::Nothing, states),
+            0 | 5 => Manager::new(Wrong::Nothing, states),
             _ => Manager::new(wrong, states),
         });
         assert!(provider::pointers_forward_every_hook(&fixture).await.is_err(), "{wrong:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_manager_that_says_the_time_is_the_same_behind_a_pointer() {
+    for turns_before in 0..=6 {
+        let made = Arc::new(AtomicUsize::new(0));
+        let fixture = ProviderFixture::new(move |states| {
+            let before = made.fetch_add(1, Ordering::Relaxed) < turns_before;
+            Manager::at_second(states, 1_800_000_000 + u64::from(!before))
+        });
+        let outcome = provider::pointers_forward_every_hook(&fixture).await;
+        assert_eq!(outcome, Ok(Verdict::Held), "the second turns before run {turns_before}");
     }
 }
 

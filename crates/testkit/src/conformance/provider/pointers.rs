@@ -13,12 +13,17 @@ use crate::conformance::{Failure, Outcome, Verdict, ensure};
 /// Behind `Arc`, `Box`, `Arc<dyn FlowManager>` and `Box<dyn FlowManager>` the manager sends the same requests and gives the
 /// same results: no hook falls back to its default on the way.
 pub async fn pointers_forward_every_hook(fixture: &ProviderFixture) -> Outcome {
-    let (one, two) =
-        (transcript(fixture, Pointer::Nothing).await?, transcript(fixture, Pointer::Nothing).await?);
+    const POINTERS: [Pointer; 4] = [Pointer::Arc, Pointer::Box, Pointer::ArcDyn, Pointer::BoxDyn];
+    let one = transcript(fixture, Pointer::Nothing).await?;
+    let mut all_behind = Vec::new();
+    for pointer in POINTERS {
+        all_behind.push((pointer, transcript(fixture, pointer).await?));
+    }
+    // Last, so that a time in a request that moves on meanwhile has moved on here too.
+    let two = transcript(fixture, Pointer::Nothing).await?;
     // What differs between two runs of one manager is random: state, verifier, what a hook draws.
     let random: Vec<bool> = one.iter().zip(&two).map(|(one, two)| one.1 != two.1).collect();
-    for pointer in [Pointer::Arc, Pointer::Box, Pointer::ArcDyn, Pointer::BoxDyn] {
-        let behind = transcript(fixture, pointer).await?;
+    for (pointer, behind) in all_behind {
         let labels = |lines: &[Line]| lines.iter().map(|(label, _)| label.clone()).collect::<Vec<_>>();
         let (expected, found) = (labels(&one), labels(&behind));
         let missing = expected.iter().zip(&found).find(|(expected, found)| expected != found);
