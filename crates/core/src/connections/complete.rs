@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,8 +49,24 @@ struct Asked {
     provider_id: Box<str>,
     response: AuthorizationResponse<'static>,
     binding: Binding,
-    extensions: http::Extensions,
+    extensions: Extensions,
     sign_in: Option<Box<dyn FnOnce(SignIn) -> Owner + Send>>,
+}
+
+/// What the state store gets to see.
+enum Extensions {
+    Own(http::Extensions),
+    /// Those of a request that outlives the task.
+    Of(Arc<dyn AsRef<http::Extensions> + Send + Sync>),
+}
+
+impl Extensions {
+    fn get(&self) -> &http::Extensions {
+        match self {
+            Self::Own(extensions) => extensions,
+            Self::Of(request) => (**request).as_ref(),
+        }
+    }
 }
 
 /// What is known of somebody who signs in, for the application to find or make its user.
@@ -96,7 +111,7 @@ impl Complete {
             provider_id: provider_id.into(),
             response: response.to_static(),
             binding: binding.clone(),
-            extensions: http::Extensions::new(),
+            extensions: Extensions::Own(http::Extensions::new()),
             sign_in: None,
         };
         Self { asked: Box::new(asked), in_place: false }
@@ -104,7 +119,14 @@ impl Complete {
 
     /// What the state store gets to see: the session, the request, a transaction.
     pub fn extensions(mut self, extensions: http::Extensions) -> Self {
-        self.asked.extensions = extensions;
+        self.asked.extensions = Extensions::Own(extensions);
+        self
+    }
+
+    /// The same without a copy: each thing in them would be copied to the heap by itself.
+    #[doc(hidden)]
+    pub fn extensions_of(mut self, request: Arc<dyn AsRef<http::Extensions> + Send + Sync>) -> Self {
+        self.asked.extensions = Extensions::Of(request);
         self
     }
 
@@ -154,8 +176,8 @@ impl Asked {
         provider: &Registered,
         key: ConnectionKey,
     ) -> Result<(Connected, Box<Contents>)> {
-        let extensions = mem::take(&mut self.extensions);
-        let completed = provider.flow.finish(&self.response, &self.binding).extensions(extensions).await?;
+        let finish = provider.flow.finish(&self.response, &self.binding);
+        let completed = finish.extensions_of(self.extensions.get()).await?;
         let key = match &completed.owner {
             // Made once: each makes a hash of it.
             Some(owner) if key.user() == owner => key,

@@ -1,5 +1,6 @@
 //! `finish`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -46,13 +47,19 @@ pub struct Finish<'a> {
     flow: &'a Flow,
     response: &'a AuthorizationResponse<'a>,
     binding: &'a Binding,
-    extensions: http::Extensions,
+    extensions: Cow<'a, http::Extensions>,
 }
 
-impl Finish<'_> {
+impl<'a> Finish<'a> {
     /// What the state store gets to see: the session, the request, a transaction.
     pub fn extensions(mut self, extensions: http::Extensions) -> Self {
-        self.extensions = extensions;
+        self.extensions = Cow::Owned(extensions);
+        self
+    }
+
+    /// The same without a copy, where the request outlives the end of the flow.
+    pub fn extensions_of(mut self, extensions: &'a http::Extensions) -> Self {
+        self.extensions = Cow::Borrowed(extensions);
         self
     }
 
@@ -153,7 +160,7 @@ impl Flow {
     ///
     /// What fails after the exchange is no error of this call: see [`Completed::after_exchange`].
     pub fn finish<'a>(&'a self, response: &'a AuthorizationResponse<'a>, binding: &'a Binding) -> Finish<'a> {
-        Finish { flow: self, response, binding, extensions: http::Extensions::new() }
+        Finish { flow: self, response, binding, extensions: Cow::Owned(http::Extensions::new()) }
     }
 
     /// Finishes a flow that began at the provider, such as an install from its marketplace: **there is no state, so nothing

@@ -1,7 +1,7 @@
 //! The end of a flow: the callback.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use authflow_core::quirks::ResponseMode;
 use authflow_core::{AuthorizationResponse, Binding, Error, ErrorKind, Recovery, Secret};
@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::accounts::{Inner, Provider};
 use crate::answer;
-use crate::cookies::Found;
+use crate::cookies::{Cookies, Found, Writer};
 use crate::digest::{flow_id, user_tag};
 use crate::flow_cookie::{FlowCookie, Stage, seconds};
 use crate::form_token::FormToken;
@@ -22,9 +22,18 @@ use crate::site::in_query;
 
 /// A request to a callback, and whose it is.
 pub(crate) struct Visit<'a> {
-    pub(crate) incoming: &'a Incoming,
+    pub(crate) incoming: &'a Arc<Incoming>,
     pub(crate) provider_id: &'a str,
     pub(crate) provider: &'a Provider,
+    cookies: OnceLock<Cookies<'a>>,
+}
+
+impl<'a> Visit<'a> {
+    /// The cookies of ours that came with the request, read once.
+    pub(crate) fn cookies(&self, writer: Writer) -> &Cookies<'a> {
+        let headers = &self.incoming.parts.headers;
+        self.cookies.get_or_init(|| Cookies::read(headers, writer.prefix()))
+    }
 }
 
 /// How the authorization response got here.
@@ -55,11 +64,11 @@ impl Flown {
 }
 
 impl Inner {
-    pub(crate) async fn callback(&self, incoming: &Incoming, provider_id: &str) -> Response<Bytes> {
+    pub(crate) async fn callback(&self, incoming: &Arc<Incoming>, provider_id: &str) -> Response<Bytes> {
         let Some(provider) = self.providers.get(provider_id) else {
             return self.page(StatusCode::NOT_FOUND, &Page::NotFound { accounts: self.site.accounts() });
         };
-        let visit = Visit { incoming, provider_id, provider };
+        let visit = Visit { incoming, provider_id, provider, cookies: OnceLock::new() };
         let state_parameter = provider.state_parameter();
         // Which is asked first is all one, and hardly any callback has this one.
         if !incoming.is_post()
@@ -103,8 +112,7 @@ impl Inner {
     ) -> Result<Flown, Box<Response<Bytes>>> {
         let writer = self.writer();
         let name = format!("{}{id}", writer.prefix());
-        let cookies = self.cookies(&visit.incoming.parts);
-        let value = match cookies.get(&name) {
+        let value = match visit.cookies(writer).get(&name) {
             Found::One(value) => value,
             Found::None => {
                 let error = not_found(
@@ -167,7 +175,8 @@ impl Inner {
             binding = binding.and(Binding::user(user.tenant, user.id));
         }
         let complete = self.connections.complete(visit.provider_id, response, &binding);
-        let mut complete = complete.in_place().extensions(parts.extensions.clone());
+        let request = Arc::clone(visit.incoming);
+        let mut complete = complete.in_place().extensions_of(request);
         let is_refused = Arc::new(AtomicBool::new(false));
         if is_sign_in {
             let (application, refused) = (Arc::clone(&self.application), Arc::clone(&is_refused));

@@ -56,10 +56,9 @@ impl Inner {
         let writer = self.writer();
         let mark = FlowCookie { is_none: flown.is_none, begun_at: flown.begun_at, stage }.write();
         let name = format!("{}{}", writer.prefix(), flown.id);
-        let cookies = self.cookies(parts);
         let same_site = writer.same_site(flown.is_none);
         let new = Coming { name: &name, value: &mark, same_site };
-        for leaving in make_room(&cookies, writer.prefix(), new, now) {
+        for leaving in make_room(visit.cookies(writer), writer.prefix(), new, now) {
             answer::add_cookie(&mut answer, writer.remove(&leaving.name, leaving.same_site));
         }
         answer::add_cookie(&mut answer, writer.set(&name, &mark, same_site, Some(REMEMBERED)));

@@ -20,6 +20,15 @@ use crate::same_origin::{
     Initiator, initiator, is_fetched_ahead, is_of_another_site, is_pressed, may_be_followed,
 };
 
+/// A flow that was begun, for whom, and where it leads.
+struct Begun<'a> {
+    provider_id: &'a str,
+    provider: &'a Provider,
+    user: Option<&'a User>,
+    return_to: Option<String>,
+    authorization: &'a Authorization,
+}
+
 impl Inner {
     pub(crate) async fn connect(&self, incoming: &Incoming, provider_id: &str) -> Response<Bytes> {
         let accounts = self.site.accounts();
@@ -134,8 +143,9 @@ impl Inner {
             binding = binding.and(Binding::user(user.tenant.clone(), user.id.clone()));
         }
         let mut begin = self.connections.begin(provider_id, &binding)?.extensions_of(&parts.extensions);
-        if let Some(return_to) = self.return_to(incoming) {
-            begin = begin.return_to(return_to);
+        let return_to = self.return_to(incoming);
+        if let Some(return_to) = &return_to {
+            begin = begin.return_to(return_to.clone());
         }
         if user.is_none()
             && let Some(address) = self.application.client_address(parts)
@@ -145,20 +155,14 @@ impl Inner {
         let begin = self.application.begin(parts, provider_id, begin);
         let authorization = begin.redirect_uri(provider.redirect_uri.clone()).await?;
         let mut answer = answer::redirect(authorization.url());
-        self.remember(incoming, provider_id, provider, user, &authorization, &mut answer)?;
+        let begun = Begun { provider_id, provider, user, return_to, authorization: &authorization };
+        self.remember(incoming, begun, &mut answer)?;
         Ok(answer)
     }
 
     /// Gives the browser the flow's secret, and takes the oldest away where there are too many.
-    fn remember(
-        &self,
-        incoming: &Incoming,
-        provider_id: &str,
-        provider: &Provider,
-        user: Option<&User>,
-        authorization: &Authorization,
-        answer: &mut Response<Bytes>,
-    ) -> Result<()> {
+    fn remember(&self, incoming: &Incoming, begun: Begun<'_>, answer: &mut Response<Bytes>) -> Result<()> {
+        let Begun { provider_id, provider, user, return_to, authorization } = begun;
         let secret = authorization.browser_secret().cloned();
         let secret =
             secret.ok_or_else(|| Error::usage("the flow was begun without a secret of the browser"))?;
@@ -167,7 +171,7 @@ impl Inner {
         let begun_at = seconds(provider.flow.clock().now());
         let expires_at = seconds(authorization.expires_at());
         let user_tag = user.map(|user| user_tag(secret.expose(), &user.tenant, &user.id)).unwrap_or_default();
-        let stage = Stage::Pending { secret, expires_at, user_tag, return_to: self.return_to(incoming) };
+        let stage = Stage::Pending { secret, expires_at, user_tag, return_to };
         let value = Secret::new(FlowCookie { is_none, begun_at, stage }.write());
         let name = format!("{}{}", writer.prefix(), flow_id(provider_id, authorization.state()));
         let cookies = self.cookies(&incoming.parts);

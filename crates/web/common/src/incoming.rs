@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use authflow_core::check_return_to;
 use bytes::Bytes;
-use http::Method;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
+use http::{Extensions, Method};
 use memchr::{memchr, memchr2};
 use url::form_urlencoded;
 
@@ -62,6 +62,12 @@ impl Incoming {
     pub(crate) fn place(parts: &Parts) -> Option<&str> {
         let place = parts.uri.path_and_query()?.as_str();
         check_return_to(place).is_ok().then_some(place)
+    }
+}
+
+impl AsRef<Extensions> for Incoming {
+    fn as_ref(&self) -> &Extensions {
+        &self.parts.extensions
     }
 }
 

@@ -99,8 +99,7 @@ impl Inner {
             Ok(flown) => flown,
             Err(answer) => return *answer,
         };
-        let cookies = self.cookies(&visit.incoming.parts);
-        let kept = match cookies.get(&self.stash(id)) {
+        let kept = match visit.cookies(self.writer()).get(&self.stash(id)) {
             Found::One(kept) => kept,
             // The flow itself waits for longer, but for nothing that could still come.
             Found::None => return self.expired(visit, flown.return_to.as_deref()).await,
