@@ -26,6 +26,8 @@ use crate::registration::PROVIDER_ID;
 const PUBLIC_URL: &str = "https://app.example.com/auth";
 /// As long as the other contenders have their turns.
 const KEEP_ALIVE: Duration = Duration::from_secs(600);
+/// reqwest's own, which the floor has. With ours the connections to the token endpoint end while the others have their turns.
+const IDLE: Duration = Duration::from_secs(90);
 
 struct Site;
 
@@ -55,8 +57,8 @@ impl Application for Site {
 
 pub(crate) fn accounts(token_endpoint: &str, states: Arc<dyn StateStore>) -> Accounts {
     let redirect_uri = format!("{PUBLIC_URL}/{PROVIDER_ID}/callback");
-    let (clock, http) = (Arc::new(SystemClock::new()), ReqwestClient::new().unwrap());
-    let flow = flow_to(&redirect_uri, clock, token_endpoint, states, http);
+    let http = ReqwestClient::builder().idle_timeout(IDLE).build().unwrap();
+    let flow = flow_to(&redirect_uri, Arc::new(SystemClock::new()), token_endpoint, states, http);
     let connections = Connections::builder().flow(flow).token_store(MemoryTokenStore::new());
     Accounts::builder(connections.build().unwrap(), PUBLIC_URL, Site).build().unwrap()
 }
